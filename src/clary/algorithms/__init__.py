@@ -1,0 +1,1 @@
+"""Built-in algorithms, a folder each: definition, fit, predict."""

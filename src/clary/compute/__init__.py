@@ -1,0 +1,1 @@
+"""Where a run goes and how it runs there."""

@@ -1,0 +1,1 @@
+"""Machines, leases, events, logs and metrics of jobs."""

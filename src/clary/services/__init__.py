@@ -1,0 +1,1 @@
+"""Services of AWS that Clary answers for: a folder a service, a file a noun."""

@@ -1,0 +1,1 @@
+"""Replicas, formats and the frames that carry requests to them."""

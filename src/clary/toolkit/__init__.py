@@ -1,0 +1,1 @@
+"""What code inside a job uses; a plain library that knows no server."""

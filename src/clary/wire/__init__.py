@@ -1,0 +1,1 @@
+"""The wire: AWS protocols read from the botocore model, validation, signatures. No nouns."""

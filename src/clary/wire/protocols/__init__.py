@@ -1,0 +1,1 @@
+"""One protocol a file: parse a request, serialise an answer, spell an error."""
