@@ -1,0 +1,1 @@
+"""Placements: where the hosts of a run go, one file each."""

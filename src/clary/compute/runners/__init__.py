@@ -1,0 +1,1 @@
+"""Runners: how a host's program runs, one file each."""
