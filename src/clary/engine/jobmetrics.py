@@ -1,0 +1,36 @@
+"""Metrics of jobs: points to CloudWatch's names, the last of each to `FinalMetricDataList`."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from clary.kernel.clock import from_epoch_ms
+from clary.store import metrics
+
+NAMESPACE = "/aws/sagemaker/TrainingJobs"
+"""Namespace that the SDK's analytics read."""
+
+
+def append(conn: Connection, document: Mapping[str, Any], points: Iterable[Any], host: str) -> None:
+    """Append an agent's points; algo-1 speaks for the job, as each host prints the same figures."""
+    if host != "algo-1" or not document.get("metric_dimension"):
+        return
+    account, region = document["account"], document["region"]
+    dimensions = {document["metric_dimension"]: document["name"]}
+    rows = [
+        (account, region, NAMESPACE, name, dimensions, int(ms), float(value), "None") for name, ms, value in points
+    ]
+    if rows:
+        metrics.append(conn, rows)
+
+
+def final(conn: Connection, account: str, region: str, dimensions: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the last value of every metric of a job, in the shape of `FinalMetricDataList`."""
+    answer = []
+    for name in sorted({series.name for series in metrics.series(conn, account, region, NAMESPACE, dict(dimensions))}):
+        points = metrics.points(conn, account, region, NAMESPACE, name, dict(dimensions), None, None)
+        if points:
+            ms, value, _unit = points[-1]
+            answer.append({"MetricName": name, "Value": float(value), "Timestamp": from_epoch_ms(ms)})
+    return answer

@@ -1,0 +1,156 @@
+"""A job is a row plus a machine: a closed table of edges whose states are the service model's own enum.
+
+    worker ──claim──▶ step(job, world) ──Move──▶ one transaction: status, transition, event, lease
+
+A step runs outside any transaction, may run twice, and never waits.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from clary.store.records import Record
+
+if TYPE_CHECKING:
+    from clary.engine.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a step decided."""
+
+    state: str
+    document: Mapping[str, Any] = field(default_factory=dict)
+    """Members to set in the wire document."""
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    """Entries to set in the machine's own memory; never shown to a client."""
+    after_s: float = 0.0
+    """Run the next step after so long; an event wakes it sooner."""
+    message: str = ""
+    """`StatusMessage` of the transition; empty keeps the state's own text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A machine's row as one step sees it."""
+
+    record: Record
+    state: str
+    memory: Mapping[str, Any]
+
+    def __getitem__(self, member: str) -> Any:
+        """Return a member of the wire document."""
+        return self.record.document[member]
+
+    def get(self, member: str, default: Any = None) -> Any:
+        """Return a member of the wire document, or `default`."""
+        return self.record.document.get(member, default)
+
+    @property
+    def intent(self) -> Mapping[str, Any]:
+        """What a customer asked of the running job since: `stop`, `interrupt` …"""
+        intent: Mapping[str, Any] = self.record.private.get("intent", {})
+        return intent
+
+
+Step = Callable[[Job, "World"], Awaitable[Move]]
+Release = Callable[[Job, "World"], None]
+
+
+class Machine:
+    """The closed table of a noun's states.
+
+    Parameters
+    ----------
+    noun : str
+        Whose machine this is.
+    start : str
+        State in which a new row begins.
+    edges : mapping of state to the states that may follow
+        A state without a row is final. Staying in a state is always allowed.
+    status_of : mapping of state to coarse status
+        States missing here are their own status.
+    detail : str
+        Member that shows the state, where it differs from the status (`SecondaryStatus`).
+    messages : mapping of state to text
+        `StatusMessage` of a transition into the state.
+    """
+
+    def __init__(
+        self,
+        *,
+        noun: str,
+        start: str,
+        edges: Mapping[str, frozenset[str]],
+        status_of: Mapping[str, str] | None = None,
+        detail: str = "",
+        messages: Mapping[str, str] | None = None,
+    ) -> None:
+        self.noun = noun
+        self.start = start
+        self.edges = dict(edges)
+        self.detail = detail
+        self.messages = dict(messages or {})
+        self._status_of = dict(status_of or {})
+        self._steps: dict[str, Step] = {}
+        self.release: Release | None = None
+
+    def end(self, function: Release) -> Release:
+        """Register what frees a job's means after its last move is committed; it may run twice."""
+        self.release = function
+        return function
+
+    def step(self, *states: str) -> Callable[[Step], Step]:
+        """Register the step of one or more states."""
+
+        def register(function: Step) -> Step:
+            for state in states:
+                if state not in self.edges:
+                    raise ValueError(f"{self.noun}: {state} has no edges")
+                self._steps[state] = function
+            return function
+
+        return register
+
+    def step_of(self, state: str) -> Step:
+        """Return the step of `state`."""
+        return self._steps[state]
+
+    def status(self, state: str) -> str:
+        """Return the coarse status that `state` shows as."""
+        return self._status_of.get(state, state)
+
+    def is_final(self, state: str) -> bool:
+        """Say whether nothing follows `state`."""
+        return state not in self.edges
+
+    def admits(self, origin: str, target: str) -> bool:
+        """Say whether the table has the edge."""
+        return origin == target or target in self.edges.get(origin, frozenset())
+
+    @property
+    def states(self) -> frozenset[str]:
+        """Every state of the table."""
+        return frozenset(self.edges) | frozenset(state for follow in self.edges.values() for state in follow)
+
+    def enter(self, document: Mapping[str, Any], state: str, *, now: Any, message: str = "") -> dict[str, Any]:
+        """Return the members that change when the document enters `state`: detail and transitions.
+
+        Source
+        ------
+        Shape `SecondaryStatusTransition` of the service model.
+        """
+        if not self.detail:
+            return {}
+        transitions = [dict(each) for each in document.get(f"{self.detail}Transitions", [])]
+        if transitions and transitions[-1]["Status"] == state:
+            if message:
+                transitions[-1]["StatusMessage"] = message
+        else:
+            if transitions and "EndTime" not in transitions[-1]:
+                transitions[-1]["EndTime"] = now
+            entry = {"Status": state, "StartTime": now, "StatusMessage": message or self.messages.get(state, "")}
+            if self.is_final(state):
+                entry["EndTime"] = now
+            transitions.append(entry)
+        return {self.detail: state, f"{self.detail}Transitions": transitions}

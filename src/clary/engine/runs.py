@@ -1,0 +1,191 @@
+"""Runs of a job: their names, credentials and tokens, and the facts that agents report.
+
+Life of a run
+1. `open_run` stores the run with a role's temporary credentials; repeating it changes nothing.
+2. The placement launches the agents; each POSTs facts to `receive`.
+3. `state_of` merges what the placement sees with what was reported.
+4. `close_run` revokes the credentials and frees the folder.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from clary.compute.base import Result, RunPhase, RunSpec, RunState
+from clary.engine import joblogs, jobmetrics
+from clary.engine.world import World
+from clary.kernel import ids
+from clary.kernel.arns import Arn
+from clary.kernel.errors import AccessDenied, ResourceNotFound
+from clary.store import identities, runs
+from clary.store.identities import Credential
+
+CREDENTIALS_LIFE = timedelta(days=30)
+"""Longer than the longest job (28 days); revoked when the run closes."""
+
+
+def run_id_of(arn: str, name: str, *marks: object) -> str:
+    """Return the run's id: the same for the same job and marks (attempt, incarnation), path-safe."""
+    digest = hashlib.sha256(":".join([arn, *map(str, marks)]).encode()).hexdigest()[:10]
+    return f"{name[:40]}-{digest}"
+
+
+def open_run(world: World, spec: RunSpec, *, role_arn: str, context: Mapping[str, Any]) -> RunSpec:
+    """Store the run and complete its spec with URLs, tokens and the role's temporary credentials.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        All but `report_url`, `token`, `objects` and the credentials' part of `environment`.
+    role_arn : str
+        Role whose temporary credentials the job gets.
+    context : mapping
+        What reports need later: log group and stream prefix, metric definitions.
+    """
+    now = world.clock()
+
+    def unit(conn: Connection) -> Credential:
+        row = runs.find_run(conn, spec.run_id)
+        if row is not None:
+            known = identities.find(conn, row.document["access_key_id"])
+            if known is not None:
+                return known
+        role = Arn.parse(role_arn).resource.rpartition("/")[2] if role_arn else "Clary"
+        credential = Credential(
+            access_key_id=ids.access_key_id(temporary=True),
+            secret=ids.secret_access_key(),
+            account=spec.account,
+            principal=f"arn:aws:sts::{spec.account}:assumed-role/{role}/SageMaker",
+            session_token=ids.token(48),
+            expires=now + CREDENTIALS_LIFE,
+        )
+        identities.insert(conn, credential)
+        document = {
+            **context,
+            "access_key_id": credential.access_key_id,
+            "name": spec.name,
+            "account": spec.account,
+            "region": spec.region,
+            "opened_ms": int(now.timestamp() * 1000),
+        }
+        if row is None:
+            runs.open_run(conn, spec.run_id, spec.arn, "", "", document)
+        return credential
+
+    credential = world.store.write(unit)
+    url = world.settings.url
+    environment = {
+        "AWS_REGION": spec.region,
+        "AWS_DEFAULT_REGION": spec.region,
+        "AWS_ENDPOINT_URL": url,
+        "S3_ENDPOINT_URL": url,
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{url}/_clary/runs/{spec.run_id}/credentials",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": world.run_token(spec.run_id, "credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **spec.environment,
+    }
+    return RunSpec.from_json(
+        spec.to_json()
+        | {
+            "environment": environment,
+            "report_url": f"{url}/_clary/runs/{spec.run_id}",
+            "token": world.run_token(spec.run_id, "report"),
+            "objects": {
+                "endpoint": url,
+                "access_key": credential.access_key_id,
+                "secret_key": credential.secret,
+                "session_token": credential.session_token or "",
+                "region": spec.region,
+            },
+        }
+    )
+
+
+def close_run(world: World, run_id: str) -> None:
+    """Revoke the run's credentials, forget its facts and free its folder; safe to repeat."""
+
+    def unit(conn: Connection) -> str | None:
+        row = runs.find_run(conn, run_id)
+        if row is None:
+            return None
+        key: str = row.document["access_key_id"]
+        identities.delete(conn, key)
+        runs.close_run(conn, run_id)
+        return key
+
+    key = world.store.write(unit)
+    if key:
+        world.publish("credential", key, None)
+    world.placement.discard(run_id)
+
+
+def state_of(world: World, run_id: str) -> RunState:
+    """Return how the run stands: the placement's view, completed by what agents reported."""
+    seen = world.placement.poll(run_id)
+    reported = world.store.read(runs.hosts, run_id)
+    results = {host: Result.from_json(row.result) for host, row in reported.items() if row.result}
+    addresses = {host: row.address for host, row in reported.items() if row.address}
+    merged = {**results, **seen.results}
+    phase = seen.phase
+    if phase is RunPhase.LOST and merged and len(merged) >= max(1, len(reported)):
+        phase = RunPhase.ENDED
+    return RunState(phase=phase, results=merged, addresses={**addresses, **seen.addresses})
+
+
+def check_token(world: World, run_id: str, purpose: str, authorization: str) -> None:
+    """Refuse a request whose bearer token is not the run's.
+
+    Raises
+    ------
+    AccessDenied
+        The token is missing or wrong.
+    """
+    given = authorization.removeprefix("Bearer ").strip()
+    if not hmac.compare_digest(given, world.run_token(run_id, purpose)):
+        raise AccessDenied("the token does not belong to this run")
+
+
+def receive(world: World, run_id: str, host: str, report: Mapping[str, Any]) -> None:
+    """Store one report of an agent, once however often it is sent; wake the job where it matters.
+
+    Raises
+    ------
+    ResourceNotFound
+        The run was closed: the agent may forget the report.
+    """
+    result = report.get("result")
+    phase = report.get("phase")
+    address = report.get("address")
+
+    def unit(conn: Connection) -> tuple[str, bool]:
+        row = runs.find_run(conn, run_id)
+        if row is None:
+            raise ResourceNotFound(f"run {run_id} is closed")
+        is_new = runs.report(conn, run_id, host, int(report["seq"]), phase, address, result)
+        if is_new:
+            joblogs.append(conn, row.document, host, report.get("logs") or ())
+            jobmetrics.append(conn, row.document, report.get("metrics") or (), host)
+        return row.arn, is_new
+
+    arn, is_new = world.store.write(unit)
+    if is_new and (phase or address or result):
+        world.wake(arn)
+
+
+def credentials_of(world: World, run_id: str) -> dict[str, Any]:
+    """Return the run's temporary credentials in the container-credentials endpoint's shape."""
+    row = world.store.read(runs.find_run, run_id)
+    credential = world.store.read(identities.find, row.document["access_key_id"]) if row else None
+    if row is None or credential is None or credential.expires is None:
+        raise ResourceNotFound(f"run {run_id} is closed")
+    return {
+        "RoleArn": credential.principal,
+        "AccessKeyId": credential.access_key_id,
+        "SecretAccessKey": credential.secret,
+        "Token": credential.session_token,
+        "Expiration": credential.expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }

@@ -1,0 +1,1 @@
+"""AWS Identity and Access Management, as far as the SDKs ask."""

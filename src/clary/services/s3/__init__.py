@@ -1,0 +1,1 @@
+"""Amazon S3: what the edge leaves to the control plane."""

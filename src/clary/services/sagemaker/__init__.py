@@ -1,0 +1,1 @@
+"""Amazon SageMaker's control plane, a noun a file."""
