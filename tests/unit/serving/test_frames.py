@@ -13,7 +13,7 @@ frames = st.builds(Frame, st.integers(0, 2**32 - 1), headers, st.binary(max_size
 
 
 @given(sent=st.lists(frames, max_size=8), cuts=st.lists(st.integers(1, 97), min_size=1, max_size=9))
-def test_frames_arrive_whole_and_in_order_however_the_stream_is_cut(sent: list[Frame], cuts: list[int]) -> None:
+def test_frames_arrive_whole_and_in_order_however_they_are_cut(sent: list[Frame], cuts: list[int]) -> None:
     stream = b"".join(pack(*each) for each in sent)
     decoder, turn = Decoder(), 0
     received: list[Frame] = []
@@ -43,12 +43,12 @@ def test_a_frame_without_a_body_is_complete() -> None:
     ],
 )
 def test_what_is_not_a_frame_is_refused(stream: bytes) -> None:
-    with pytest.raises(FrameError) -> None:
+    with pytest.raises(FrameError):
         Decoder().feed(stream)
 
 
 def test_a_header_or_a_frame_too_long_is_refused_when_packed() -> None:
-    with pytest.raises(FrameError, match="65535") -> None:
+    with pytest.raises(FrameError, match="65535"):
         pack(1, {"a": "x" * 70_000})
-    with pytest.raises(FrameError, match=str(MAX_FRAME_BYTES)) -> None:
+    with pytest.raises(FrameError, match=str(MAX_FRAME_BYTES)):
         pack(1, {}, bytes(MAX_FRAME_BYTES))
