@@ -1,0 +1,110 @@
+# Clary: one word a task. Python 3.11 and make are all that must be there; the rest is set up here.
+#
+#   make demo       set everything up and run the main job on real data, through the SageMaker SDK
+#   make test       set everything up and pass: unit, suites, contract through boto3 and the SDK
+#   make check      the quick half: lint, types, unit tests
+#   make test-all   everything, with PostgreSQL, SDK v3, the slow tests
+#   make lint       ruff, mypy, import floors, size, spelling      make fix    what ruff can mend
+#   make bench      what is promised, measured (bench-<name>: one of them)
+#   make docs       the site, warnings as errors                   make clean  remove what was built
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+JOBS   ?= 2
+DIST   ?= loadscope
+TORCH  ?= torch==2.13.0
+PYTEST ?=
+
+VENV := .venv
+SDK2 := .venvs/sdk2
+SDK3 := .venvs/sdk3
+BIN  := $(VENV)/bin
+PY   := $(BIN)/python
+SET_UP := $(PYTHON) requirements/environment.py
+
+# Stamps: an environment is renewed when its lock, or what the project asks for, is newer.
+RUN      := $(VENV)/.ready-run
+DEV      := $(VENV)/.ready-dev
+SITE     := $(VENV)/.ready-docs
+CLIENT2  := $(SDK2)/.ready
+AWS      := $(SDK2)/.ready-aws
+CLIENT3  := $(SDK3)/.ready
+
+TESTED := src tests demo requirements
+
+.DEFAULT_GOAL := help
+.PHONY: help demo environments test check test-all lint fix bench docs lock clean distclean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(RUN): requirements/clary.lock requirements/environment.py pyproject.toml
+	@$(SET_UP) $(VENV) clary.lock --project
+	@touch $@
+
+$(DEV): $(RUN) requirements/dev.lock
+	@$(SET_UP) $(VENV) dev.lock
+	@touch $@
+
+$(SITE): $(DEV) requirements/docs.lock
+	@$(SET_UP) $(VENV) docs.lock
+	@touch $@
+
+$(CLIENT2): requirements/sdk2.lock requirements/environment.py
+	@$(SET_UP) $(SDK2) sdk2.lock
+	@touch $@
+
+$(AWS): $(CLIENT2) requirements/aws.lock
+	@$(SET_UP) $(SDK2) aws.lock
+	@touch $@
+
+# On Linux a plain torch brings CUDA along; point pip at PyTorch's CPU wheels for the small one.
+$(CLIENT3): requirements/sdk3.lock requirements/environment.py
+	@$(SET_UP) $(SDK3) sdk3.lock --first "$(TORCH)"
+	@touch $@
+
+demo:
+	@$(MAKE) --no-print-directory -j2 $(RUN) $(CLIENT2)
+	@$(PY) demo --client $(SDK2)/bin/python
+
+test:
+	@$(MAKE) --no-print-directory -j2 $(DEV) $(AWS)
+	@$(PY) -m pytest -q -n $(JOBS) --dist $(DIST) -m "not slow and not postgres and not sdk_v3" $(PYTEST)
+
+test-all: lint
+	@$(MAKE) --no-print-directory -j2 $(DEV) $(AWS) $(CLIENT3)
+	@$(PY) -m pytest -q -n $(JOBS) --dist $(DIST) $(PYTEST)
+
+check: lint
+	@$(PY) -m pytest -q -n $(JOBS) tests/unit $(PYTEST)
+
+lint: $(DEV)
+	@echo "· ruff"            && $(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
+	@echo "· mypy"            && $(BIN)/mypy --no-error-summary $(MYPY)
+	@echo "· import floors"   && $(BIN)/lint-imports --no-logo > build-lint.txt 2>&1 || { cat build-lint.txt; rm -f build-lint.txt; exit 1; }; rm -f build-lint.txt
+	@echo "· sizes and names" && $(PY) -m pytest -q -p no:randomly tests/unit/test_size.py tests/unit/test_naming.py
+	@echo "· spelling"        && $(BIN)/codespell src tests demo examples docs bench changelog.d README.md CONTRIBUTING.md Makefile 2> /dev/null
+
+fix: $(DEV)
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+
+bench: bench-control
+
+bench-%: $(DEV)
+	@$(PY) -m bench.$*
+
+docs: $(SITE)
+	@$(PY) docs/_tools/coverage.py
+	@$(BIN)/mkdocs build --strict --quiet
+	@echo "· the site is in site/index.html"
+
+# Writes requirements/*.lock anew; needs pip-tools in the environment.
+lock: $(DEV)
+	@$(PY) -m pip install --quiet pip-tools
+	@$(PY) requirements/lock.py
+
+clean:
+	@rm -rf build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find src tests demo examples bench docs -name __pycache__ -type d -prune -exec rm -rf {} + 2> /dev/null || true
+
+distclean: clean
+	@rm -rf $(VENV) .venvs demo-output

@@ -1,0 +1,74 @@
+"""Write the lock files of this folder: `make lock`.
+
+    clary.lock   what `pip install clary` brings, and the build backend
+    dev.lock     on top of it: tests, linters, types
+    docs.lock    the site
+    sdk2.lock    client environment: SageMaker Python SDK v2, pictures, the demo's data
+    aws.lock     on top of it: the `aws` command
+    sdk3.lock    client environment: SageMaker Python SDK v3; torch is installed before it
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parent / "pyproject.toml"
+FLAGS = (
+    "--quiet",
+    "--generate-hashes",
+    "--no-emit-index-url",
+    "--no-emit-trusted-host",
+    "--no-emit-find-links",
+    "--no-header",
+    "--strip-extras",
+    "--allow-unsafe",
+    "--upgrade",
+)
+HEADER = "# Written by `make lock` (Python 3.11); edit pyproject.toml or the .in file instead.\n"
+
+
+def requirements() -> dict[str, list[str]]:
+    """Return the direct requirements of each lock file."""
+    project = tomllib.loads(PROJECT.read_text())
+    groups = project["dependency-groups"]
+    return {
+        "clary": [*project["project"]["dependencies"], *project["build-system"]["requires"], "editables"],
+        "dev": ["-c clary.lock", *groups["dev"]],
+        "docs": groups["docs"],
+        "sdk2": (HERE / "sdk2.in").read_text().splitlines(),
+        "aws": ["-c sdk2.lock", *(HERE / "aws.in").read_text().splitlines()],
+        "sdk3": (HERE / "sdk3.in").read_text().splitlines(),
+    }
+
+
+def compile_lock(name: str, lines: list[str]) -> None:
+    """Resolve `lines` into `<name>.lock`."""
+    extra = ["--unsafe-package", "torch"] if name == "sdk3" else []
+    if name == "sdk3":
+        extra += [] if "TORCH_WHEELS" not in os.environ else ["--find-links", os.environ["TORCH_WHEELS"]]
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / f"{name}.in"
+        source.write_text("\n".join(line.replace("-c ", f"-c {HERE}/") for line in lines) + "\n")
+        target = Path(folder) / f"{name}.lock"
+        command = [sys.executable, "-m", "piptools", "compile", *FLAGS, *extra, "-o", str(target), str(source)]
+        subprocess.run(command, check=True, cwd=folder)  # noqa: S603 - our own command line
+        written = target.read_text().replace(f"{HERE}/", "").replace(f"{folder}/", "")
+        (HERE / f"{name}.lock").write_text(HEADER + written)
+
+
+def main() -> None:
+    """Write the lock files named on the command line, or all."""
+    wanted = sys.argv[1:]
+    for name, lines in requirements().items():
+        if not wanted or name in wanted:
+            sys.stdout.write(f"· {name}.lock\n")
+            sys.stdout.flush()
+            compile_lock(name, lines)
+
+
+if __name__ == "__main__":
+    main()
