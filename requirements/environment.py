@@ -87,13 +87,17 @@ def main() -> int:
     arguments = parser.parse_args()
     if sys.version_info < OLDEST:
         found = ".".join(map(str, sys.version_info[:3]))
-        say(f"Clary needs Python 3.11 or newer, and {sys.executable} is {found}.\nTry: make PYTHON=python3.11\n")
+        say(
+            f"Clary needs Python 3.11 or newer, and {sys.executable} is {found}.\nTry: make PYTHON=python3.11\n"
+        )
         return 1
     os.environ.pop("PYTHONPATH", None)
     os.environ.pop("PYTHONHOME", None)
     begun = time.monotonic()
     try:
-        shown = arguments.folder.relative_to(Path.cwd()) if arguments.folder.is_absolute() else arguments.folder
+        shown = (
+            arguments.folder.relative_to(Path.cwd()) if arguments.folder.is_absolute() else arguments.folder
+        )
         say(f"· {shown}: installing {', '.join(arguments.locks)} …\n")
         create(arguments.folder)
         install(arguments.folder, arguments.locks, arguments.first, project=arguments.project)

@@ -1,11 +1,11 @@
 """Write the lock files of this folder: `make lock`.
 
-    clary.lock   what `pip install clary` brings, and the build backend
-    dev.lock     on top of it: tests, linters, types
-    docs.lock    the site
-    sdk2.lock    client environment: SageMaker Python SDK v2, pictures, the demo's data
-    aws.lock     on top of it: the `aws` command
-    sdk3.lock    client environment: SageMaker Python SDK v3; torch is installed before it
+clary.lock   what `pip install clary` brings, and the build backend
+dev.lock     on top of it: tests, linters, types
+docs.lock    the site
+sdk2.lock    client environment: SageMaker Python SDK v2, pictures, the demo's data
+aws.lock     on top of it: the `aws` command
+sdk3.lock    client environment: SageMaker Python SDK v3; torch is installed before it
 """
 
 import os
@@ -54,7 +54,17 @@ def compile_lock(name: str, lines: list[str]) -> None:
         source = Path(folder) / f"{name}.in"
         source.write_text("\n".join(line.replace("-c ", f"-c {HERE}/") for line in lines) + "\n")
         target = Path(folder) / f"{name}.lock"
-        command = [sys.executable, "-m", "piptools", "compile", *FLAGS, *extra, "-o", str(target), str(source)]
+        command = [
+            sys.executable,
+            "-m",
+            "piptools",
+            "compile",
+            *FLAGS,
+            *extra,
+            "-o",
+            str(target),
+            str(source),
+        ]
         subprocess.run(command, check=True, cwd=folder)  # noqa: S603 - our own command line
         written = target.read_text().replace(f"{HERE}/", "").replace(f"{folder}/", "")
         (HERE / f"{name}.lock").write_text(HEADER + written)
