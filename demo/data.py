@@ -14,14 +14,14 @@ import pandas as pd
 
 TARGET = "is_phishing"
 SOURCE = (
-    '"Website Phishing", Abdelhamid, Ayesh and Thabtah (2014), UCI machine-learning repository (CC BY 4.0 by its '
-    "donation policy), as shipped by the Python package river (BSD 3-Clause)"
+    '"Website Phishing", Abdelhamid, Ayesh and Thabtah (2014), UCI machine-learning repository '
+    "(CC BY 4.0 by its donation policy), as shipped by the Python package river (BSD 3-Clause)"
 )
 CAVEATS = (
-    "The labels are taken as the package names them: 548 sites phishing, 702 honest. UCI's page gives the two "
-    "counts the other way round, so one of the two has swapped the names.",
-    "The nine features take two or three values each, so the 1,250 rows hold many equal ones. Equal rows on both "
-    "sides of the split make any figure on the held-out part kinder than sites of a new kind would.",
+    "The labels are taken as the package names them: 548 sites phishing, 702 honest. UCI's page gives the "
+    "two counts the other way round, so one of the two has swapped the names.",
+    "The nine features take two or three values each, so the 1,250 rows hold many equal ones. Equal rows on "
+    "both sides of the split make any figure on the held-out part kinder than sites of a new kind would.",
 )
 
 

@@ -1,6 +1,7 @@
 """Catch the phishing site: train, deploy and ask a model, with the SageMaker Python SDK as it comes.
 
-Nothing here knows of Clary. `clary run -- python demo/fraud.py` sets the environment that leads the SDK to it.
+Nothing here knows of Clary: `clary run -- python demo/fraud.py` sets the environment
+that leads the SDK to it.
 """
 
 import argparse

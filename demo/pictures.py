@@ -8,15 +8,12 @@ import io
 import re
 
 import matplotlib as mpl
-
-mpl.use("svg")
-
-import matplotlib.pyplot as plt  # noqa: E402 - the backend is chosen first
-import numpy as np  # noqa: E402
-from evaluation import Labels, Outcome, Scores  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-from sklearn.metrics import roc_curve  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
+from evaluation import Labels, Outcome, Scores
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.metrics import roc_curve
 
 INK, FAINT, GOOD, BAD, ACCENT, PLAIN = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
 VARIABLES = {

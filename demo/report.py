@@ -74,7 +74,8 @@ def matrix(outcome: Outcome, title: str, mark: str) -> str:
     listed = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     return (
         f'<section class="card {mark}"><h3>{title} <span>threshold {outcome.threshold:.2f}</span></h3>'
-        '<table class="matrix"><thead><tr><td></td><th scope="col">blocked</th><th scope="col">let in</th></tr></thead>'
+        '<table class="matrix">'
+        '<thead><tr><td></td><th scope="col">blocked</th><th scope="col">let in</th></tr></thead>'
         f'<tbody>{rows}</tbody></table><dl class="facts">{listed}</dl></section>'
     )
 
@@ -106,8 +107,8 @@ def figures(findings: Findings) -> dict[str, str]:
     if findings.curves["train"]:
         picture = pictures.learning_curve(findings.curves, findings.metric)
         drawn["learning_picture"] = (
-            f'<figure class="card">{picture}<figcaption>The job’s own log: {html.escape(findings.metric)} of each '
-            "boosting round.</figcaption></figure>"
+            f'<figure class="card">{picture}<figcaption>The job&#8217;s own log: '
+            f"{html.escape(findings.metric)} of each boosting round.</figcaption></figure>"
         )
     return drawn
 
@@ -116,8 +117,9 @@ def write(findings: Findings, times: list[tuple[str, float]], folder: Path) -> P
     """Write `report.html` into `folder` and return its path."""
     longest = max(seconds for _, seconds in times)
     bars = "".join(
-        f'<tr><th scope="row">{html.escape(title)}</th><td><i style="width:{max(1.0, 100 * seconds / longest):.0f}%">'
-        f"</i></td><td>{seconds:.1f} s</td></tr>"
+        f'<tr><th scope="row">{html.escape(title)}</th>'
+        f'<td><i style="width:{max(1.0, 100 * seconds / longest):.0f}%"></i></td>'
+        f"<td>{seconds:.1f} s</td></tr>"
         for title, seconds in times
     )
     page = Template(TEMPLATE.read_text()).substitute(

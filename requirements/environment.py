@@ -18,7 +18,7 @@ OLDEST = (3, 11)
 LOG_LINES = 30
 
 
-class Stopped(Exception):
+class SetUpError(Exception):
     """Something on this machine is in the way; the text says what, and how to mend it."""
 
 
@@ -35,7 +35,7 @@ def run(arguments: list[str], log: Path) -> None:
         done = subprocess.run(arguments, stdout=out, stderr=subprocess.STDOUT, check=False)  # noqa: S603
     if done.returncode:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
-        raise Stopped(f"{tail}\n\nThe command above failed; its whole output is in {log}")
+        raise SetUpError(f"{tail}\n\nThe command above failed; its whole output is in {log}")
 
 
 def create(folder: Path) -> None:
@@ -46,7 +46,7 @@ def create(folder: Path) -> None:
         venv.EnvBuilder(with_pip=True, clear=folder.exists(), symlinks=True).create(folder)
     except (subprocess.CalledProcessError, ImportError) as reason:
         version = ".".join(map(str, sys.version_info[:2]))
-        raise Stopped(
+        raise SetUpError(
             f"Python {version} cannot create environments ({reason}).\n"
             f"On Debian and Ubuntu: apt install python{version}-venv"
         ) from None
@@ -87,21 +87,17 @@ def main() -> int:
     arguments = parser.parse_args()
     if sys.version_info < OLDEST:
         found = ".".join(map(str, sys.version_info[:3]))
-        say(
-            f"Clary needs Python 3.11 or newer, and {sys.executable} is {found}.\nTry: make PYTHON=python3.11\n"
-        )
+        say(f"Clary needs Python 3.11 or newer; {sys.executable} is {found}.\nTry: make PYTHON=python3.11\n")
         return 1
     os.environ.pop("PYTHONPATH", None)
     os.environ.pop("PYTHONHOME", None)
     begun = time.monotonic()
+    shown = arguments.folder
     try:
-        shown = (
-            arguments.folder.relative_to(Path.cwd()) if arguments.folder.is_absolute() else arguments.folder
-        )
         say(f"· {shown}: installing {', '.join(arguments.locks)} …\n")
         create(arguments.folder)
         install(arguments.folder, arguments.locks, arguments.first, project=arguments.project)
-    except Stopped as reason:
+    except SetUpError as reason:
         say(f"{reason}\n")
         return 1
     say(f"· {shown}: ready after {time.monotonic() - begun:.0f} s\n")
