@@ -5,7 +5,7 @@
 A step runs outside any transaction, may run twice, and never waits.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +24,14 @@ class Move:
     """Members to set in the wire document."""
     memory: Mapping[str, Any] = field(default_factory=dict)
     """Entries to set in the machine's own memory; never shown to a client."""
+    private: Mapping[str, Any] = field(default_factory=dict)
+    """Entries to set in the record's private part: what other requests need and no client sees."""
     after_s: float = 0.0
     """Run the next step after so long; an event wakes it sooner."""
     message: str = ""
     """`StatusMessage` of the transition; empty keeps the state's own text."""
+    through: tuple[str, ...] = ()
+    """States passed on the way since the last step, each an edge; they show as transitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Job:
         return intent
 
 
-Step = Callable[[Job, "World"], Awaitable[Move]]
+Step = Callable[[Job, "World"], Move]
 Release = Callable[[Job, "World"], None]
 
 
@@ -127,6 +131,19 @@ class Machine:
     def admits(self, origin: str, target: str) -> bool:
         """Say whether the table has the edge."""
         return origin == target or target in self.edges.get(origin, frozenset())
+
+    def check(self, origin: str, move: Move) -> None:
+        """Refuse a move that the table has no edges for.
+
+        Raises
+        ------
+        ValueError
+            Names the edge that is missing.
+        """
+        for target in (*move.through, move.state):
+            if not self.admits(origin, target):
+                raise ValueError(f"{self.noun}: no edge {origin} -> {target}")
+            origin = target
 
     @property
     def states(self) -> frozenset[str]:

@@ -2,18 +2,20 @@
 
 Life of one turn
 1. `claim` leases the rows that are due.
-2. The step runs outside any transaction.
+2. The step runs outside any transaction, in a thread of its own.
 3. One transaction re-reads the record, checks that nobody changed it meanwhile, and writes status,
    transition, document and the machine's next due time, guarded by the lease.
 4. A move without delay runs the next step at once, under the same lease.
 """
 
-import asyncio
 import logging
+import threading
 import traceback
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from enum import Enum
 from typing import Any
 
 from sqlalchemy import Connection
@@ -29,154 +31,164 @@ log = logging.getLogger("clary.engine")
 LEASE_S = 30.0
 IDLE_S = 5.0
 """Longest sleep of the worker: the safety net under lost wakes."""
-RETRY_S = 2.0
+RETRY_S = 1.0
 MAX_STEP_FAULTS = 8
 """A step that raises so often in a row ends its job as Failed: no machine spins for ever."""
+
+
+class _Verdict(Enum):
+    DONE = "done"
+    AGAIN = "again"
+    LOST = "lost"
+
 
 class Worker:
     """Drives every machine of one control plane; several workers may share a store."""
 
-    def __init__(self, world: World, machines: Mapping[str, Machine], *, width: int = 32) -> None:
+    def __init__(self, world: World, machines: Mapping[str, Machine], *, width: int = 16) -> None:
         self.world = world
         self.machines = machines
         self.owner = ids.short()
-        self._width = width
-        self._awake = asyncio.Event()
-        self._busy: dict[str, asyncio.Task[None]] = {}
-        self._again: set[str] = set()
-        self._loop = asyncio.get_running_loop()
+        self._slots = threading.Semaphore(width)
+        self._pool = ThreadPoolExecutor(width, thread_name_prefix="step")
+        self._awake = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin to drive."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop claiming and wait for the steps that run."""
+        self._closing.set()
+        self._awake.set()
+        self._thread.join()
+        self._pool.shutdown(wait=True)
 
     def wake(self, arn: str) -> None:
         """Make the machine of `arn` due now; from any thread."""
         self.world.store.write(work.wake, arn, self.world.clock())
-        self.nudge(arn)
-
-    def nudge(self, arn: str) -> None:
-        """Look at once for due machines, `arn` among them (its row is due already)."""
-        self._loop.call_soon_threadsafe(self._nudge, arn)
-
-    def _nudge(self, arn: str) -> None:
-        if arn in self._busy:
-            self._again.add(arn)
         self._awake.set()
 
-    async def run(self) -> None:
-        """Drive machines until cancelled."""
-        while True:
+    def nudge(self, _arn: str) -> None:
+        """Look at once for due machines: a row became due in the caller's own transaction."""
+        self._awake.set()
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
             self._awake.clear()
-            room = self._width - len(self._busy)
-            claimed = await asyncio.to_thread(self._claim, room) if room else []
-            for row in claimed:
-                task = asyncio.create_task(self._drive(row))
-                self._busy[row.arn] = task
-                task.add_done_callback(lambda _t, arn=row.arn: self._ended(arn))
-            if claimed:
-                continue
-            delay = await asyncio.to_thread(self._delay)
             try:
-                await asyncio.wait_for(self._awake.wait(), delay)
-            except TimeoutError:
-                continue
+                if self._claim():
+                    continue
+                self._awake.wait(self._delay())
+            except Exception:
+                log.exception("the worker could not claim")
+                self._closing.wait(RETRY_S)
 
-    async def close(self) -> None:
-        """Cancel running steps; their leases lapse."""
-        for task in list(self._busy.values()):
-            task.cancel()
-        await asyncio.gather(*self._busy.values(), return_exceptions=True)
-
-    def _ended(self, arn: str) -> None:
-        self._busy.pop(arn, None)
-        self._again.discard(arn)
-        self._awake.set()
-
-    def _claim(self, room: int) -> list[Work]:
+    def _claim(self) -> int:
         now = self.world.clock()
-        return self.world.store.write(work.claim, now, self.owner, room, LEASE_S)
+        due = self.world.store.read(work.next_due)
+        if due is None or due > now:
+            return 0
+        self._slots.acquire()
+        try:
+            claimed = self.world.store.write(work.claim, now, self.owner, 1, LEASE_S)
+        except BaseException:
+            self._slots.release()
+            raise
+        if not claimed:
+            self._slots.release()
+        for row in claimed:
+            self._pool.submit(self._drive, row).add_done_callback(lambda _done: self._slots.release())
+        return len(claimed)
 
     def _delay(self) -> float:
         due = self.world.store.read(work.next_due)
         if due is None:
             return IDLE_S
-        return min(IDLE_S, max(0.01, (due - self.world.clock()).total_seconds()))
+        return min(IDLE_S, max(0.0, (due - self.world.clock()).total_seconds()))
 
-    async def _drive(self, row: Work) -> None:
+    def _drive(self, row: Work) -> None:
         """Step one machine until it wants to wait, ends, or the lease is lost."""
-        faults = 0
-        while True:
-            job = await asyncio.to_thread(self._load, row)
-            if job is None:
-                return
-            machine = self.machines[row.noun]
-            try:
-                move = await machine.step_of(row.state)(job, self.world)
-                if not machine.admits(row.state, move.state):
-                    raise RuntimeError(f"{row.noun}: no edge {row.state} -> {move.state}")  # noqa: TRY301
-                faults = 0
-            except Exception:
-                faults += 1
-                log.exception("step %s of %s", row.state, row.arn)
-                move = self._after_fault(machine, row, faults)
-            after = await asyncio.to_thread(self._apply, row, job, machine, move)
-            if after is None:
-                return
-            row = after
-            self._again.discard(row.arn)
+        try:
+            current: Work | None = row
+            while current is not None and not self._closing.is_set():
+                current = self._turn(current)
+        except Exception:
+            log.exception("machine of %s", row.arn)
+        finally:
+            self._awake.set()
 
-    def _after_fault(self, machine: Machine, row: Work, faults: int) -> Move:
-        text = traceback.format_exc(limit=0).strip().splitlines()[-1]
-        count = int(row.memory.get("faults", 0)) + 1
-        if count >= MAX_STEP_FAULTS and "Failed" in machine.edges.get(row.state, frozenset()):
-            return Move("Failed", {"FailureReason": f"InternalServerError: the platform failed: {text}"})
-        return Move(row.state, memory={"faults": count}, after_s=min(30.0, RETRY_S * 2 ** min(count, 4)))
-
-    def _load(self, row: Work) -> Job | None:
+    def _turn(self, row: Work) -> Work | None:
         record = self.world.store.read(records.find_by_arn, row.arn)
         if record is None:
             self.world.store.write(work.finish, row.arn, row.lease_token)
             return None
-        return Job(record=record, state=row.state, memory=row.memory)
+        job = Job(record=record, state=row.state, memory=row.memory)
+        machine = self.machines[row.noun]
+        try:
+            move = machine.step_of(row.state)(job, self.world)
+            machine.check(row.state, move)
+        except Exception:
+            log.exception("step %s of %s", row.state, row.arn)
+            move = _after_fault(machine, row)
+        return self._apply(row, job, machine, move)
 
     def _apply(self, row: Work, job: Job, machine: Machine, move: Move) -> Work | None:
         """Commit a move; return the row to go on with, or None to let it rest."""
-        now = self.world.clock()
-        memory = {**row.memory, **move.memory}
-        is_final = machine.is_final(move.state)
-        rests = is_final or move.after_s > 0
-
-        def unit(conn: Connection) -> str:
-            current = records.find_by_arn(conn, row.arn)
-            if current is None:
-                work.finish(conn, row.arn, row.lease_token)
-                return "gone"
-            if current.version != job.record.version:
-                return "again" if work.renew(conn, row.arn, row.lease_token, now + timedelta(seconds=LEASE_S)) else "lost"
-            changes: dict[str, Any] = dict(move.document)
-            if move.state != row.state or move.message:
-                changes |= machine.enter(current.document, move.state, now=now, message=move.message)
-            if is_final:
-                held = work.finish(conn, row.arn, row.lease_token)
-            elif rests:
-                held = work.advance(
-                    conn, row.arn, row.lease_token, move.state, now + timedelta(seconds=move.after_s), memory
-                )
-            else:
-                held = work.renew(conn, row.arn, row.lease_token, now + timedelta(seconds=LEASE_S))
-                held = held and work.keep(conn, row.arn, row.lease_token, move.state, memory)
-            if not held:
-                return "lost"
-            status = machine.status(move.state)
-            if changes or status != current.status:
-                document = {**current.document, **changes}
-                records.update(conn, replace(current, document=document, status=status, modified=now))
-            return "done"
-
-        verdict = self.world.store.write(unit)
-        if verdict in {"gone", "lost"}:
-            return None
-        if verdict == "again":
+        memory = {**row.memory, "faults": 0, **move.memory}
+        verdict = self.world.store.write(self._commit, row, job, machine, move, memory)
+        if verdict is _Verdict.AGAIN:
             return row
-        if is_final and machine.release is not None:
-            machine.release(job, self.world)
-        if rests:
+        if verdict is _Verdict.LOST:
             return None
-        return replace(row, state=move.state, memory=memory)
+        if machine.is_final(move.state):
+            if machine.release is not None:
+                machine.release(job, self.world)
+            return None
+        return None if move.after_s > 0 else replace(row, state=move.state, memory=memory)
+
+    def _commit(
+        self, conn: Connection, row: Work, job: Job, machine: Machine, move: Move, memory: Mapping[str, Any]
+    ) -> _Verdict:
+        now = self.world.clock()
+        current = records.find_by_arn(conn, row.arn)
+        if current is None:
+            work.finish(conn, row.arn, row.lease_token)
+            return _Verdict.LOST
+        if current.version != job.record.version:
+            is_held = work.renew(conn, row.arn, row.lease_token, now + timedelta(seconds=LEASE_S))
+            return _Verdict.AGAIN if is_held else _Verdict.LOST
+        if machine.is_final(move.state):
+            is_held = work.finish(conn, row.arn, row.lease_token)
+        elif move.after_s > 0:
+            due = now + timedelta(seconds=move.after_s)
+            is_held = work.advance(conn, row.arn, row.lease_token, move.state, due, memory)
+        else:
+            until = now + timedelta(seconds=LEASE_S)
+            is_held = work.keep(conn, row.arn, row.lease_token, move.state, memory, until)
+        if not is_held:
+            return _Verdict.LOST
+        changes: dict[str, Any] = dict(move.document)
+        for state in (*move.through, move.state):
+            if state != row.state or move.message:
+                text = move.message if state == move.state else ""
+                changes |= machine.enter(current.document | changes, state, now=now, message=text)
+        status = machine.status(move.state)
+        if changes or move.private or status != current.status:
+            document = {**current.document, **changes}
+            private = {**current.private, **move.private}
+            records.update(
+                conn, replace(current, document=document, private=private, status=status, modified=now)
+            )
+        return _Verdict.DONE
+
+
+def _after_fault(machine: Machine, row: Work) -> Move:
+    """Try a step again with back-off; fail the job when it never succeeds."""
+    count = int(row.memory.get("faults", 0)) + 1
+    if count >= MAX_STEP_FAULTS and "Failed" in machine.edges.get(row.state, frozenset()):
+        text = traceback.format_exc(limit=0).strip().splitlines()[-1]
+        return Move("Failed", {"FailureReason": f"InternalServerError: the platform failed: {text}"})
+    return Move(row.state, memory={"faults": count}, after_s=min(30.0, RETRY_S * 2 ** min(count - 1, 5)))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from clary.kernel.errors import AwsError, ResourceInUse, ValidationException
 from clary.resource.call import Call, Handler, from_tags
 from clary.resource.declare import Resource
-from clary.resource.listing import Listing
+from clary.resource.listing import Listing, plain
 from clary.store import records, tags, work
 from clary.store.base import Duplicate
 from clary.store.records import Record
@@ -113,19 +113,6 @@ def document_of(resource: Resource, call: Call, record: Record) -> dict[str, Any
     shown = plain(resource, record)
     for member, view in resource.view.items():
         shown[member] = view(call, record)
-    return shown
-
-
-def plain(resource: Resource, record: Record) -> dict[str, Any]:
-    """Return the stored members with times and status, nothing computed."""
-    shown = {
-        **record.document,
-        "CreationTime": record.created,
-        "LastModifiedTime": record.modified,
-        resource.arn_member: record.arn,
-    }
-    if resource.status:
-        shown[resource.status] = record.status
     return shown
 
 

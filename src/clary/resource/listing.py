@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from clary.kernel.errors import ValidationException
@@ -16,6 +16,7 @@ from clary.resource.call import Call
 from clary.resource.declare import Resource
 from clary.store import listing
 from clary.store.listing import Condition, Position, Query
+from clary.store.records import Record
 from clary.wire.service import Operation
 
 PAGING = frozenset({"NextToken", "MaxResults", "SortBy", "SortOrder"})
@@ -89,20 +90,21 @@ def page_of(
         limit=int(request.get("MaxResults", limit)),
         after=None,
     )
-    return run(call, resource, query, request.get("NextToken"))
+    found, token = run_raw(call, query, request.get("NextToken"))
+    return Page(items=[_summary(resource, call, record) for record in found], next_token=token)
 
 
-def run(call: Call, resource: Resource, query: Query, token: str | None) -> Page:
-    """Read one page of `query`, from where `token` left off."""
+def run_raw(call: Call, query: Query, token: str | None) -> tuple[list[Record], str | None]:
+    """Read one page of `query`, from where `token` left off; return its records and the next token."""
     mark = _mark(query)
     if token:
-        query = Query(**{**query.__dict__, "after": _position(token, mark)})
+        query = replace(query, after=_position(token, mark))
     page = call.read(listing.page, query)
-    items = [_summary(resource, call, record) for record in page.records]
-    return Page(items=items, next_token=_token(page.next, mark) if page.next else None)
+    return list(page.records), _token(page.next, mark) if page.next else None
 
 
-def _summary(resource: Resource, call: Call, record: Any) -> dict[str, Any]:
+def plain(resource: Resource, record: Record) -> dict[str, Any]:
+    """Return the stored members with times and status, nothing computed."""
     shown = {
         **record.document,
         "CreationTime": record.created,
@@ -111,6 +113,11 @@ def _summary(resource: Resource, call: Call, record: Any) -> dict[str, Any]:
     }
     if resource.status:
         shown[resource.status] = record.status
+    return shown
+
+
+def _summary(resource: Resource, call: Call, record: Record) -> dict[str, Any]:
+    shown = plain(resource, record)
     for member, view in resource.summary_view.items():
         shown[member] = view(call, record)
     return shown

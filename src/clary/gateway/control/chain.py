@@ -1,0 +1,90 @@
+"""An AWS request from bytes to bytes: the architecture is this list.
+
+    route ─▶ authenticate ─▶ parse ─▶ validate ─▶ handle ─▶ serialise
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from clary.gateway.control.platform import Platform
+from clary.kernel import ids
+from clary.kernel.errors import AwsError, InternalFailure, UnknownOperation
+from clary.resource.call import Call
+from clary.services.sagemaker._refused import PLANNED, reason_of
+from clary.store import identities
+from clary.store.identities import Credential
+from clary.wire import exchange, signature
+from clary.wire.http import Request, Response
+from clary.wire.route import Route, route
+from clary.wire.validate import validate
+
+log = logging.getLogger("clary.chain")
+
+
+class Chain:
+    """Answers AWS's operations."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def answer(self, request: Request) -> Response:
+        """Answer one request; every failure is an error of AWS's shape."""
+        request_id = ids.request_id()
+        target: Route | None = None
+        try:
+            target = route(request)
+            caller, region = self._authenticate(request)
+            params = exchange.parse(target, request)
+            validate(target.operation, params)
+            result = self._handle(target, caller, region, params, request_id)
+            return exchange.serialize(target, result, request_id)
+        except AwsError as error:
+            return exchange.serialize_error(target, request, error, request_id)
+        except Exception:
+            log.exception("%s failed", target.operation.name if target else request.path)
+            error = InternalFailure(
+                f"An internal error occurred; request id {request_id} names it in the control plane's log."
+            )
+            return exchange.serialize_error(target, request, error, request_id)
+
+    def _authenticate(self, request: Request) -> tuple[Credential, str]:
+        verified = signature.verify(
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            headers=request.headers,
+            body_sha256=hashlib.sha256(request.body).hexdigest(),
+            lookup=self._credential,
+            now=self._platform.world.clock(),
+        )
+        return verified.credential, verified.region
+
+    def _credential(self, access_key_id: str) -> Credential | None:
+        found: Credential | None = self._platform.world.store.read(identities.find, access_key_id)
+        return found
+
+    def _handle(
+        self, target: Route, caller: Credential, region: str, params: Mapping[str, Any], request_id: str
+    ) -> Mapping[str, Any]:
+        served = self._platform.services.get(target.service)
+        name = target.operation.name
+        handler = served.handlers.get(name) if served else None
+        if handler is None:
+            why = reason_of(name) if target.service == "sagemaker" else None
+            raise UnknownOperation(f"Clary does not serve {target.service}:{name}: {why or PLANNED}.")
+        world = self._platform.world
+        call = Call(
+            account=caller.account,
+            region=region,
+            principal=caller.principal,
+            service=target.service,
+            operation=name,
+            request_id=request_id,
+            now=world.clock(),
+            world=world,
+            resources=self._platform.resources,
+            access_key_id=caller.access_key_id,
+        )
+        return handler(call, params) or {}

@@ -1,0 +1,108 @@
+"""Paths of the unix socket alone: the edge's questions and the command line's."""
+
+import json
+import re
+from collections.abc import Callable
+
+from clary.gateway.control.answers import as_error, as_json
+from clary.gateway.control.platform import Platform
+from clary.kernel import ids
+from clary.kernel.clock import epoch_ms
+from clary.kernel.errors import AwsError, ResourceNotFound, ValidationException
+from clary.resource.call import Call
+from clary.services.s3.bucket import owner_of
+from clary.services.sagemaker._endpoint_machine import route
+from clary.services.sagemaker.training_job import interrupt
+from clary.store import identities, records
+from clary.store.base import Duplicate
+from clary.wire.http import Request, Response
+
+_ACCOUNT_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-]{0,62}")
+
+
+class Internal:
+    """Answers below `/internal/`."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._world = platform.world
+        self._paths: tuple[tuple[str, re.Pattern[str], Callable[..., Response]], ...] = (
+            ("GET", re.compile(r"/internal/credential/([\w]+)"), self._credential),
+            ("GET", re.compile(r"/internal/bucket/([^/]+)"), self._bucket),
+            ("GET", re.compile(r"/internal/route/(\d+)/([\w-]+)/([^/]+)"), self._route),
+            ("GET", re.compile(r"/internal/objects"), self._objects),
+            ("GET", re.compile(r"/internal/accounts"), self._accounts),
+            ("POST", re.compile(r"/internal/accounts"), self._create_account),
+            ("POST", re.compile(r"/internal/jobs/interrupt"), self._interrupt),
+        )
+
+    def answer(self, request: Request) -> Response:
+        """Answer one request."""
+        for method, pattern, function in self._paths:
+            match = pattern.fullmatch(request.path)
+            if match and method == request.method:
+                try:
+                    return function(request, *match.groups())
+                except AwsError as error:
+                    return as_error(error)
+        return as_json({"message": f"nothing at {request.path}"}, 404)
+
+    def _credential(self, _request: Request, access_key_id: str) -> Response:
+        found = self._world.store.read(identities.find, access_key_id)
+        if found is None:
+            return as_json({"message": "unknown"}, 404)
+        return as_json(
+            {
+                "secret": found.secret,
+                "account": found.account,
+                "principal": found.principal,
+                "session_token": found.session_token,
+                "expires_ms": epoch_ms(found.expires) if found.expires else None,
+            }
+        )
+
+    def _bucket(self, _request: Request, name: str) -> Response:
+        owner = self._world.store.read(owner_of, name)
+        return as_json({"account": owner.account}) if owner else as_json({"message": "unknown"}, 404)
+
+    def _route(self, _request: Request, account: str, region: str, name: str) -> Response:
+        record = self._world.store.read(records.find, account, region, "Endpoint", name)
+        served = record.private.get("served") if record else None
+        if record is None or not served:
+            return as_json({"message": "unknown"}, 404)
+        return as_json(route(served))
+
+    def _objects(self, _request: Request) -> Response:
+        return as_json(self._world.objects)
+
+    def _accounts(self, _request: Request) -> Response:
+        found = self._world.store.read(identities.accounts)
+        return as_json({"accounts": [{"name": each.name, "account": each.account} for each in found]})
+
+    def _create_account(self, request: Request) -> Response:
+        name = str(json.loads(request.body).get("name", ""))
+        if not _ACCOUNT_NAME.fullmatch(name):
+            raise ValidationException(f"name '{name}': 1 to 63 letters, digits and hyphens are allowed.")
+        try:
+            return as_json(self._platform.create_account(name))
+        except Duplicate:
+            raise ValidationException(f"name '{name}': an account of that name exists.") from None
+
+    def _interrupt(self, request: Request) -> Response:
+        asked = json.loads(request.body)
+        account, region = asked["account"], asked["region"]
+        if not self._world.store.read(identities.find_account, account):
+            raise ResourceNotFound(f"account {account} is unknown")
+        call = Call(
+            account=account,
+            region=region,
+            principal=f"arn:aws:iam::{account}:root",
+            service="sagemaker",
+            operation="InterruptTrainingJob",
+            request_id=ids.request_id(),
+            now=self._world.clock(),
+            world=self._world,
+            resources=self._platform.resources,
+        )
+        interrupt(call, asked["name"])
+        return as_json({"interrupted": asked["name"]})

@@ -1,0 +1,67 @@
+"""The stream by which edges learn that a cached entry changed."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+PING_S = 5.0
+MAX_BACKLOG = 10_000
+"""Lines that a slow edge may be behind; past that its stream is cut, and it drops its caches."""
+
+
+class Watch:
+    """Every edge's stream; `publish` may be called from any thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._queues: set[asyncio.Queue[bytes | None]] = set()
+
+    def publish(self, kind: str, key: str, value: Mapping[str, Any] | None) -> None:
+        """Tell every edge that `kind` `key` now is `value`."""
+        line = json.dumps({"kind": kind, "key": key, "value": value}).encode() + b"\n"
+        self._loop.call_soon_threadsafe(self._spread, line)
+
+    def _spread(self, line: bytes | None) -> None:
+        for queue in list(self._queues):
+            if queue.qsize() > MAX_BACKLOG:
+                queue.put_nowait(None)
+                self._queues.discard(queue)
+            else:
+                queue.put_nowait(line)
+
+    async def close(self) -> None:
+        """End every stream."""
+        self._spread(None)
+
+    async def stream(
+        self,
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Answer one edge for as long as it listens."""
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._queues.add(queue)
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/x-ndjson")]}
+        )
+        gone = asyncio.ensure_future(_gone(receive))
+        try:
+            await send({"type": "http.response.body", "body": b'{"kind": "ping"}\n', "more_body": True})
+            while not gone.done():
+                try:
+                    line = await asyncio.wait_for(queue.get(), PING_S)
+                except TimeoutError:
+                    line = b'{"kind": "ping"}\n'
+                if line is None:
+                    break
+                await send({"type": "http.response.body", "body": line, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+            self._queues.discard(queue)
+
+
+async def _gone(receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue

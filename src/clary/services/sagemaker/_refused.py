@@ -1,0 +1,36 @@
+"""What of SageMaker is not served, and why: every operation is served or stands here.
+
+A test holds the service model against this page: a new operation must be served or listed before it is merged.
+"""
+
+from collections.abc import Mapping
+
+PLANNED = "planned; its behaviour does not exist yet"
+RETIRED = "the service itself is retired or closed to new customers"
+BOUGHT = "it buys capacity or products from AWS, which a self-hosted platform has none of"
+CLUSTERS = "it manages clusters of AWS machines; run jobs on several machines through an engine instead"
+
+REFUSED: Mapping[str, tuple[str, ...]] = {
+    PLANNED: (
+        "AIBenchmarkJob", "AIRecommendationJob", "AIWorkloadConfig", "Action", "Algorithm", "Alias", "AppImageConfig",
+        "App", "Artifact", "Association", "AutoMLJob", "CandidatesForAutoML", "CodeRepositor", "CompilationJob",
+        "Context", "DataQualityJobDefinition", "Domain", "Experiment", "FeatureGroup", "FeatureMetadata",
+        "FlowDefinition", "Hub", "HumanTaskUi", "HyperParameterTuningJob", "Image", "InferenceComponent",
+        "InferenceExperiment", "InferenceRecommendationsJob", "InferenceRouter", "Job", "LabelingJob", "LineageGroup",
+        "Mlflow", "ModelBiasJobDefinition", "ModelCard", "ModelExplainabilityJobDefinition", "ModelMetadata",
+        "ModelPackage", "ModelQualityJobDefinition", "MonitoringAlert", "MonitoringExecution", "MonitoringSchedule",
+        "NotebookInstance", "OptimizationJob", "Pipeline", "Lineage", "RenderUiTemplate", "ResourceCatalog",
+        "ScalingConfigurationRecommendation", "Space", "StartSession", "StudioLifecycleConfig", "SubscribedWorkteam",
+        "ProcessingJob", "TrainingSession", "TransformJob", "Trial", "UserProfile", "Workforce", "Workteam",
+        "EndpointPolicy",
+    ),
+    RETIRED: ("Device", "Edge", "Servicecatalog", "Project"),
+    BOUGHT: ("PartnerApp", "ReservedCapacity", "TrainingPlan", "UltraServer"),
+    CLUSTERS: ("Cluster", "ComputeQuota"),
+}  # fmt: skip
+
+
+def reason_of(operation: str) -> str | None:
+    """Return why an operation is not served, by the longest noun in its name; None for one that is not listed."""
+    found = [(len(word), reason) for reason, words in REFUSED.items() for word in words if word in operation]
+    return max(found)[1] if found else None

@@ -1,0 +1,62 @@
+"""Model: an image and the artefact that it serves."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from clary.compute import images
+from clary.compute.base import Runtime
+from clary.kernel.errors import ValidationException
+from clary.resource.call import Call
+from clary.resource.declare import NotFound, Resource
+from clary.services.sagemaker.training_job import check_role
+
+
+def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Check a CreateModel beyond the model: one container that can be served."""
+    if request.get("ExecutionRoleArn"):
+        check_role(call, request["ExecutionRoleArn"])
+    containers = list(request.get("Containers", ()))
+    if "PrimaryContainer" in request and containers:
+        raise ValidationException("Give PrimaryContainer or Containers, not both.")
+    if len(containers) > 1:
+        raise ValidationException(
+            f"Containers: {len(containers)} containers make an inference pipeline, which is not served yet; give one."
+        )
+    container = request.get("PrimaryContainer") or next(iter(containers), None)
+    if container is None:
+        raise ValidationException("CreateModel needs a PrimaryContainer or one of Containers.")
+    runtime_of(container)
+    shown: dict[str, Any] = {"EnableNetworkIsolation": request.get("EnableNetworkIsolation", False)}
+    if "PrimaryContainer" in request:
+        shown["PrimaryContainer"] = {"Environment": {}, "Mode": "SingleModel", **container}
+    return shown
+
+
+def runtime_of(container: Mapping[str, Any]) -> Runtime:
+    """Return what serves a container: its image's runtime, as a framework's when it brings a script.
+
+    Raises
+    ------
+    ValidationException
+        The container has no image of its own, or asks for several models.
+    """
+    if "ModelPackageName" in container:
+        raise ValidationException(
+            f"ModelPackageName '{container['ModelPackageName']}': model packages are not served yet; give an Image."
+        )
+    if container.get("Mode", "SingleModel") != "SingleModel":
+        raise ValidationException(f"Mode '{container['Mode']}' is not served yet; the mode must be SingleModel.")
+    if not container.get("Image"):
+        raise ValidationException("The container must have an Image.")
+    return images.resolve(container["Image"])
+
+
+MODEL = Resource(
+    noun="Model",
+    arn="model/{ModelName}",
+    missing=NotFound.VALIDATION,  # the SDKs look for this code and "Could not find"
+    missing_text='Could not find model "{arn}".',
+    taken="ValidationException",
+    taken_text='Cannot create already existing model "{arn}".',
+    admit=admit,
+)
