@@ -22,6 +22,7 @@ from sagemaker import image_uris
 from sagemaker.deserializers import CSVDeserializer
 from sagemaker.estimator import Estimator
 from sagemaker.inputs import TrainingInput
+from sagemaker.predictor import Predictor
 from sagemaker.serializers import CSVSerializer
 
 COSTS = Costs(missed_fraud=50.0, false_alarm=5.0)
@@ -54,13 +55,13 @@ def upload(session: sagemaker.Session, split: Split, folder: Path) -> dict[str, 
     return channels
 
 
-def ask(predictor: sagemaker.predictor.Predictor, rows: pd.DataFrame) -> Scores:
+def ask(predictor: Predictor, rows: pd.DataFrame) -> Scores:
     """Return the endpoint's score of every row."""
     answer = predictor.predict(rows.drop(columns=TARGET).to_numpy())
     return np.array([float(value) for line in answer for value in line])
 
 
-def time_single_requests(predictor: sagemaker.predictor.Predictor, rows: pd.DataFrame, n: int = 50) -> float:
+def time_single_requests(predictor: Predictor, rows: pd.DataFrame, n: int = 50) -> float:
     """Return the median time of a request for one row, in milliseconds, as the SDK's user sees it."""
     times = []
     for row in rows.drop(columns=TARGET).to_numpy()[:n]:
@@ -85,80 +86,74 @@ def _matches(lines: list[str]) -> Iterator[re.Match[str]]:
     return (match for line in lines if (match := LOG_LINE.search(line)))
 
 
+def train(session: sagemaker.Session, role: str, channels: dict[str, TrainingInput]) -> Estimator:
+    """Train the built-in XGBoost on the uploaded files."""
+    bucket = session.default_bucket()
+    estimator = Estimator(
+        image_uri=image_uris.retrieve("xgboost", session.boto_region_name, "1.7-1"),
+        role=role,
+        instance_count=1,
+        instance_type="ml.m5.large",
+        output_path=f"s3://{bucket}/phishing/output",
+        hyperparameters=HYPERPARAMETERS,
+        sagemaker_session=session,
+    )
+    estimator.fit(channels)
+    return estimator
+
+
+def deploy(session: sagemaker.Session, estimator: Estimator) -> Predictor:
+    """Put the model behind a REST endpoint."""
+    predictor = estimator.deploy(
+        initial_instance_count=1,
+        instance_type="ml.m5.large",
+        serializer=CSVSerializer(),
+        deserializer=CSVDeserializer(),
+        wait=False,
+    )
+    # deploy(wait=True) looks for the first time after 30 s; one second is enough here.
+    session.wait_for_endpoint(predictor.endpoint_name, poll=1)
+    return predictor
+
+
 def main(output: Path) -> None:
     """Run the whole story."""
     hush()
     tell = Narrator(n_steps=7)
     tell.console.print("\n[bold]Catch the phishing site[/]", style="cyan")
-    tell.console.print(
-        f"A missed fraud costs {COSTS.missed_fraud:.0f}, a false alarm {COSTS.false_alarm:.0f}. "
-        "Which websites do we block?"
-    )
+    price = f"A missed fraud costs {COSTS.missed_fraud:.0f}, a false alarm {COSTS.false_alarm:.0f}."
+    tell.console.print(f"{price} Which websites do we block?")
 
     with tell.step("Read the data", "1,250 websites from the package river"):
         split = load()
-        tell.say(
-            f"{len(split.train)} to train, {len(split.validation)} to choose by, {len(split.test)} held out"
-        )
+        sizes = (len(split.train), len(split.validation), len(split.test))
+        tell.say("{} to train, {} to choose by, {} held out".format(*sizes))
 
     with tell.step("Open a session and upload", "Session, get_execution_role, upload_data"):
         session = sagemaker.Session()
         role = sagemaker.get_execution_role(session)
-        bucket = session.default_bucket()
         channels = upload(session, split, output)
         tell.say(f"role   {role}")
-        tell.say(f"bucket s3://{bucket}")
+        tell.say(f"bucket s3://{session.default_bucket()}")
 
-    with tell.step("Train", "Estimator.fit on the built-in XGBoost 1.7-1, log as it comes"):
-        estimator = Estimator(
-            image_uri=image_uris.retrieve("xgboost", session.boto_region_name, "1.7-1"),
-            role=role,
-            instance_count=1,
-            instance_type="ml.m5.large",
-            output_path=f"s3://{bucket}/phishing/output",
-            hyperparameters=HYPERPARAMETERS,
-            sagemaker_session=session,
-        )
+    with tell.step("Train", "Estimator.fit on the built-in XGBoost 1.7-1, its log as it comes"):
         with tell.quotation() as log:
-            estimator.fit(channels)
+            estimator = train(session, role, channels)
         tell.say(f"model  {estimator.model_data}")
 
     with tell.step("Deploy", "Estimator.deploy: a REST endpoint"):
-        predictor = estimator.deploy(
-            initial_instance_count=1,
-            instance_type="ml.m5.large",
-            serializer=CSVSerializer(),
-            deserializer=CSVDeserializer(),
-            wait=False,
-        )
-        # deploy(wait=True) looks for the first time after 30 s; one second is enough here.
-        session.wait_for_endpoint(predictor.endpoint_name, poll=1)
+        predictor = deploy(session, estimator)
         tell.say(f"endpoint {predictor.endpoint_name}")
 
     with tell.step("Ask the endpoint", "predictor.predict with CSV"):
         chosen_by, scores = ask(predictor, split.validation), ask(predictor, split.test)
         latency_ms = time_single_requests(predictor, split.test)
-        tell.say(
-            f"{len(chosen_by) + len(scores)} sites scored; one site a request: median {latency_ms:.1f} ms"
-        )
+        tell.say(f"{len(chosen_by) + len(scores)} sites scored; one a request: median {latency_ms:.1f} ms")
 
     with tell.step("Evaluate", "confusion matrix, ROC, the threshold of least cost"):
-        labels = as_labels(split.test)
         threshold = cheapest_threshold(as_labels(split.validation), chosen_by, COSTS)
-        curves, metric = curves_of(log.lines)
-        findings = Findings(
-            labels=labels,
-            scores=scores,
-            costs=COSTS,
-            usual=judge(labels, scores, USUAL_THRESHOLD, COSTS),
-            chosen=judge(labels, scores, threshold, COSTS),
-            area=area_under_curve(labels, scores),
-            n_train=len(split.train),
-            n_validation=len(split.validation),
-            curves=curves,
-            metric=metric,
-            latency_ms=latency_ms,
-            job=estimator.latest_training_job.name,
+        findings = judge_both(
+            split, scores, threshold, log.lines, latency_ms, estimator.latest_training_job.name
         )
         tell.console.print(comparison(findings))
 
@@ -166,8 +161,29 @@ def main(output: Path) -> None:
         predictor.delete_model()
         predictor.delete_endpoint()
 
-    page = write(findings, tell.times, output)
-    conclude(tell, findings, page)
+    conclude(tell, findings, write(findings, tell.times, output))
+
+
+def judge_both(
+    split: Split, scores: Scores, threshold: float, log: list[str], latency_ms: float, job: str
+) -> Findings:
+    """Judge the held-out sites at the usual and at the chosen threshold."""
+    labels = as_labels(split.test)
+    curves, metric = curves_of(log)
+    return Findings(
+        labels=labels,
+        scores=scores,
+        costs=COSTS,
+        usual=judge(labels, scores, USUAL_THRESHOLD, COSTS),
+        chosen=judge(labels, scores, threshold, COSTS),
+        area=area_under_curve(labels, scores),
+        n_train=len(split.train),
+        n_validation=len(split.validation),
+        curves=curves,
+        metric=metric,
+        latency_ms=latency_ms,
+        job=job,
+    )
 
 
 def comparison(findings: Findings) -> Table:
