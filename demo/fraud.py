@@ -153,7 +153,12 @@ def main(output: Path) -> None:
     with tell.step("Evaluate", "confusion matrix, ROC, the threshold of least cost"):
         threshold = cheapest_threshold(as_labels(split.validation), chosen_by, COSTS)
         findings = judge_both(
-            split, scores, threshold, log.lines, latency_ms, estimator.latest_training_job.name
+            split,
+            scores,
+            threshold,
+            log=log.lines,
+            latency_ms=latency_ms,
+            job=estimator.latest_training_job.name,
         )
         tell.console.print(comparison(findings))
 
@@ -165,7 +170,7 @@ def main(output: Path) -> None:
 
 
 def judge_both(
-    split: Split, scores: Scores, threshold: float, log: list[str], latency_ms: float, job: str
+    split: Split, scores: Scores, threshold: float, *, log: list[str], latency_ms: float, job: str
 ) -> Findings:
     """Judge the held-out sites at the usual and at the chosen threshold."""
     labels = as_labels(split.test)
