@@ -77,7 +77,7 @@ class Internal:
 
     def _accounts(self, _request: Request) -> Response:
         found = self._world.store.read(identities.accounts)
-        return as_json({"accounts": [{"name": each.name, "account": each.account} for each in found]})
+        return as_json({"accounts": [{"name": each.name, "account": each.account_id} for each in found]})
 
     def _create_account(self, request: Request) -> Response:
         name = str(json.loads(request.body).get("name", ""))
