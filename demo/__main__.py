@@ -43,7 +43,12 @@ def clary(*arguments: str, environ: dict[str, str], quiet: bool = False) -> int:
 
 def story(client: Path, output: Path, environ: dict[str, str]) -> int:
     """Run the SDK program; an interrupt reaches it too, and is its to end."""
-    environ = {**environ, "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"}
+    environ = {
+        **environ,
+        "PYTHONWARNINGS": "ignore",
+        "PYTHONUNBUFFERED": "1",
+        "SAGEMAKER_SUPPRESS_V2_WARNING": "1",
+    }
     command = [CLARY, "run", "--", client, HERE / "fraud.py", "--output", output]
     with subprocess.Popen([str(part) for part in command], env=environ) as child:
         try:
