@@ -1,0 +1,290 @@
+"""The store: one SQLite file, or PostgreSQL by URL, behind the same two methods.
+
+    read(fn, …)    fn(conn, …) in the calling thread, on one snapshot
+    write(fn, …)   fn(conn, …) all or nothing, durable on return
+
+Functions of this floor take the connection first: `store.write(records.insert, record)`.
+"""
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+from cryptography.fernet import Fernet
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from clary.kernel.errors import SetupError
+from clary.store import documents, faults, functions, keyfile, migrations
+from clary.store.base import Closed
+from clary.store.identities import CIPHER
+from clary.store.schema import credential, setting
+from clary.store.writer import Writer
+
+BUSY_MS = 10_000
+"""How long SQLite waits for another process's write."""
+READERS = 64
+"""Reader connections at most; a reader waits for a free one."""
+_RETRIED = frozenset({"40001", "40P01"})
+"""PostgreSQL's codes of a transaction that lost against another and may simply run again."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Store:
+    """A database with Clary's tables; safe from any thread.
+
+    Promises
+    --------
+    - `write` returns after the unit is durable; an exception undoes that unit alone and reaches its caller.
+    - Units of SQLite run one at a time, in one thread, in the order they came; of PostgreSQL side by side.
+    - A unit may run again when PostgreSQL breaks a deadlock: it must act on nothing but its connection.
+    - A fault of the database is `InternalFailure` with one line that says which; the store lives on.
+    - Several processes may open one SQLite file; `close` may be called twice, or never.
+    """
+
+    def __init__(
+        self, readers: sa.Engine, writer: Writer | None, where: str, *, scratch: Path | None = None
+    ) -> None:
+        self._readers = readers
+        self._writer = writer
+        self._where = where
+        self._scratch = scratch
+        self._is_closed = False
+
+    @classmethod
+    def open(cls, url: str, key_path: str | Path | None = None) -> "Store":
+        """Open a store, and bring its tables to this version.
+
+        Parameters
+        ----------
+        url : str
+            `sqlite:////path/clary.db`, `postgresql://…`, or `sqlite://` for a store that is gone when closed.
+        key_path : path or None
+            File of the key that encrypts secrets, made when missing. By default `<file>.key` beside an SQLite
+            file; a PostgreSQL store without one refuses secrets.
+
+        Raises
+        ------
+        SetupError
+            The database cannot be reached, read or written, or is newer than this version; or the key is not
+            its own.
+        """
+        try:
+            address = sa.make_url(url)
+        except ArgumentError:
+            raise SetupError(f"CLARY_STORE_URL {url!r} is not a database URL") from None
+        if address.get_backend_name() == "sqlite":
+            return _open_sqlite(cls, address, Path(key_path) if key_path else None)
+        if address.get_backend_name() == "postgresql":
+            return _open_postgresql(cls, address, Path(key_path) if key_path else None)
+        raise SetupError(f"CLARY_STORE_URL {url!r}: use sqlite:///… or postgresql://…")
+
+    @property
+    def backend(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._readers.dialect.name
+
+    def read(self, fn: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `fn(conn, …)` on one snapshot and return what it returned.
+
+        Raises
+        ------
+        InternalFailure
+            The database failed.
+        """
+        if self._is_closed:
+            raise Closed(f"the store {self._where} is closed")
+        try:
+            with self._readers.connect() as conn:
+                if not self._writer:  # SQLite's readers refuse writes by a pragma of their own
+                    conn = conn.execution_options(postgresql_readonly=True)
+                return fn(conn, *args, **kwargs)
+        except SQLAlchemyError as fault:
+            raise faults.as_failure(fault, self._where) from fault
+
+    def write(self, fn: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `fn(conn, …)` all or nothing; return what it returned once that is durable.
+
+        Raises
+        ------
+        InternalFailure
+            The database failed: a full disk, a lost server.
+        """
+        if self._is_closed:
+            raise Closed(f"the store {self._where} is closed")
+        if self._writer is not None:
+            result: T = self._writer.submit(fn, *args, **kwargs)
+            return result
+        return self._write_alone(fn, *args, **kwargs)
+
+    def close(self) -> None:
+        """Finish what was asked for, and let go of the database."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._writer is not None:
+            self._writer.close()
+        self._readers.dispose()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def _write_alone(
+        self, fn: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        for _attempt in range(4):
+            try:
+                with self._readers.execution_options(isolation_level="READ COMMITTED").begin() as conn:
+                    return fn(conn, *args, **kwargs)
+            except SQLAlchemyError as fault:
+                if getattr(getattr(fault, "orig", None), "sqlstate", None) not in _RETRIED:
+                    raise faults.as_failure(fault, self._where) from fault
+                last = fault
+        raise faults.as_failure(last, self._where) from last
+
+
+def _open_sqlite(cls: type[Store], address: sa.URL, key_path: Path | None) -> Store:
+    scratch = None
+    if address.database in {None, "", ":memory:"}:
+        # A private folder, not SQLite's memory mode: readers beside a writer then behave as in a real file.
+        scratch = Path(tempfile.mkdtemp(prefix="clary-store-"))
+        address = address.set(database=str(scratch / "clary.db"))
+    path = Path(str(address.database))
+    where = str(path)
+    engines: list[sa.Engine] = []
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        pragmas = {"synchronous": "OFF" if scratch else "FULL"}
+        engines += [
+            _sqlite_engine(address, "BEGIN IMMEDIATE", {"cache_size": -65_536, **pragmas}, size=1),
+            _sqlite_engine(address, "BEGIN", {"query_only": 1, "mmap_size": 2**30}, size=READERS),
+        ]
+        writing, readers = engines
+        with writing.connect() as conn:
+            conn.exec_driver_sql("PRAGMA journal_mode = WAL")
+        _prepare(writing)
+        cipher = _cipher_of(writing, key_path or path.with_name(f"{path.name}.key"))
+    except (SQLAlchemyError, OSError) as fault:
+        _discard(engines, scratch)
+        raise faults.as_setup(fault, where) from fault
+    except SetupError:
+        _discard(engines, scratch)
+        raise
+    for engine in engines:
+        _carry(engine, cipher)
+    return cls(readers, Writer(writing, where), where, scratch=scratch)
+
+
+def _sqlite_engine(address: sa.URL, begin: str, pragmas: dict[str, Any], *, size: int) -> sa.Engine:
+    engine = sa.create_engine(
+        address.set(drivername="sqlite+pysqlite"),
+        json_serializer=documents.dumps,
+        json_deserializer=documents.loads,
+        pool_size=size,
+        max_overflow=0,
+        pool_use_lifo=True,  # a few warm page caches rather than many cold ones
+        connect_args={"isolation_level": None, "check_same_thread": False, "cached_statements": 256},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _set_up(driver: sqlite3.Connection, _entry: Any) -> None:
+        driver.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        driver.execute("PRAGMA journal_size_limit = 67108864")
+        for name, value in pragmas.items():
+            driver.execute(f"PRAGMA {name} = {value}")
+        functions.register(driver)
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(conn: sa.Connection) -> None:
+        conn.exec_driver_sql(begin)
+
+    return engine
+
+
+def _open_postgresql(cls: type[Store], address: sa.URL, key_path: Path | None) -> Store:
+    where = address.set(drivername="postgresql").render_as_string(hide_password=True)
+    try:
+        engine = sa.create_engine(
+            address.set(drivername="postgresql+psycopg"),
+            json_serializer=documents.dumps,
+            json_deserializer=documents.loads,
+            isolation_level="REPEATABLE READ",
+            pool_size=16,
+            max_overflow=READERS - 16,
+            pool_pre_ping=True,
+        )
+    except (ImportError, NoSuchModuleError):
+        raise SetupError("PostgreSQL needs its driver: pip install 'clary[postgres]'") from None
+    try:
+        _prepare(engine)
+        cipher = _cipher_of(engine, key_path) if key_path else None
+    except (SQLAlchemyError, OSError) as fault:
+        engine.dispose()
+        raise faults.as_setup(fault, where) from fault
+    except SetupError:
+        engine.dispose()
+        raise
+    _carry(engine, cipher)
+    return cls(engine, None, where)
+
+
+def _prepare(engine: sa.Engine) -> None:
+    """Bring the tables to this version; touch nothing where they are."""
+    try:
+        with engine.connect() as conn:
+            if migrations.current(conn) == migrations.HEAD:
+                return
+    except DBAPIError:  # no table of versions yet
+        pass
+    with (
+        engine.connect().execution_options(
+            **({} if engine.dialect.name == "sqlite" else {"isolation_level": "READ COMMITTED"})
+        ) as conn,
+        conn.begin(),
+    ):
+        migrations.upgrade(conn)
+
+
+def _cipher_of(engine: sa.Engine, path: Path) -> Fernet:
+    """Read or make the key, and make sure that it is the one this store was made with."""
+    with engine.connect() as conn:
+        proof = conn.execute(sa.select(setting.c.value).where(setting.c.name == "key_proof")).scalar()
+        has_secrets = conn.execute(sa.select(credential.c.access_key_id).limit(1)).first() is not None
+    cipher = keyfile.load(path, may_create=not has_secrets)
+    if proof is not None and keyfile.is_proven(cipher, proof):
+        return cipher
+    if has_secrets:
+        raise SetupError(f"the key file {path} is not the one this store's secrets were encrypted with")
+    with engine.connect() as conn, conn.begin():
+        conn.execute(sa.delete(setting).where(setting.c.name == "key_proof"))
+        conn.execute(sa.insert(setting).values(name="key_proof", value=keyfile.prove(cipher)))
+    return cipher
+
+
+def _carry(engine: sa.Engine, cipher: Fernet | None) -> None:
+    """Leave the cipher where `identities` finds it: in the info of every connection."""
+    engine.dispose()  # connections that were made without it
+
+    @sa.event.listens_for(engine, "connect")
+    def _lend(_driver: Any, entry: Any) -> None:
+        entry.info[CIPHER] = cipher
+
+
+def _discard(engines: list[sa.Engine], scratch: Path | None) -> None:
+    for engine in engines:
+        engine.dispose()
+    if scratch is not None:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,49 @@
+"""The few statements that SQLite and PostgreSQL spell apart."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+def is_sqlite(conn: sa.Connection) -> bool:
+    """Say whether `conn` speaks to SQLite."""
+    return conn.dialect.name == "sqlite"
+
+
+def insert_new(conn: sa.Connection, table: sa.Table, row: dict[str, Any]) -> bool:
+    """Insert `row` unless a unique index forbids it; say whether it went in.
+
+    A refused row leaves the transaction whole on both databases, which an exception would not.
+    """
+    make = sqlite.insert if is_sqlite(conn) else postgresql.insert
+    statement = make(table).values(row).on_conflict_do_nothing().inline()
+    return conn.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
+
+
+def upsert(
+    conn: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], *, keys: list[str], newer: str = ""
+) -> int:
+    """Insert `rows`; where one exists by `keys`, overwrite its other columns. Return the rows written.
+
+    Parameters
+    ----------
+    newer : str
+        Column that must have grown for a row to be overwritten; empty overwrites always.
+    """
+    if not rows:
+        return 0
+    others = [name for name in rows[0] if name not in keys]
+    if is_sqlite(conn):
+        mine = sqlite.insert(table)
+        guard = None if not newer else table.c[newer] < mine.excluded[newer]
+        changes = {name: mine.excluded[name] for name in others}
+        done = conn.execute(mine.on_conflict_do_update(index_elements=keys, set_=changes, where=guard), rows)
+    else:
+        theirs = postgresql.insert(table)
+        guard = None if not newer else table.c[newer] < theirs.excluded[newer]
+        changes = {name: theirs.excluded[name] for name in others}
+        done = conn.execute(
+            theirs.on_conflict_do_update(index_elements=keys, set_=changes, where=guard), rows
+        )
+    return done.rowcount

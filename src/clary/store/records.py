@@ -1,0 +1,168 @@
+"""Records: one stored resource each, a wire document with the columns that lists sort and filter by."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from clary.store import dialect
+from clary.store.base import Duplicate, Stale
+from clary.store.schema import record as table
+from clary.store.schema import scope_of
+from clary.store.times import from_micros, to_micros
+
+COLUMNS = (
+    table.c.account,
+    table.c.region,
+    table.c.noun,
+    table.c.key,
+    table.c.arn,
+    table.c.status,
+    table.c.created,
+    table.c.modified,
+    table.c.document,
+    table.c.private,
+    table.c.version,
+)
+"""What `from_row` reads, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One resource of one account and region."""
+
+    account: str
+    region: str
+    noun: str
+    key: str
+    """Unique among the records of its account, region and noun."""
+    arn: str
+    """Unique in the store; empty for nouns that have none."""
+    status: str
+    created: datetime
+    modified: datetime
+    document: Mapping[str, Any]
+    """Members under their wire names; may hold aware datetimes at any depth."""
+    private: Mapping[str, Any] = field(default_factory=dict)
+    """What no client sees."""
+    version: int = 1
+    """Grows with every update; 1 when inserted."""
+
+
+def find(conn: sa.Connection, account: str, region: str, noun: str, key: str) -> Record | None:
+    """Return the record, or None."""
+    row = conn.execute(_FIND, {"of": scope_of(account, region, noun), "named": key}).first()
+    return from_row(row) if row else None
+
+
+def find_by_arn(conn: sa.Connection, arn: str) -> Record | None:
+    """Return the record with this ARN, or None."""
+    row = conn.execute(_FIND_BY_ARN, {"of": arn}).first()
+    return from_row(row) if row else None
+
+
+def insert(conn: sa.Connection, record: Record) -> Record:
+    """Insert a new record; return it at version 1.
+
+    Raises
+    ------
+    Duplicate
+        The key is taken in this account, region and noun, or the ARN is taken anywhere.
+    """
+    row = _columns_of(record) | {
+        "scope": scope_of(record.account, record.region, record.noun),
+        "account": record.account,
+        "region": record.region,
+        "noun": record.noun,
+        "key": record.key,
+        "version": 1,
+    }
+    if not dialect.insert_new(conn, table, row):
+        raise Duplicate(f"{record.noun} {record.key!r} exists already in {record.account}/{record.region}")
+    return replace(record, version=1)
+
+
+def update(conn: sa.Connection, record: Record, expected_version: int | None = None) -> Record:
+    """Overwrite a record; return it with its new version.
+
+    Parameters
+    ----------
+    expected_version : int or None
+        Version that the stored record must still have; None overwrites whatever is there.
+
+    Raises
+    ------
+    Stale
+        There is no such record any more, or it has another version.
+    """
+    statement = _UPDATE if expected_version is None else _UPDATE_EXPECTED
+    parameters = {
+        "of": scope_of(record.account, record.region, record.noun),
+        "named": record.key,
+        "expected": expected_version,
+        **{f"new_{name}": value for name, value in _columns_of(record).items()},
+    }
+    if expected_version is None:
+        del parameters["expected"]
+    version = conn.execute(statement, parameters).scalar()
+    if version is None:
+        wanted = "" if expected_version is None else f" at version {expected_version}"
+        raise Stale(f"{record.noun} {record.key!r}{wanted} is not there any more")
+    return replace(record, version=version)
+
+
+def delete(conn: sa.Connection, account: str, region: str, noun: str, key: str) -> bool:
+    """Delete a record; say whether there was one. Its tags are `tags.drop`'s."""
+    return conn.execute(_DELETE, {"of": scope_of(account, region, noun), "named": key}).rowcount == 1
+
+
+def from_row(row: Any) -> Record:
+    """Return the record of a row of `COLUMNS`."""
+    account, region, noun, key, arn, status, created, modified, document, private, version = row
+    return Record(
+        account,
+        region,
+        noun,
+        key,
+        arn,
+        status,
+        from_micros(created),
+        from_micros(modified),
+        document,
+        private,
+        version,
+    )
+
+
+def _columns_of(record: Record) -> dict[str, Any]:
+    return {
+        "arn": record.arn,
+        "status": record.status,
+        "created": to_micros(record.created),
+        "modified": to_micros(record.modified),
+        "document": record.document,
+        "private": record.private,
+    }
+
+
+_IDENTITY = sa.and_(table.c.scope == sa.bindparam("of"), table.c.key == sa.bindparam("named"))
+_FIND = sa.select(*COLUMNS).where(_IDENTITY)
+_FIND_BY_ARN = sa.select(*COLUMNS).where(
+    table.c.arn == sa.bindparam("of"), table.c.arn != sa.literal_column("''")
+)
+_UPDATE = (
+    sa.update(table)
+    .where(_IDENTITY)
+    .values(
+        version=table.c.version + 1,
+        **{
+            name: sa.bindparam(f"new_{name}", type_=table.c[name].type)
+            for name in ("arn", "status", "created", "modified", "document", "private")
+        },
+    )
+    .returning(table.c.version)
+)
+_UPDATE_EXPECTED = _UPDATE.where(table.c.version == sa.bindparam("expected"))
+_DELETE = sa.delete(table).where(_IDENTITY)

@@ -1,0 +1,127 @@
+"""Runs: executions that are open, and the last that each of their hosts reported."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from clary.store import dialect
+from clary.store.base import Duplicate, Stale
+from clary.store.schema import run, run_host
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One open run."""
+
+    run_id: str
+    arn: str
+    token_digest: str
+    credentials_digest: str
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class HostRow:
+    """Where a host stands."""
+
+    host: str
+    seq: int
+    """Number of the last report that counted."""
+    phase: str | None
+    address: str | None
+    result: Mapping[str, Any] | None
+    """How it ended; None while it runs."""
+
+
+def open_run(
+    conn: sa.Connection,
+    run_id: str,
+    arn: str,
+    token_digest: str,
+    credentials_digest: str,
+    document: Mapping[str, Any],
+) -> None:
+    """Store a new run; storing the same again changes nothing.
+
+    Raises
+    ------
+    Duplicate
+        The id is open with other digests or for another ARN.
+    """
+    row = {
+        "run_id": run_id,
+        "arn": arn,
+        "token_digest": token_digest,
+        "credentials_digest": credentials_digest,
+        "document": document,
+    }
+    if dialect.insert_new(conn, run, row):
+        return
+    known = find_run(conn, run_id)
+    if known is None or (known.arn, known.token_digest, known.credentials_digest) != (
+        arn,
+        token_digest,
+        credentials_digest,
+    ):
+        raise Duplicate(f"run {run_id!r} is open already, with other secrets or for another resource")
+
+
+def find_run(conn: sa.Connection, run_id: str) -> Run | None:
+    """Return an open run, or None."""
+    row = conn.execute(_FIND, {"of": run_id}).first()
+    return Run(*row) if row else None
+
+
+def of_arn(conn: sa.Connection, arn: str) -> list[Run]:
+    """Return the open runs of a resource."""
+    rows = conn.execute(sa.select(*_COLUMNS).where(run.c.arn == arn).order_by(run.c.run_id))
+    return [Run(*row) for row in rows]
+
+
+def report(
+    conn: sa.Connection,
+    run_id: str,
+    host: str,
+    seq: int,
+    phase: str | None,
+    address: str | None,
+    result: Mapping[str, Any] | None,
+) -> bool:
+    """Store a host's report; False when its number was seen before.
+
+    What a report leaves out (None) stays as it was.
+
+    Raises
+    ------
+    Stale
+        The run is not open.
+    """
+    if find_run(conn, run_id) is None:
+        raise Stale(f"run {run_id!r} is not open")
+    given = {"phase": phase, "address": address, "result": result}
+    news = {name: value for name, value in given.items() if value is not None}
+    row = {"run_id": run_id, "host": host, "seq": seq, **news}
+    return dialect.upsert(conn, run_host, [row], keys=["run_id", "host"], newer="seq") == 1
+
+
+def hosts(conn: sa.Connection, run_id: str) -> dict[str, HostRow]:
+    """Return the hosts that reported, by name."""
+    rows = conn.execute(_HOSTS, {"of": run_id})
+    return {row.host: HostRow(*row) for row in rows}
+
+
+def close_run(conn: sa.Connection, run_id: str) -> bool:
+    """Forget a run and its hosts; False when it is not open."""
+    conn.execute(sa.delete(run_host).where(run_host.c.run_id == run_id))
+    return conn.execute(sa.delete(run).where(run.c.run_id == run_id)).rowcount == 1
+
+
+_COLUMNS = (run.c.run_id, run.c.arn, run.c.token_digest, run.c.credentials_digest, run.c.document)
+_FIND = sa.select(*_COLUMNS).where(run.c.run_id == sa.bindparam("of"))
+_HOSTS = (
+    sa.select(run_host.c.host, run_host.c.seq, run_host.c.phase, run_host.c.address, run_host.c.result)
+    .where(run_host.c.run_id == sa.bindparam("of"))
+    .order_by(run_host.c.host)
+)
