@@ -1,0 +1,81 @@
+"""Host agents on this machine: they outlive the platform, and the next start takes them over."""
+
+import json
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from clary.cli.supervisor import identity
+from clary.kernel.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agent:
+    """One live host agent."""
+
+    run_id: str
+    host: str
+    kind: str
+    """`training`, `serving` …, as in the run's spec."""
+    name: str
+    """Of the job or endpoint."""
+    folder: Path
+    pid: int
+    since: str
+
+
+def alive(settings: Settings) -> list[Agent]:
+    """Return the agents that live now, of every account."""
+    found = []
+    for file in sorted(settings.runs_dir.glob("*/hosts/*/pid")):
+        pid, since = _pid(file)
+        if pid and identity.is_alive(pid, since):
+            run, host = file.parents[2], file.parent
+            spec = _spec(run)
+            found.append(
+                Agent(
+                    run_id=run.name,
+                    host=host.name,
+                    kind=str(spec.get("kind", "")),
+                    name=str(spec.get("name", run.name)),
+                    folder=host,
+                    pid=pid,
+                    since=since,
+                )
+            )
+    return found
+
+
+def ask_to_stop(agent: Agent, grace_s: float) -> None:
+    """Ask an agent to stop its program, as the control plane does."""
+    beside = agent.folder / "stop.json.clary-tmp"
+    beside.write_text(json.dumps({"outcome": "stopped", "grace_s": grace_s}))
+    beside.replace(agent.folder / "stop.json")
+
+
+def end(agents: list[Agent], *, within_s: float) -> int:
+    """Wait for agents that were asked to stop, kill the rest; return how many were killed."""
+    n_killed = 0
+    for each in agents:
+        if not identity.wait(each.pid, each.since, timeout_s=within_s):
+            os.kill(each.pid, signal.SIGKILL)
+            n_killed += 1
+    return n_killed
+
+
+def _pid(file: Path) -> tuple[int, str]:
+    """Return pid and start time, as the agent wrote them."""
+    try:
+        pid, since = file.read_text().split()
+        return int(pid), since
+    except (OSError, ValueError):
+        return 0, ""
+
+
+def _spec(run: Path) -> dict[str, object]:
+    try:
+        document: dict[str, object] = json.loads((run / "spec.json").read_text())
+        return document
+    except (OSError, ValueError):
+        return {}

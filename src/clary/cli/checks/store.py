@@ -1,0 +1,33 @@
+"""The store's database."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+from clary.cli.checks.base import Finding, Grade
+from clary.kernel.settings import Settings
+
+SUBJECT = "Store"
+
+
+def check(settings: Settings) -> Iterator[Finding]:
+    """Connect, where a database is named in the settings."""
+    if not settings.store_url:
+        yield Finding(subject=SUBJECT, grade=Grade.OK, text="SQLite in the data folder")
+        return
+    if settings.store_url.startswith("postgresql") and find_spec("psycopg") is None:
+        mend = "pip install 'clary[postgres]'"
+        yield Finding(subject=SUBJECT, grade=Grade.BROKEN, text="PostgreSQL's driver is missing", mend=mend)
+        return
+    from sqlalchemy import create_engine, make_url, text  # noqa: PLC0415 - 0.1 s, only where it is used
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    try:
+        shown = make_url(settings.store_url).render_as_string(hide_password=True)
+        engine = create_engine(settings.store_url)
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+        engine.dispose()
+        yield Finding(subject=SUBJECT, grade=Grade.OK, text=f"{shown} answers")
+    except SQLAlchemyError as error:
+        reason = str(error).splitlines()[0]
+        yield Finding(subject=SUBJECT, grade=Grade.BROKEN, text=reason, mend="check CLARY_STORE_URL")

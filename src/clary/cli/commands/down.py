@@ -1,0 +1,68 @@
+"""`clary down`: stop the platform; jobs go on unless asked otherwise."""
+
+import contextlib
+from typing import Annotated, Any
+
+import typer
+
+from clary.cli import agents, clients, credentials, options, starting
+from clary.cli.agents import Agent
+from clary.cli.supervisor import state
+from clary.kernel.settings import Settings
+
+EXAMPLE = "clary down --jobs"
+EXIT_CODES = "0 stopped, or was not running; 1 it did not stop"
+GRACE_S = 20.0
+
+
+def down(
+    with_jobs: Annotated[
+        bool, typer.Option("--jobs", help="Stop running jobs and endpoints' replicas, too.")
+    ] = False,
+    data_dir: options.DataDir = None,
+) -> None:
+    """Stop Clary. What it acknowledged is safe; running jobs go on and the next start takes them over."""
+    settings = options.settings_of(data_dir)
+    was_running = state.is_locked(settings.data_dir)
+    if with_jobs and was_running:
+        _stop_jobs(settings)
+    starting.stop(settings)
+    left = agents.alive(settings)
+    if with_jobs and left:
+        _end(left, GRACE_S)
+        left = agents.alive(settings)
+    print("Clary has stopped." if was_running else f"Clary was not running on {settings.data_dir}.")
+    if left:
+        print(f"{described(left)} go on; `clary up` takes them over, `clary down --jobs` ends them.")
+
+
+def described(hosts: list[Agent]) -> str:
+    """Return how many of what go on, in words."""
+    replicas = sum(1 for each in hosts if each.kind == "serving")
+    jobs = len({each.run_id for each in hosts if each.kind != "serving"})
+    parts = [
+        f"{n} {name}{'s' if n != 1 else ''}"
+        for n, name in ((jobs, "job"), (replicas, "endpoint replica"))
+        if n
+    ]
+    return " and ".join(parts)
+
+
+def _stop_jobs(settings: Settings) -> None:
+    """Stop training jobs through the public API, so that they end as Stopped; wait for their hosts."""
+    running = state.read(settings.data_dir)
+    if running is None or not running.is_ready:
+        return
+    for name in credentials.read(settings.data_dir):
+        client: Any = clients.sagemaker(running, name)
+        with contextlib.suppress(Exception):  # whatever does not stop this way is ended below, by its agent
+            for page in client.get_paginator("list_training_jobs").paginate(StatusEquals="InProgress"):
+                for job in page["TrainingJobSummaries"]:
+                    client.stop_training_job(TrainingJobName=job["TrainingJobName"])
+    _end([each for each in agents.alive(settings) if each.kind != "serving"], GRACE_S)
+
+
+def _end(hosts: list[Agent], grace_s: float) -> None:
+    for each in hosts:
+        agents.ask_to_stop(each, grace_s)
+    agents.end(hosts, within_s=grace_s + 5.0)

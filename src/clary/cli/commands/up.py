@@ -1,0 +1,38 @@
+"""`clary up`: start the platform."""
+
+from typing import Annotated
+
+import typer
+
+from clary.cli import options, starting
+from clary.cli.supervisor import state
+from clary.kernel.errors import SetupError
+
+EXAMPLE = "clary up --detach --port 4747"
+EXIT_CODES = "0 ready (-d), or stopped on request; 1 it could not start, and one line says why"
+
+
+def up(
+    is_detached: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return when ready; `clary down` stops it.")
+    ] = False,
+    data_dir: options.DataDir = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port", metavar="PORT", min=0, max=65535, help="Public port (default 4747); 0 takes a free one."
+        ),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="ADDRESS", help="Address to listen on (default 127.0.0.1)."),
+    ] = None,
+) -> None:
+    """Start Clary: object store, control plane, edge, and a warm runtime for jobs."""
+    settings = options.settings_of(data_dir, port=port, host=host)
+    if state.is_locked(settings.data_dir):
+        raise SetupError(state.already(settings.data_dir))
+    if is_detached:
+        starting.detached(settings)
+    else:
+        starting.foreground(settings)
