@@ -154,33 +154,25 @@ def _guarded(target: Any, arguments: Any) -> int:
 
 def _fresh_interpreter(call: str, cpus: int) -> None:
     """Undo what the launcher's life has left in the interpreter."""
-    sys.stdout = io.TextIOWrapper(
-        open(1, "wb", closefd=False),  # noqa: SIM115 - it lives as long as the process
-        encoding="utf-8",
-        errors="backslashreplace",
-        line_buffering=True,
-    )
-    sys.stderr = io.TextIOWrapper(
-        open(2, "wb", buffering=0, closefd=False),  # noqa: SIM115 - it lives as long as the process
-        encoding="utf-8",
-        errors="backslashreplace",
-        write_through=True,
-    )
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - it lives as long as the process
+    renew_interpreter()
     sys.argv = [call]
     faulthandler.enable()
     gc.enable()
+    for pool in pools:
+        pool.limit(limits=cpus)  # the pools of linear algebra, held at one thread in the zygote
+
+
+def renew_interpreter() -> None:
+    """After a fork: streams of its own over the new descriptors, random numbers of its own."""
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - it lives as long as the process
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        raw = open(number, "wb", closefd=False)  # noqa: SIM115 - it lives as long as the process
+        text = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        setattr(sys, name, text)
     random.seed()
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()  # else every fork of one parent draws the same numbers
-    _set_threads(cpus)
-
-
-def _set_threads(cpus: int) -> None:
-    """Give the pools of linear algebra, held at one thread in the zygote, the host's own number."""
-    for pool in pools:
-        pool.limit(limits=cpus)
 
 
 def _say(text: str) -> None:

@@ -127,8 +127,9 @@ _current: list[Launcher] = []
 
 
 def prepare() -> None:
-    """Fork this process's launcher now, while it is clean."""
-    _current[:] = [Launcher.forked()]
+    """Fork this process's launcher now, while it is clean; once is enough."""
+    if not _current:
+        _current.append(Launcher.forked())
 
 
 def current() -> Launcher:

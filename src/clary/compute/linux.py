@@ -175,3 +175,18 @@ def set_dumpable() -> None:
 def adopt_orphans() -> None:
     """Make this process, not init, the parent of descendants whose parents end."""
     _checked(_libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def inotify_open() -> int:
+    """Return a descriptor on which the kernel reports changes in folders; reads of it never wait."""
+    return _checked(_libc().inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify_init1")
+
+
+def inotify_add(descriptor: int, path: Path, mask: int) -> int:
+    """Watch a folder, and return the watch's number."""
+    return _checked(_libc().inotify_add_watch(descriptor, os.fsencode(path), mask), f"inotify {path}")
+
+
+def inotify_remove(descriptor: int, number: int) -> None:
+    """Watch a folder no more; one that is gone is not watched anyway."""
+    _libc().inotify_rm_watch(descriptor, number)

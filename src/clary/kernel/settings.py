@@ -43,6 +43,8 @@ class Settings:
     """`auto`, `bwrap` or `none`: how a job is walled off."""
     isolation_uid: int = 61000
     """First of the user ids that jobs run under when Clary runs as root."""
+    memory_overcommit: float = 1.0
+    """Memory that runs may declare together, as a share of nine tenths of the machine's."""
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **given: object) -> "Settings":
@@ -67,6 +69,11 @@ class Settings:
                     values[each.name] = int(str(raw))
                 except ValueError:
                     raise ValueError(f"{variable} must be a whole number, not {raw!r}") from None
+            elif each.type == "float" or each.type is float:
+                try:
+                    values[each.name] = float(str(raw))
+                except ValueError:
+                    raise ValueError(f"{variable} must be a number, not {raw!r}") from None
             elif each.type in {"Path", Path}:
                 values[each.name] = Path(str(raw)).expanduser().absolute()
             else:

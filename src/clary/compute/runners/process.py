@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import json
 import logging
 import os
 import select
@@ -101,7 +102,7 @@ class ProcessRunner:
             environment=mounts.python_environment(),
             shared_memory_bytes=spec.size.memory_mib * MIB,
             is_foreign=uid is not None,
-            devices=tuple(glob("/dev/nvidia*") + glob("/dev/dri")) if spec.size.gpus else (),
+            devices=devices(home, spec),
         )
         if program.network or len(spec.hosts) == 1:
             return sandbox.Sandbox.open(how, view, hostname=host, network=program.network)
@@ -276,6 +277,8 @@ def environment(program: Program, home: Path, host: str, cpus: int, *, boxed: bo
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": str(cpus),
     }
+    if gpus_of(home):
+        defaults["CUDA_VISIBLE_DEVICES"] = gpus_of(home)
     if not boxed:
         defaults["SAGEMAKER_BASE_DIR"] = str(home / "ml")
     return {**defaults, **program.environment}
@@ -325,8 +328,8 @@ def relocated(program: Program, home: Path) -> Program:
 
 def slot_of(home: Path, spec: RunSpec) -> int:
     """Return the run's number on this machine: the placement's, else one made from the run's id."""
-    with contextlib.suppress(OSError, ValueError):
-        return int((home.parent.parent / "slot").read_text()) % SLOTS
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return int(json.loads((home.parent.parent / "place.json").read_text())["slot"]) % SLOTS
     return zlib.crc32(spec.run_id.encode()) % SLOTS
 
 
@@ -338,6 +341,21 @@ def address(slot: int, index: int) -> str:
 def group_name(spec: RunSpec, host: str) -> str:
     """Return the cgroup's name for one host."""
     return f"{spec.run_id}.{host}"
+
+
+def gpus_of(home: Path) -> str:
+    """Return the numbers of the host's GPUs, as CUDA_VISIBLE_DEVICES has them; empty for none."""
+    with contextlib.suppress(OSError):
+        return (home / "gpus").read_text().strip()
+    return ""
+
+
+def devices(home: Path, spec: RunSpec) -> tuple[str, ...]:
+    """Return the device files of the host's GPUs, and those that all GPUs share."""
+    if not spec.size.gpus:
+        return ()
+    shared = [path for path in glob("/dev/nvidia*") if not path.removeprefix("/dev/nvidia").isdecimal()]
+    return (*shared, *(f"/dev/nvidia{number}" for number in gpus_of(home).split(",") if number))
 
 
 def give(folder: Path, uid: int) -> None:

@@ -1,0 +1,176 @@
+"""Image URIs: which runtime an ECR image stands for, by repository and tag alone.
+
+Account and region say nothing: every region has its own accounts (reference: `image_uris.retrieve` of the
+SageMaker Python SDK).
+"""
+
+import importlib.util
+import re
+from dataclasses import dataclass
+
+from clary.compute.base import Runtime
+from clary.kernel import registry
+from clary.kernel.errors import ValidationException
+
+_URI = re.compile(
+    r"(?:(?P<registry>[A-Za-z0-9.-]+(?::\d+)?)/)?(?P<repository>[a-z0-9._/-]+?)"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]*))?(?:@sha256:[0-9a-f]{64})?"
+)
+
+ALGORITHMS = (
+    "blazingtext",
+    "factorization-machines",
+    "forecasting-deepar",
+    "image-classification",
+    "ipinsights",
+    "kmeans",
+    "knn",
+    "lda",
+    "linear-learner",
+    "ntm",
+    "object-detection",
+    "object2vec",
+    "pca",
+    "randomcutforest",
+    "semantic-segmentation",
+    "seq2seq",
+    "xgboost",
+)
+"""Repositories of the built-in algorithms; the folder in `clary.algorithms` has the name in snake case."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Framework:
+    """A family of framework images."""
+
+    pattern: str
+    name: str
+    needs: str = ""
+    """Module without which it cannot run."""
+    extra: str = ""
+    """Extra of the package that brings it."""
+    is_served: bool = True
+
+
+_FRAMEWORKS = (
+    _Framework(pattern=r"sagemaker-xgboost", name="xgboost"),
+    _Framework(pattern=r"sagemaker-scikit-learn", name="scikit-learn"),
+    _Framework(
+        pattern=r"pytorch-(?:training|inference)(?:-.+)?|sagemaker-pytorch",
+        name="pytorch",
+        needs="torch",
+        extra="torch",
+    ),
+    _Framework(
+        pattern=r"tensorflow-(?:training|inference)(?:-.+)?|sagemaker-tensorflow(?:-.+)?",
+        name="tensorflow",
+        is_served=False,
+    ),
+    _Framework(
+        pattern=r"mxnet-(?:training|inference)(?:-.+)?|sagemaker-mxnet(?:-.+)?", name="mxnet", is_served=False
+    ),
+    _Framework(pattern=r"sagemaker-chainer", name="chainer", is_served=False),
+    _Framework(pattern=r"huggingface-.+", name="huggingface", is_served=False),
+    _Framework(pattern=r"autogluon-.+", name="autogluon", is_served=False),
+    _Framework(pattern=r"djl-.+", name="djl", is_served=False),
+    _Framework(pattern=r"sagemaker-tritonserver", name="tritonserver", is_served=False),
+    _Framework(pattern=r"sagemaker-rl-.+", name="reinforcement learning", is_served=False),
+    _Framework(pattern=r"sagemaker-spark-processing", name="spark", is_served=False),
+    _Framework(pattern=r"sagemaker-clarify-processing", name="clarify", is_served=False),
+    _Framework(pattern=r"sagemaker-model-monitor-analyzer", name="model-monitor", is_served=False),
+    _Framework(pattern=r"sagemaker-debugger-rules", name="debugger", is_served=False),
+    _Framework(pattern=r"sagemaker-data-wrangler-container", name="data-wrangler", is_served=False),
+    _Framework(pattern=r".+-neo|sagemaker-neo-.+|sagemaker-inference-.+", name="neo", is_served=False),
+    _Framework(pattern=r"smdistributed-modelparallel", name="smdistributed", is_served=False),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """The parts of an image URI."""
+
+    repository: str
+    tag: str
+
+
+def parse(uri: str) -> Image:
+    """Split an image URI.
+
+    Raises
+    ------
+    ValidationException
+        It is not an image URI.
+    """
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise ValidationException(f"{uri!r} is not an image URI; write <registry>/<repository>:<tag>")
+    host, repository = match["registry"], match["repository"]
+    if host and not ("." in host or ":" in host or host == "localhost"):
+        repository = f"{host}/{repository}"  # a Docker Hub name: no registry in front
+    return Image(repository=repository, tag=match["tag"] or "")
+
+
+def resolve(uri: str) -> Runtime:
+    """Return what an image URI stands for.
+
+    A `sagemaker-xgboost` image is returned as `framework`: whether it runs the built-in algorithm or a
+    script, only `sagemaker_program` of the hyperparameters tells.
+
+    Raises
+    ------
+    ValidationException
+        Nothing here runs that image; the text says which images run.
+    """
+    image = parse(uri)
+    if image.repository in ALGORITHMS:
+        return _algorithm(image)
+    for framework in _FRAMEWORKS:
+        if re.fullmatch(framework.pattern, image.repository):
+            return _framework(framework, image)
+    raise ValidationException(
+        f"image {uri!r} is none that Clary runs itself, and no container engine is configured; "
+        f"images that run here: {', '.join(runnable())}"
+    )
+
+
+def runnable() -> list[str]:
+    """Return the repositories that run on this machine."""
+    here = registry.stems("clary.algorithms")
+    names = [repository for repository in ALGORITHMS if _folder(repository) in here]
+    names += ["sagemaker-xgboost", "sagemaker-scikit-learn"]
+    if _is_installed("torch"):
+        names += ["pytorch-training", "pytorch-inference", "sagemaker-pytorch"]
+    return sorted(names)
+
+
+def _algorithm(image: Image) -> Runtime:
+    folder = _folder(image.repository)
+    if folder not in registry.stems("clary.algorithms"):
+        raise ValidationException(
+            f"the built-in algorithm {image.repository!r} is not available yet; "
+            f"images that run here: {', '.join(runnable())}"
+        )
+    return Runtime(kind="builtin", name=folder, version=image.tag)
+
+
+def _framework(framework: _Framework, image: Image) -> Runtime:
+    if not framework.is_served:
+        raise ValidationException(
+            f"{framework.name} images ({image.repository}) need a container engine, and none is configured; "
+            f"images that run here: {', '.join(runnable())}"
+        )
+    if framework.needs and not _is_installed(framework.needs):
+        raise ValidationException(
+            f"image {image.repository!r} needs {framework.needs}, which is not installed; "
+            f"install it with: pip install 'clary[{framework.extra}]'"
+        )
+    zygote = "torch" if framework.needs == "torch" else "base"
+    return Runtime(kind="framework", name=framework.name, version=image.tag, zygote=zygote)
+
+
+def _folder(repository: str) -> str:
+    return repository.replace("-", "_")
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None

@@ -1,0 +1,151 @@
+"""What an instance type holds, and what this machine has.
+
+Source
+------
+Amazon SageMaker AI pricing and "Amazon EC2 instance types": within a family, memory per vCPU is constant and
+vCPUs follow the size's name (large 2, xlarge 4, 2xlarge 8, …); burstable types and accelerators do not, and
+are listed.
+"""
+
+import os
+import re
+from functools import cache
+from glob import glob
+from pathlib import Path
+
+from clary.compute.base import Size
+from clary.kernel.errors import ValidationException
+
+GIB = 1024
+_GIB_PER_VCPU = {"c": 2, "m": 4, "r": 8, "x": 16, "z": 8}
+_PLAIN = re.compile(r"(c|m|r|x|z)(\d)([a-z-]*)")
+_BURSTABLE: dict[str, dict[str, tuple[int, float]]] = {
+    "t2": {"medium": (2, 4), "large": (2, 8), "xlarge": (4, 16), "2xlarge": (8, 32)},
+    "t3": {
+        "nano": (2, 0.5),
+        "micro": (2, 1),
+        "small": (2, 2),
+        "medium": (2, 4),
+        "large": (2, 8),
+        "xlarge": (4, 16),
+        "2xlarge": (8, 32),
+    },
+}
+_BURSTABLE["t3a"] = _BURSTABLE["t4g"] = _BURSTABLE["t3"]
+_ACCELERATED: dict[str, tuple[float, dict[str, tuple[int, int]]]] = {
+    # family: (GiB per vCPU, {size: (vCPUs, GPUs)})
+    "p2": (15.25, {"xlarge": (4, 1), "8xlarge": (32, 8), "16xlarge": (64, 16)}),
+    "p3": (7.625, {"2xlarge": (8, 1), "8xlarge": (32, 4), "16xlarge": (64, 8)}),
+    "p3dn": (8, {"24xlarge": (96, 8)}),
+    "p4d": (12, {"24xlarge": (96, 8)}),
+    "p4de": (12, {"24xlarge": (96, 8)}),
+    "p5": (2048 / 192, {"4xlarge": (16, 1), "48xlarge": (192, 8)}),
+    "p5e": (2048 / 192, {"48xlarge": (192, 8)}),
+    "p5en": (2048 / 192, {"48xlarge": (192, 8)}),
+    "g4dn": (
+        4,
+        {
+            "xlarge": (4, 1),
+            "2xlarge": (8, 1),
+            "4xlarge": (16, 1),
+            "8xlarge": (32, 1),
+            "12xlarge": (48, 4),
+            "16xlarge": (64, 1),
+        },
+    ),
+    "inf1": (2, {"xlarge": (4, 0), "2xlarge": (8, 0), "6xlarge": (24, 0), "24xlarge": (96, 0)}),
+    "inf2": (4, {"xlarge": (4, 0), "8xlarge": (32, 0), "24xlarge": (96, 0), "48xlarge": (192, 0)}),
+    "trn1": (4, {"2xlarge": (8, 0), "32xlarge": (128, 0)}),
+    "trn1n": (4, {"32xlarge": (128, 0)}),
+    "trn2": (2048 / 192, {"48xlarge": (192, 0)}),
+    "eia1": (4, {"medium": (1, 0), "large": (2, 0), "xlarge": (4, 0)}),
+    "eia2": (4, {"medium": (1, 0), "large": (2, 0), "xlarge": (4, 0)}),
+}
+_G_GPUS = {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8}
+"""GPUs of the larger g5 and g6 sizes; the others have one."""
+_G_FAMILIES = {"g5": 4, "g6": 4, "g6e": 8}
+_LARGEST = 56
+"""vCPU multiple of the largest plain size, `112xlarge` aside."""
+
+
+@cache
+def size_of(instance_type: str) -> Size:
+    """Return what a host of `instance_type` may use.
+
+    Raises
+    ------
+    ValidationException
+        Not an `ml.` instance type that SageMaker has.
+    """
+    if instance_type in {"local", "local_gpu"}:
+        return Size(cpus=cores(), memory_mib=memory_mib(), gpus=gpus() if instance_type == "local_gpu" else 0)
+    match = re.fullmatch(r"ml\.([a-z0-9-]+)\.([a-z0-9-]+)", instance_type)
+    found = _size(*match.groups()) if match else None
+    if found is None:
+        raise ValidationException(
+            f"instance type {instance_type!r} is not known; use ml.<family>.<size>, "
+            "with a family such as m5, c5, r5, t3, g5 or p3, and a size such as large or 2xlarge"
+        )
+    return found
+
+
+def _size(family: str, size: str) -> Size | None:
+    if family in _BURSTABLE:
+        burst = _BURSTABLE[family].get(size)
+        return burst and Size(cpus=burst[0], memory_mib=int(burst[1] * GIB))
+    if family in _ACCELERATED:
+        per_vcpu, sizes = _ACCELERATED[family]
+        listed = sizes.get(size)
+        return listed and Size(cpus=listed[0], memory_mib=int(listed[0] * per_vcpu * GIB), gpus=listed[1])
+    vcpus = _vcpus(size)
+    if vcpus is None:
+        return None
+    if family in _G_FAMILIES:
+        memory = vcpus * _G_FAMILIES[family] * GIB
+        return Size(cpus=vcpus, memory_mib=memory, gpus=_G_GPUS.get(size, 1)) if vcpus >= 4 else None
+    plain = _PLAIN.fullmatch(family)
+    if plain is None:
+        return None
+    ratio = _GIB_PER_VCPU[plain[1]]
+    # the fourth generation predates the rule: m4.xlarge has 16, but c4 1.875 and r4 7.625 GiB a vCPU
+    per_vcpu = {"c4": 1.875, "r4": 7.625}.get(family, ratio)
+    return Size(cpus=vcpus, memory_mib=int(vcpus * per_vcpu * GIB))
+
+
+def _vcpus(size: str) -> int | None:
+    if size == "medium":
+        return 1
+    if size == "large":
+        return 2
+    match = re.fullmatch(r"(\d*)xlarge", size)
+    if match is None:
+        return None
+    times = int(match[1] or 1)
+    return 4 * times if times <= _LARGEST else None
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def memory_mib() -> int:
+    """Return this machine's memory, or the container's limit where that is less."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            text = Path(path).read_text().strip()
+        except OSError:
+            continue
+        if text.isdecimal():
+            total = min(total, int(text))
+    return total // (1024 * 1024)
+
+
+@cache
+def gpus() -> int:
+    """Return how many NVIDIA devices this machine has."""
+    return len(glob("/dev/nvidia[0-9]*"))
