@@ -1,0 +1,57 @@
+"""The host agent: one small process per instance of a job, from its data to its result.
+
+home/ ── spec of the run, lock ─▶ programme (training, serving) ─▶ result.json ─▶ last report
+          stop.json, SIGTERM ──────────┘   └─ phases, log lines, metrics ─▶ POST {report_url}/{host}/reports
+
+It outlives the control plane, and asks it for nothing: what it needs stands in the run's `spec.json`.
+"""
+
+from pathlib import Path
+
+from clary.compute import launcher
+from clary.compute.agent import faults
+from clary.compute.agent.host import AlreadyRunningError, Host
+from clary.compute.agent.reports import Reporter
+from clary.compute.agent.watch import Watch
+from clary.compute.base import Result
+from clary.kernel.registry import member
+
+
+def main(home: Path) -> int:
+    """Run one host from beginning to end.
+
+    Parameters
+    ----------
+    home : Path
+        The host's folder, `<runs>/<run id>/hosts/<host>`; `spec.json` lies two levels above.
+
+    Returns
+    -------
+    int
+        0, also where another agent has the host already: how the job ended stands in `result.json`.
+    """
+    launcher.prepare()  # first of all: what forks off it later must know nothing of this run's secrets
+    try:
+        host = Host.open(Path(home))
+    except AlreadyRunningError:
+        return 0
+    with host:
+        if host.has_result:
+            return 0
+        watch = Watch(host)
+        reporter = Reporter(host.spec.report_url, host.name, host.spec.token)
+        host.listeners.append(reporter.phase)
+        reporter.start()
+        result = _run(host, watch, reporter)
+        host.publish(result)
+        reporter.close(result)
+    return 0
+
+
+def _run(host: Host, watch: Watch, reporter: Reporter) -> Result:
+    try:
+        programme = member(f"{__name__}.programmes", host.spec.kind.value)
+        result: Result = programme.run(host, watch, reporter)
+    except Exception as error:
+        return faults.result_of(host, error)
+    return result

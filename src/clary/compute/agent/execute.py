@@ -1,0 +1,107 @@
+"""Starting a host's program: its runner, its log lines, its metrics."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from clary.compute.agent.host import Host
+from clary.compute.agent.logs import Pump
+from clary.compute.agent.reports import Reporter
+from clary.compute.agent.watch import Ending, Watch
+from clary.compute.runners.base import Program, Runner, Running
+from clary.kernel.errors import CustomerError
+from clary.kernel.registry import member
+from clary.kernel.settings import Settings
+from clary.toolkit.metrics import Scraper
+from clary.toolkit.objects import Objects
+
+log = logging.getLogger(__name__)
+
+
+def runner_for(host: Host) -> Runner:
+    """Return the runner that suits the run's runtime.
+
+    Raises
+    ------
+    CustomerError
+        The image needs a container engine, and there is none.
+    """
+    name = "container" if host.spec.runtime.kind == "container" else "process"
+    try:
+        module = member("clary.compute.runners", name)
+    except LookupError:
+        raise CustomerError(
+            f"the image {host.spec.runtime.name} is none that Clary serves itself, and it runs no containers."
+        ) from None
+    runner: Runner = getattr(module, f"{name.title()}Runner")(Settings.load())
+    return runner
+
+
+def objects_for(host: Host) -> Objects:
+    """Return the object store, with the run's own credentials."""
+    where = host.spec.objects
+    return Objects(
+        endpoint=where.get("endpoint", ""),
+        access_key=where["access_key"],
+        secret_key=where["secret_key"],
+        session_token=where.get("session_token", ""),
+        region=where.get("region") or host.spec.region,
+    )
+
+
+class Executor:
+    """Runs programs as one host, and ships what they print."""
+
+    def __init__(self, host: Host, watch: Watch, reporter: Reporter) -> None:
+        self._host = host
+        self._watch = watch
+        self._reporter = reporter
+        self._runner: Runner | None = None
+        self._scraper = _scraper(host)
+
+    @contextmanager
+    def running(self, program: Program) -> Iterator[tuple[Running, Pump]]:
+        """Start a program; at the end of the block nothing of it is left and all its lines are read."""
+        if self._runner is None:
+            self._runner = runner_for(self._host)
+        pump = Pump(self._line)
+        running: Running | None = None
+        try:
+            running = self._runner.start(
+                self._host.home,
+                self._host.spec,
+                self._host.name,
+                program,
+                stdout=pump.stdout,
+                stderr=pump.stderr,
+            )
+            pump.close_own()
+            yield running, pump
+        finally:
+            if running is not None:
+                running.close()
+            pump.finish()
+
+    def to_end(self, program: Program, *, limit_s: float = float("inf")) -> tuple[Ending, Pump]:
+        """Run a program to its end, or to that of its time."""
+        with self.running(program) as (running, pump):
+            ending = self._watch.until_exit(running, limit_s=limit_s)
+        return ending, pump
+
+    def _line(self, ms: int, text: str) -> None:
+        self._reporter.log(ms, text)
+        for name, value in self._scraper.scrape(text):
+            self._reporter.metric(name, ms, value)
+
+
+def _scraper(host: Host) -> Scraper:
+    definitions = (host.spec.request.get("AlgorithmSpecification") or {}).get("MetricDefinitions") or []
+    good = []
+    for each in definitions:
+        try:
+            Scraper([each])
+        except ValueError as error:
+            log.warning("%s", error)
+        else:
+            good.append(each)
+    return Scraper(good)

@@ -1,0 +1,248 @@
+"""Serving: a model in, a replica that answers on a unix socket, kept alive until it is told to stop.
+
+Downloading ──▶ Starting ──ping──▶ Serving ──stop──▶ result
+                   ▲                  │ crash: again, at most 3 times, each after a longer pause
+                   └──────────────────┘
+"""
+
+import hashlib
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from clary.compute.agent import failure, health, packages, programs
+from clary.compute.agent.execute import Executor, objects_for
+from clary.compute.agent.host import INSIDE, Host
+from clary.compute.agent.install import install
+from clary.compute.agent.logs import Pump
+from clary.compute.agent.packages import Packages
+from clary.compute.agent.reports import Reporter
+from clary.compute.agent.staging import fetch_archive
+from clary.compute.agent.watch import InterruptionError, Watch
+from clary.compute.base import Outcome, Result, RunPhase
+from clary.compute.runners.base import Exit, Program, Running
+from clary.kernel.errors import CustomerError
+from clary.kernel.settings import Settings
+from clary.toolkit import channels, requirements, script
+from clary.toolkit.channels import Channel
+from clary.toolkit.objects import Objects
+
+SOCKET_FOLDER = "/run/clary"
+"""Inside; what is bound there has a short path, whatever the data folder's is."""
+SOCKET = "replica.sock"
+LONGEST_ADDRESS = 104
+"""Bytes of a unix socket's path that fit everywhere; Linux takes 107, macOS 103 and an end."""
+STARTUP_S = 600.0
+"""Until the first good health check, by default. Source: inference toolkit, startup timeout."""
+PING_S = 2.0
+"""For one answer. Source: developer guide, "Use your own inference code", how containers should respond."""
+RESTARTS = 3
+STEADY_S = 600.0
+"""A replica that was well for so long has all its restarts again."""
+_PAUSES_S = (0.1, 1.0, 5.0)
+_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.002, 0.1
+
+log = logging.getLogger(__name__)
+
+
+def run(host: Host, watch: Watch, reporter: Reporter) -> Result:
+    """Serve on this host."""
+    return ServingRun(host, watch, reporter).run()
+
+
+class ServingRun:
+    """One replica, from its model to its end."""
+
+    def __init__(self, host: Host, watch: Watch, reporter: Reporter) -> None:
+        self._host = host
+        self._watch = watch
+        self._container = container(host.spec.request)
+        self._executor = Executor(host, watch, reporter)
+        self._objects: Objects | None = None
+
+    def run(self) -> Result:
+        """Return how it ended."""
+        self._host.enter(RunPhase.DOWNLOADING)
+        objects = objects_for(self._host)
+        self._watch.during(lambda: self._stage(objects), objects.cancel.set)
+        self._host.enter(RunPhase.STARTING)
+        program = self._program(self._packages())
+        folder = socket_folder(self._host.home)
+        n_restarts = 0
+        while True:
+            begun = time.monotonic()
+            exit_, pump, was_well = self._serve(program, str(folder / SOCKET))
+            if isinstance(exit_, Outcome):
+                return self._host.result(exit_)
+            if time.monotonic() - begun > STEADY_S:
+                n_restarts = 0
+            if not was_well or n_restarts == RESTARTS:
+                return self._failed(exit_, pump, n_restarts if was_well else 0)
+            log.warning("the replica ended (%s) and is started again", failure.of_exit(exit_))
+            self._host.enter(RunPhase.STARTING)
+            self._rest(_PAUSES_S[n_restarts])
+            n_restarts += 1
+
+    def _serve(self, program: Program, address: str) -> tuple[Exit | Outcome, Pump, bool]:
+        """Run the replica once; return its exit, or the outcome of a stop, and whether it was ever well."""
+        Path(address).unlink(missing_ok=True)
+        with self._executor.running(program) as (running, pump):
+            exit_ = self._await_health(running, address)
+            if exit_ is not None:
+                return exit_, pump, False
+            self._host.enter(RunPhase.SERVING, address)
+            ending = self._watch.until_exit(running)
+            return ending.outcome or ending.exit, pump, True
+
+    def _await_health(self, running: Running, address: str) -> Exit | Outcome | None:
+        """Wait for the first good answer; None when it came.
+
+        Raises
+        ------
+        CustomerError
+            It did not come in time.
+        """
+        limit_s = float(self._container.get("ContainerStartupHealthCheckTimeoutInSeconds") or STARTUP_S)
+        until = time.monotonic() + limit_s
+        pause_s = _FIRST_LOOK_S
+        wrong = "nothing listens"
+        while True:
+            try:
+                wrong = health.ping(address, PING_S)
+                if not wrong:
+                    return None
+            except (OSError, ValueError) as error:
+                wrong = str(error)
+            if (exit_ := running.wait(pause_s)) is not None:
+                return exit_
+            pause_s = min(pause_s * 1.5, _LONGEST_LOOK_S)
+            if self._watch.look() is not None:
+                return self._watch.until_exit(running).outcome or Outcome.STOPPED
+            if time.monotonic() > until:
+                raise CustomerError(
+                    f"The container did not pass the ping health check within {limit_s:.0f} seconds: "
+                    f"{wrong}. Please check CloudWatch logs for this endpoint."
+                )
+
+    def _failed(self, exit_: Exit, pump: Pump, n_restarts: int) -> Result:
+        ended = failure.of_exit(exit_)
+        if exit_.is_out_of_memory:
+            reason = failure.out_of_memory(self._host.spec, ended, pump.tail)
+        else:
+            again = f" after {n_restarts} restarts" if n_restarts else ""
+            lead = (
+                f"AlgorithmError: The container did not pass the ping health check: it ended with "
+                f"{ended}{again}. Please check CloudWatch logs for this endpoint. Last lines: "
+            )
+            reason = failure.clip(lead, failure.last_words(pump.tail or pump.last), "")
+        return self._host.result(Outcome.FAILED, reason=reason, exit_code=exit_.code, signal=exit_.signal)
+
+    def _rest(self, seconds: float) -> None:
+        """Pause before a restart.
+
+        Raises
+        ------
+        InterruptionError
+            A stop was asked for.
+        """
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if stop := self._watch.look():
+                raise InterruptionError(stop.outcome)
+            time.sleep(min(left, 0.1))
+
+    def _stage(self, objects: Objects) -> None:
+        """Bring in the model, and the code where it lies apart from it."""
+        ml = self._host.ml
+        for folder in ("model", "code"):
+            (ml / folder).mkdir(parents=True, exist_ok=True)
+        source = (self._container.get("ModelDataSource") or {}).get("S3DataSource")
+        if source:
+            self._stage_source(objects, source)
+        elif url := self._container.get("ModelDataUrl"):
+            fetch_archive(objects, url, ml / "model", self._host.work)
+        submitted = str(self._environment().get("SAGEMAKER_SUBMIT_DIRECTORY") or "")
+        if submitted.startswith("s3://"):
+            fetch_archive(objects, submitted, ml / "model/code", self._host.work)
+
+    def _stage_source(self, objects: Objects, source: Mapping[str, Any]) -> None:
+        if source.get("CompressionType") == "Gzip":
+            fetch_archive(objects, source["S3Uri"], self._host.ml / "model", self._host.work)
+            return
+        channel = Channel(name="model", uri=source["S3Uri"])
+        items = channels.resolve(channel, objects)
+        folder = self._host.ml / "model"
+        objects.fetch([(item.entry, folder / item.name) for item in items if item.entry is not None])
+
+    def _environment(self) -> Mapping[str, str]:
+        environment: Mapping[str, str] = self._container.get("Environment") or {}
+        return environment
+
+    def _packages(self) -> Packages:
+        code = self._host.ml / "model/code"
+        if self._host.spec.runtime.kind == "builtin" or not code.is_dir():
+            return Packages(requirements.interpreter())
+        return install(self._host, self._watch, self._executor, packages.runtime(), code)
+
+    def _program(self, found: Packages) -> Program:
+        """Return the replica's program: in the warm process where nothing speaks against it."""
+        host = self._host
+        base = programs.platform_environment(host)
+        for name in ("TRAINING_JOB_NAME", "TRAINING_JOB_ARN"):
+            base.pop(name, None)
+        environment = {**base, **self._environment(), "PATH": found.path(base)}
+        handler = "script" if self._is_script() else "builtin"
+        arguments = {
+            "socket": f"{SOCKET_FOLDER}/{SOCKET}",
+            "handler": handler,
+            "name": host.spec.runtime.name,
+            "model_dir": f"{INSIDE}/model",
+            "code_dir": f"{INSIDE}/model/code",
+            "program": self._environment().get("SAGEMAKER_PROGRAM") or "inference.py",
+            "packages": list(found.inside),
+        }
+        binds = ((str(socket_folder(host.home)), SOCKET_FOLDER),)
+        network = not host.spec.request.get("EnableNetworkIsolation", False)
+        common: dict[str, Any] = {"network": network, "binds": binds, "ro_binds": found.ro_binds}
+        if found.is_warm and not script.shadows([host.ml / "model/code", *found.outside]):
+            call = "clary.serving.replica:main"
+            return Program(call=call, arguments=arguments, environment=environment, **common)
+        folders = [*found.inside, f"{INSIDE}/model/code"]
+        return programs.cold("clary.serving.replica:main", arguments, environment, folders, common)
+
+    def _is_script(self) -> bool:
+        if self._host.spec.runtime.kind == "builtin":
+            return False
+        code = self._host.ml / "model/code"
+        has_code = "SAGEMAKER_PROGRAM" in self._environment() or (code / "inference.py").is_file()
+        return has_code or self._host.spec.runtime.name != "xgboost"
+
+
+def container(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the container of a model: the request's primary one, the first of several, or itself."""
+    primary = request.get("PrimaryContainer") or next(iter(request.get("Containers") or ()), None)
+    return primary if primary is not None else request
+
+
+def socket_folder(home: Path) -> Path:
+    """Return the folder of the replica's socket, by a path short enough for a socket's address.
+
+    It lies in the host's `tmp`, which the program may write; where that path is too long, a link leads to it.
+    """
+    folder = home / "tmp/.replica"
+    folder.mkdir(parents=True, exist_ok=True)
+    if len(os.fsencode(folder / SOCKET)) <= LONGEST_ADDRESS:
+        return folder
+    digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
+    links = Settings.load().socket_dir
+    if len(os.fsencode(links / digest / SOCKET)) > LONGEST_ADDRESS:
+        links = Path(tempfile.gettempdir()) / f"clary-{os.geteuid()}"
+    links.mkdir(mode=0o700, parents=True, exist_ok=True)
+    link = links / digest
+    if not link.is_symlink():
+        link.symlink_to(folder)
+    return link
