@@ -94,7 +94,7 @@ bench-%: $(DEV)
 
 docs: $(SITE)
 	@$(PY) docs/_tools/coverage.py
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "· the site is in site/index.html"
 
 # Writes requirements/*.lock anew; needs pip-tools in the environment.

@@ -86,7 +86,7 @@ def main() -> int:
     begun = time.perf_counter()
 
     if data_dir.exists():  # left by a demo that was killed, or kept
-        clary("down", environ=environ, quiet=True)
+        clary("down", "--jobs", environ=environ, quiet=True)
         shutil.rmtree(data_dir, ignore_errors=True)
         environ["CLARY_PORT"] = str(free_port())
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def main() -> int:
         status = 130
     finally:
         if not arguments.keep:
-            clary("down", environ=environ, quiet=True)
+            clary("down", "--jobs", environ=environ, quiet=True)
     if status:
         console.print(f"\n[red]The demo ended with status {status}.[/] What Clary wrote is in {data_dir}")
         return status
