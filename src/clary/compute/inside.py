@@ -18,6 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from clary.compute import limits, linux
@@ -29,28 +30,34 @@ pools: list[Any] = []
 """`threadpoolctl` controllers of the libraries that the zygote has loaded."""
 
 
-def become(
-    program: Mapping[str, Any], *, uid: int | None, gate: int, stdout: int, stderr: int, drops: bool
-) -> NoReturn:
+@dataclass(frozen=True, kw_only=True)
+class Rights:
+    """Who the program is."""
+
+    drops: bool
+    """Capabilities are given up: it is in a sandbox."""
+    switch_to: int | None = None
+    """User and group id that this process, being root, takes."""
+    map_to: tuple[int, int] | None = None
+    """User and group id that this process, user 0 of a user namespace, appears under."""
+
+
+def become(program: Mapping[str, Any], rights: Rights, *, gate: int, stdout: int, stderr: int) -> NoReturn:
     """Turn this process into `program` and end with its exit code.
 
     Parameters
     ----------
     program : mapping
         `argv` or `call`, `arguments`, `environment`, `directory`, `cpus`.
-    uid : int or None
-        User and group id to run as; None keeps the present ones.
     gate : int
         A byte comes through it when the limits stand; end of file says that nobody waits any more.
-    drops : bool
-        Whether capabilities are given up.
     """
     code = NOT_STARTED
     try:
         if not os.read(gate, 1):
             os._exit(NOT_STARTED)
         _take_streams(stdout, stderr)
-        _shed(uid, drops=drops)
+        _shed(rights)
         environment = dict(program["environment"])
         os.chdir(_existing(program["directory"]))
         if program["argv"]:
@@ -78,7 +85,7 @@ def _above(descriptor: int) -> int:
     return fcntl.fcntl(descriptor, fcntl.F_DUPFD, 64)
 
 
-def _shed(uid: int | None, *, drops: bool) -> None:
+def _shed(rights: Rights) -> None:
     """Leave the launcher's session, signals, user and rights."""
     os.setsid()
     signal.set_wakeup_fd(-1)
@@ -87,14 +94,17 @@ def _shed(uid: int | None, *, drops: bool) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     os.umask(0o022)
-    limits.set_rlimits(processes=uid is not None)
-    if drops:
+    limits.set_rlimits(processes=rights.switch_to is not None)
+    if rights.map_to is not None:
+        linux.map_user(*rights.map_to)
+    if rights.drops:
         linux.drop_bounds()
-    if uid is not None:
+    if rights.switch_to is not None:
+        uid = rights.switch_to
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-    if drops:
+    if rights.drops:
         linux.drop_capabilities()
         linux.set_dumpable()
 

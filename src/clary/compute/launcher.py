@@ -98,7 +98,8 @@ class Launcher:
         """
         read_report, write_report = os.pipe()
         read_gate, write_gate = os.pipe()
-        order = {"program": asdict(program) | {"cpus": cpus}, "kinds": kinds, "uid": uid}
+        ids = (os.geteuid(), os.getegid())  # here, for inside its user namespace the fork is user 0
+        order = {"program": asdict(program) | {"cpus": cpus}, "kinds": kinds, "uid": uid, "ids": ids}
         text = json.dumps(order).encode()
         try:
             descriptors = [stdout, stderr, read_gate, write_report, *namespaces]
@@ -254,14 +255,12 @@ def _begin(order: Mapping[str, Any], descriptors: list[int], reports: dict[int, 
 def _become(order: Mapping[str, Any], gate: int, stdout: int, stderr: int) -> NoReturn:
     if not order["kinds"] and linux.IS_LINUX:
         linux.die_with_parent()
-    inside.become(
-        order["program"],
-        uid=order["uid"],
-        gate=gate,
-        stdout=stdout,
-        stderr=stderr,
+    rights = inside.Rights(
         drops=bool(order["kinds"]),
+        switch_to=order["uid"],
+        map_to=tuple(order["ids"]) if "user" in order["kinds"] else None,
     )
+    inside.become(order["program"], rights, gate=gate, stdout=stdout, stderr=stderr)
 
 
 if __name__ == "__main__":

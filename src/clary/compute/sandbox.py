@@ -143,7 +143,8 @@ class Sandbox:
         flags = ["--unshare-ipc", "--unshare-uts", "--unshare-pid", "--as-pid-1", "--cap-drop", "ALL"]
         if how.kind == "user":
             own.insert(0, "user")
-            flags.append("--unshare-user")
+            # as 0, or bubblewrap nests a second user namespace, from which the others cannot be entered
+            flags += ["--unshare-user", "--uid", "0", "--gid", "0"]
         if not network:
             own.insert(-2, "net")
             flags += [] if joins else ["--unshare-net"]

@@ -23,6 +23,7 @@ class Watch:
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._lock = threading.Lock()
+        self._is_closed = False
         self._read_wake, self._write_wake = os.pipe()
         for end in (self._read_wake, self._write_wake):
             os.set_blocking(end, False)
@@ -38,7 +39,7 @@ class Watch:
     def process(self, pid: int, name: str) -> None:
         """Report `name` when `pid` ends; for a pid that is gone, at once."""
         with self._lock:
-            if any(pid == other for other, _ in self._processes.values()):
+            if self._is_closed or any(pid == other for other, _ in self._processes.values()):
                 return
             try:
                 descriptor = os.pidfd_open(pid)
@@ -51,16 +52,22 @@ class Watch:
 
     def folder(self, path: Path, name: str) -> None:
         """Report `name` when a file is renamed into `path`."""
-        if self._inotify is None:
-            self._looked_at.add(name)
-            return
-        number = linux.inotify_add(self._inotify, path, _IN_MOVED_TO | _IN_ONLYDIR)
         with self._lock:
+            if self._inotify is None or self._is_closed:
+                self._looked_at.add(name)
+                return
+            try:
+                number = linux.inotify_add(self._inotify, path, _IN_MOVED_TO | _IN_ONLYDIR)
+            except OSError:  # no more watches allowed
+                self._looked_at.add(name)
+                return
             self._folders[number] = (path, name)
 
     def forget(self, name: str) -> None:
         """Watch nothing under `name` any more."""
         with self._lock:
+            if self._is_closed:
+                return
             self._looked_at.discard(name)
             for descriptor in [fd for fd, (_, other) in self._processes.items() if other == name]:
                 self._drop(descriptor)
@@ -71,8 +78,9 @@ class Watch:
 
     def wake(self) -> None:
         """Have `wait` return."""
-        with contextlib.suppress(BlockingIOError, OSError):
-            os.write(self._write_wake, b"1")
+        with self._lock, contextlib.suppress(BlockingIOError):
+            if not self._is_closed:
+                os.write(self._write_wake, b"1")
 
     def wait(self, timeout_s: float) -> set[str]:
         """Wait for something to happen, and return the names that it happened to."""
@@ -95,11 +103,13 @@ class Watch:
     def close(self) -> None:
         """Free the descriptors."""
         with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
             for descriptor in list(self._processes):
                 self._drop(descriptor)
             self._selector.close()
-            ends = (self._read_wake, self._write_wake, self._inotify)
-            for end in ends:
+            for end in (self._read_wake, self._write_wake, self._inotify):
                 if end is not None:
                     os.close(end)
 
