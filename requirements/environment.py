@@ -63,7 +63,9 @@ def install(folder: Path, locks: list[str], first: str | None, *, project: bool)
         # The lock is the whole closure: with --no-deps pip has nothing to resolve.
         run([*pip, "--no-compile", "--no-deps", "--require-hashes", "-r", str(HERE / lock)], log)
     if project:
-        run([*pip, "--no-deps", "--no-build-isolation", "-e", str(HERE.parent)], log)
+        # The locks are written on Linux; elsewhere pip adds what another system needs (xgboost with OpenMP …).
+        closed = ["--no-deps"] if sys.platform == "linux" else []
+        run([*pip, *closed, "--no-build-isolation", "-e", str(HERE.parent)], log)
     packages = folder / "lib"
     # One compiler a core, where pip compiles one file after another. Templates that do not parse are none.
     compile_all = [str(python_of(folder)), "-m", "compileall", "-q", "-j", "0", str(packages)]
