@@ -19,7 +19,8 @@ def append(conn: Connection, document: Mapping[str, Any], points: Iterable[Any],
     account, region = document["account"], document["region"]
     dimensions = {document["metric_dimension"]: document["name"]}
     rows = [
-        (account, region, NAMESPACE, name, dimensions, int(ms), float(value), "None") for name, ms, value in points
+        (account, region, NAMESPACE, name, dimensions, int(ms), float(value), "None")
+        for name, ms, value in points
     ]
     if rows:
         metrics.append(conn, rows)
@@ -28,7 +29,9 @@ def append(conn: Connection, document: Mapping[str, Any], points: Iterable[Any],
 def final(conn: Connection, account: str, region: str, dimensions: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the last value of every metric of a job, in the shape of `FinalMetricDataList`."""
     answer = []
-    for name in sorted({series.name for series in metrics.series(conn, account, region, NAMESPACE, dict(dimensions))}):
+    for name in sorted(
+        {series.name for series in metrics.series(conn, account, region, NAMESPACE, dict(dimensions))}
+    ):
         points = metrics.points(conn, account, region, NAMESPACE, name, dict(dimensions), None, None)
         if points:
             ms, value, _unit = points[-1]

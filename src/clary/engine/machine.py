@@ -52,7 +52,7 @@ class Job:
 
     @property
     def intent(self) -> Mapping[str, Any]:
-        """What a customer asked of the running job since: `stop`, `interrupt` …"""
+        """What a customer asked of the running job since, such as `stop`."""
         intent: Mapping[str, Any] = self.record.private.get("intent", {})
         return intent
 
@@ -150,7 +150,9 @@ class Machine:
         """Every state of the table."""
         return frozenset(self.edges) | frozenset(state for follow in self.edges.values() for state in follow)
 
-    def enter(self, document: Mapping[str, Any], state: str, *, now: Any, message: str = "") -> dict[str, Any]:
+    def enter(
+        self, document: Mapping[str, Any], state: str, *, now: Any, message: str = ""
+    ) -> dict[str, Any]:
         """Return the members that change when the document enters `state`: detail and transitions.
 
         Source
@@ -166,7 +168,11 @@ class Machine:
         else:
             if transitions and "EndTime" not in transitions[-1]:
                 transitions[-1]["EndTime"] = now
-            entry = {"Status": state, "StartTime": now, "StatusMessage": message or self.messages.get(state, "")}
+            entry = {
+                "Status": state,
+                "StartTime": now,
+                "StatusMessage": message or self.messages.get(state, ""),
+            }
             if self.is_final(state):
                 entry["EndTime"] = now
             transitions.append(entry)

@@ -174,7 +174,7 @@ class Worker:
         for state in (*move.through, move.state):
             if state != row.state or move.message:
                 text = move.message if state == move.state else ""
-                changes |= machine.enter(current.document | changes, state, now=now, message=text)
+                changes |= machine.enter({**current.document, **changes}, state, now=now, message=text)
         status = machine.status(move.state)
         if changes or move.private or status != current.status:
             document = {**current.document, **changes}

@@ -18,12 +18,13 @@ class World:
 
     settings: Settings
     store: Store
-    placement: Placement
     clock: Clock
     secret: bytes
     """Key from which run tokens are derived, so that none is stored."""
     objects: Mapping[str, str]
     """The object store with its admin key: `endpoint`, `access_key`, `secret_key`, `region`."""
+    placement: Placement = field(init=False)
+    """Where runs go; it calls back into the world, and so is set after it."""
     nudge: Callable[[str], None] = lambda _arn: None
     """Look now at the machine of an ARN whose row is due already, from any thread."""
     wake: Callable[[str], None] = lambda _arn: None

@@ -89,7 +89,8 @@ class Call:
             raise ValidationException(f"{arn!r} is not an ARN") from None
         if parsed.account != self.account:
             raise AccessDenied(
-                f"User: {self.principal} is not authorized to perform: {self.service}:{self.operation} on resource: {arn}"
+                f"User: {self.principal} is not authorized to perform: {self.service}:{self.operation} "
+                f"on resource: {arn}"
             )
         return parsed
 

@@ -50,12 +50,14 @@ class Resource:
     """Text of the error of a missing one; `{title}`, `{key}` and `{arn}` are filled in."""
     taken: str = "ResourceInUse"
     """Code of the error of a second Create under one name."""
-    taken_text: str = "{noun} with name {key} already exists ({arn}); names must be unique within an account and region."
+    taken_text: str = (
+        "{noun} with name {key} already exists ({arn}); names must be unique within an account and region."
+    )
     admit: Admit = nothing
     view: Mapping[str, View] = field(default_factory=dict)
     """Members computed when described."""
     filters: Mapping[str, str] = field(default_factory=dict)
-    """List filters that do not follow the grammar: request member to record field and operator, `field op`."""
+    """List filters that do not follow the grammar: request member to `field op`."""
     summary_view: Mapping[str, View] = field(default_factory=dict)
     """Members computed for a list's summaries."""
     descending: bool = True

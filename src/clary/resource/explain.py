@@ -49,4 +49,6 @@ def _text(service: Served, resource: Resource) -> str:
 def _is_about(operation: str, noun: str) -> bool:
     verbs = ("Create", "Describe", "Delete", "Update", "Stop", "List")
     rest = next((operation.removeprefix(verb) for verb in verbs if operation.startswith(verb)), "")
-    return rest.removesuffix("s") == noun or (rest.startswith(noun) and rest.removeprefix(noun) == "WeightsAndCapacities")
+    return rest.removesuffix("s") == noun or (
+        rest.startswith(noun) and rest.removeprefix(noun) == "WeightsAndCapacities"
+    )

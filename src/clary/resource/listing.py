@@ -1,7 +1,7 @@
 """Lists: the request's filters read by their grammar, sorted and paged in SQL.
 
-Grammar of filter members: `<Column>{Equals,Contains,Prefix,After,Before}`, or a bare member that must be equal;
-`Name`, `CreationTime`, `LastModifiedTime` and `Status` are the record's own columns.
+Grammar of filter members: `<Column>{Equals,Contains,Prefix,After,Before}`, or a bare member that must be
+equal; `Name`, `CreationTime`, `LastModifiedTime` and `Status` are the record's own columns.
 """
 
 import base64
@@ -76,7 +76,10 @@ def page_of(
     ValidationException
         The token is not one that this very query gave out.
     """
-    where = (*fixed, *(condition(resource, name, value) for name, value in sorted(request.items()) if name not in PAGING))
+    where = (
+        *fixed,
+        *(condition(resource, name, value) for name, value in sorted(request.items()) if name not in PAGING),
+    )
     sort = column_of(resource, str(request.get("SortBy", "CreationTime")))
     order = str(request.get("SortOrder", "Descending" if resource.descending else "Ascending"))
     query = Query(
@@ -145,7 +148,9 @@ def column_of(resource: Resource, name: str) -> str:
 
 
 def _mark(query: Query) -> str:
-    text = repr((query.account, query.region, query.noun, query.where, query.match, query.sort, query.descending))
+    text = repr(
+        (query.account, query.region, query.noun, query.where, query.match, query.sort, query.descending)
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -161,5 +166,7 @@ def _position(token: str, mark: str) -> Position:
     except (ValueError, TypeError):
         raise ValidationException("NextToken is not a token that this operation gave out.") from None
     if given != mark:
-        raise ValidationException("NextToken belongs to another request: filters and sorting must stay the same.")
+        raise ValidationException(
+            "NextToken belongs to another request: filters and sorting must stay the same."
+        )
     return position

@@ -29,7 +29,9 @@ class Served:
 
 def served(package: str) -> dict[str, Served]:
     """Read the services below `package`: a folder a service (`sagemaker_runtime` for `sagemaker-runtime`)."""
-    return {name: _read(f"{package}.{stem}", name) for stem in stems(package) for name in [stem.replace("_", "-")]}
+    return {
+        name: _read(f"{package}.{stem}", name) for stem in stems(package) for name in [stem.replace("_", "-")]
+    }
 
 
 def _read(package: str, name: str) -> Served:

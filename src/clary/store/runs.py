@@ -80,6 +80,12 @@ def of_arn(conn: sa.Connection, arn: str) -> list[Run]:
     return [Run(*row) for row in rows]
 
 
+def open_runs(conn: sa.Connection) -> list[tuple[str, str]]:
+    """Return every open run as (run id, ARN)."""
+    rows = conn.execute(sa.select(run.c.run_id, run.c.arn).order_by(run.c.run_id))
+    return [(row.run_id, row.arn) for row in rows]
+
+
 def report(
     conn: sa.Connection,
     run_id: str,

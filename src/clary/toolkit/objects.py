@@ -343,6 +343,39 @@ class Objects:
             bucket, key = split_uri(uri)
             self._try("delete", uri, partial(self._s3.delete_object, Bucket=bucket, Key=key))
 
+    def make_bucket(self, name: str) -> None:
+        """Make a bucket; one that exists stays as it is."""
+
+        def ask() -> None:
+            try:
+                self._s3.create_bucket(Bucket=name)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+                    raise
+
+        self._try("create", f"s3://{name}", ask)
+
+    def remove_bucket(self, name: str) -> None:
+        """Remove an empty bucket; one that is gone does not matter.
+
+        Raises
+        ------
+        NotEmptyError
+            It holds objects.
+        """
+
+        def ask() -> None:
+            try:
+                self._s3.delete_bucket(Bucket=name)
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code == "BucketNotEmpty":
+                    raise NotEmptyError(f"s3://{name} is not empty") from error
+                if code != "NoSuchBucket":
+                    raise
+
+        self._try("delete", f"s3://{name}", ask)
+
     def close(self) -> None:
         """Drop the connections."""
         self._s3.close()
@@ -385,6 +418,10 @@ class Objects:
                 ) from last
             self.pause(pause_s * (0.5 + random()))  # noqa: S311 - jitter, not a secret
             pause_s = min(pause_s * 2, 3.0)
+
+
+class NotEmptyError(CustomerError):
+    """The bucket still holds objects."""
 
 
 class MissingError(CustomerError):

@@ -53,7 +53,9 @@ def test_a_built_in_xgboost_job_completes_and_says_everything_the_sdks_index(job
     assert described["OutputDataConfig"]["KmsKeyId"] == ""
     assert described["TrainingTimeInSeconds"] >= 1
     assert described["TrainingStartTime"] <= described["TrainingEndTime"]
-    assert {"validation:auc", "train:auc"} <= {each["MetricName"] for each in described["FinalMetricDataList"]}
+    assert {"validation:auc", "train:auc"} <= {
+        each["MetricName"] for each in described["FinalMetricDataList"]
+    }
 
 
 def test_the_artefact_opens_with_the_plain_library(job, tmp_path, data):
@@ -73,7 +75,9 @@ def test_its_log_lines_are_read_from_its_stream(job):
     account, _bucket, described = job
     logs = account.client("logs")
     group = "/aws/sagemaker/TrainingJobs"
-    streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=described["TrainingJobName"] + "/")
+    streams = logs.describe_log_streams(
+        logGroupName=group, logStreamNamePrefix=described["TrainingJobName"] + "/"
+    )
     assert "nextToken" not in streams
     (stream,) = streams["logStreams"]
     assert stream["logStreamName"].startswith(described["TrainingJobName"] + "/algo-1-")
@@ -183,8 +187,12 @@ def test_jobs_are_tagged_listed_found_and_deleted(job):
     arn = described["TrainingJobArn"]
     client.add_tags(ResourceArn=arn, Tags=[{"Key": "team", "Value": "fraud"}])
     assert {"Key": "team", "Value": "fraud"} in client.list_tags(ResourceArn=arn)["Tags"]
-    listed = client.list_training_jobs(NameContains=described["TrainingJobName"][:8], StatusEquals="Completed")
-    assert [each["TrainingJobName"] for each in listed["TrainingJobSummaries"]] == [described["TrainingJobName"]]
+    listed = client.list_training_jobs(
+        NameContains=described["TrainingJobName"][:8], StatusEquals="Completed"
+    )
+    assert [each["TrainingJobName"] for each in listed["TrainingJobSummaries"]] == [
+        described["TrainingJobName"]
+    ]
     found = client.search(
         Resource="TrainingJob",
         SearchExpression={

@@ -1,8 +1,8 @@
 """The control plane's ASGI application: three kinds of path, one thread pool.
 
-    /_clary/…    public: agents' reports, jobs' credentials, health
-    /internal/…  the edge's and the command line's, on the unix socket alone
-    all else     AWS: the chain in `chain`
+/_clary/…    public: agents' reports, jobs' credentials, health
+/internal/…  the edge's and the command line's, on the unix socket alone
+all else     AWS: the chain in `chain`
 """
 
 import asyncio
@@ -83,7 +83,9 @@ class Control:
         answer = next(answer for prefix, answer in self._routes if path.startswith(prefix))
         loop = asyncio.get_running_loop()
         response = await loop.run_in_executor(self._pool, answer, request)
-        await send({"type": "http.response.start", "status": response.status, "headers": list(_raw(response))})
+        await send(
+            {"type": "http.response.start", "status": response.status, "headers": list(_raw(response))}
+        )
         await send({"type": "http.response.body", "body": response.body})
 
 
@@ -100,7 +102,8 @@ async def _body(receive: Receive) -> bytes:
 
 
 def _raw(response: Response) -> Iterable[tuple[bytes, bytes]]:
-    yield from ((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items())
+    yield from (
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()
+    )
     if not any(name.lower() == "content-length" for name in response.headers):
         yield b"content-length", str(len(response.body)).encode()
-

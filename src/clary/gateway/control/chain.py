@@ -1,6 +1,6 @@
 """An AWS request from bytes to bytes: the architecture is this list.
 
-    route ─▶ authenticate ─▶ parse ─▶ validate ─▶ handle ─▶ serialise
+route ─▶ authenticate ─▶ parse ─▶ validate ─▶ handle ─▶ serialise
 """
 
 import hashlib
@@ -44,10 +44,8 @@ class Chain:
             return exchange.serialize_error(target, request, error, request_id)
         except Exception:
             log.exception("%s failed", target.operation.name if target else request.path)
-            error = InternalFailure(
-                f"An internal error occurred; request id {request_id} names it in the control plane's log."
-            )
-            return exchange.serialize_error(target, request, error, request_id)
+            text = f"An internal error occurred; request id {request_id} names it in the control plane's log."
+            return exchange.serialize_error(target, request, InternalFailure(text), request_id)
 
     def _authenticate(self, request: Request) -> tuple[Credential, str]:
         verified = signature.verify(

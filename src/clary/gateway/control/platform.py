@@ -50,7 +50,6 @@ class Platform:
         world = World(
             settings=settings,
             store=store,
-            placement=LocalPlacement(settings),
             clock=now,
             secret=_secret(settings),
             objects=objects,
@@ -58,8 +57,13 @@ class Platform:
         )
         worker = Worker(world, machines)
         world.nudge, world.wake = worker.nudge, worker.wake
-        world.placement.on_change = lambda run_id: _changed(world, run_id)  # type: ignore[attr-defined]
-        world.extras["objects"] = Objects(**{**objects, "session_token": ""})
+        world.placement = LocalPlacement(settings, lambda run_id: _changed(world, run_id))
+        world.extras["objects"] = Objects(
+            endpoint=objects["endpoint"],
+            access_key=objects["access_key"],
+            secret_key=objects["secret_key"],
+            region=objects["region"],
+        )
         world.extras["members_of"] = lambda noun: sorted(
             services["sagemaker"].model.operations[f"Describe{noun}"].output.members
         )
@@ -91,13 +95,15 @@ class Platform:
                     expires=None,
                 ),
             )
-            records.insert(conn, new_role(account, ROLE, now(), about="The role that jobs run as by default."))
+            records.insert(
+                conn, new_role(account, ROLE, now(), about="The role that jobs run as by default.")
+            )
 
         self.world.store.write(unit)
         return {"name": name, "account": account, "access_key_id": key, "secret_access_key": secret}
 
     def ensure_default_account(self) -> None:
-        """Create the account `default` at the first start; its keys lie in the data folder, for `clary env`."""
+        """Create the account `default` at the first start; its keys are kept for `clary env`."""
         path = self.world.settings.data_dir / "credentials.json"
         known = {account.name for account in self.world.store.read(identities.accounts)}
         if "default" in known and path.exists():
@@ -137,7 +143,9 @@ def _objects(settings: Settings) -> dict[str, str]:
     try:
         found: dict[str, str] = json.loads(path.read_text())
     except FileNotFoundError:
-        raise SetupError(f"{path} is missing: start Clary with `clary up`, which starts the object store.") from None
+        raise SetupError(
+            f"{path} is missing: start Clary with `clary up`, which starts the object store."
+        ) from None
     return {name: found[name] for name in ("endpoint", "access_key", "secret_key", "region")}
 
 

@@ -2,7 +2,7 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,14 @@ from clary.store import metrics
 Points = Sequence[tuple[int, float, str]]
 """(milliseconds, value, unit), oldest first."""
 
+_SIMPLE: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "Average": lambda values: sum(values) / len(values),
+    "Sum": sum,
+    "Minimum": min,
+    "Maximum": max,
+    "SampleCount": lambda values: float(len(values)),
+}
+
 MAX_DATAPOINTS = 1_440
 """Source: API reference, GetMetricStatistics."""
 
@@ -23,7 +31,9 @@ def _dimensions(items: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
     return {item["Name"]: item.get("Value", "") for item in items or ()}
 
 
-def _points(call: Call, namespace: str, name: str, dimensions: Mapping[str, str], start: Any, end: Any) -> Points:
+def _points(
+    call: Call, namespace: str, name: str, dimensions: Mapping[str, str], start: Any, end: Any
+) -> Points:
     found: Points = call.read(
         metrics.points,
         call.account,
@@ -54,18 +64,14 @@ def statistic(name: str, values: Sequence[float]) -> float:
     AwsError
         `InvalidParameterValue`: no such statistic.
     """
-    simple = {
-        "Average": lambda: sum(values) / len(values),
-        "Sum": lambda: sum(values),
-        "Minimum": lambda: min(values),
-        "Maximum": lambda: max(values),
-        "SampleCount": lambda: float(len(values)),
-    }
-    if name in simple:
-        return simple[name]()
+    if name in _SIMPLE:
+        return _SIMPLE[name](values)
     if name.startswith("p") and name[1:].replace(".", "", 1).isdigit():
         return _percentile(values, float(name[1:]))
-    raise AwsError(f"The statistic '{name}' is not one of {', '.join(simple)}, p0 to p100.", code="InvalidParameterValue")
+    allowed = ", ".join(_SIMPLE)
+    raise AwsError(
+        f"The statistic '{name}' is not one of {allowed}, p0 to p100.", code="InvalidParameterValue"
+    )
 
 
 def _percentile(values: Sequence[float], percent: float) -> float:
@@ -86,7 +92,14 @@ def put_metric_data(call: Call, request: Mapping[str, Any]) -> None:
     for datum in request.get("MetricData", ()):
         ms = epoch_ms(datum.get("Timestamp", call.now))
         unit = datum.get("Unit", "None")
-        head = (call.account, call.region, request["Namespace"], datum["MetricName"], _dimensions(datum.get("Dimensions")), ms)
+        head = (
+            call.account,
+            call.region,
+            request["Namespace"],
+            datum["MetricName"],
+            _dimensions(datum.get("Dimensions")),
+            ms,
+        )
         if "Values" in datum:
             counts = datum.get("Counts") or [1.0] * len(datum["Values"])
             if len(counts) != len(datum["Values"]):
@@ -107,12 +120,18 @@ def get_metric_statistics(call: Call, request: Mapping[str, Any]) -> Mapping[str
     """Return statistics of one metric by period."""
     dimensions = _dimensions(request.get("Dimensions"))
     points = _points(
-        call, request["Namespace"], request["MetricName"], dimensions, request["StartTime"], request["EndTime"]
+        call,
+        request["Namespace"],
+        request["MetricName"],
+        dimensions,
+        request["StartTime"],
+        request["EndTime"],
     )
     grouped = buckets(points, int(request["Period"]))
     if len(grouped) > MAX_DATAPOINTS:
         raise AwsError(
-            f"You have requested up to {len(grouped)} datapoints, which exceeds the limit of {MAX_DATAPOINTS}. "
+            f"You have requested up to {len(grouped)} datapoints, which exceeds the limit of "
+            f"{MAX_DATAPOINTS}. "
             "You may reduce the datapoints requested by increasing Period, or decreasing the time range.",
             code="InvalidParameterCombination",
         )
@@ -139,7 +158,8 @@ def get_metric_data(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]
 def _result(call: Call, request: Mapping[str, Any], query: Mapping[str, Any]) -> dict[str, Any] | None:
     if "MetricStat" not in query:
         raise AwsError(
-            f"MetricDataQueries '{query['Id']}': Expression is not served; give a MetricStat.", code="ValidationError"
+            f"MetricDataQueries '{query['Id']}': Expression is not served; give a MetricStat.",
+            code="ValidationError",
         )
     if query.get("ReturnData") is False:
         return None
@@ -174,12 +194,15 @@ def list_metrics(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
         {
             "Namespace": series.namespace,
             "MetricName": series.name,
-            "Dimensions": [{"Name": name, "Value": value} for name, value in sorted(series.dimensions.items())],
+            "Dimensions": [
+                {"Name": name, "Value": value} for name, value in sorted(series.dimensions.items())
+            ],
         }
         for series in found
         if request.get("MetricName") in {None, series.name}
         and all(
-            name in series.dimensions and value in {None, series.dimensions[name]} for name, value in dimensions.items()
+            name in series.dimensions and value in {None, series.dimensions[name]}
+            for name, value in dimensions.items()
         )
     ]
     return {"Metrics": shown}

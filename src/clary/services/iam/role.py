@@ -41,7 +41,9 @@ def required(call: Call, name: str) -> Record:
     return record
 
 
-def new_role(account: str, name: str, now: Any, *, path: str = "/", document: str = "", about: str = "") -> Record:
+def new_role(
+    account: str, name: str, now: Any, *, path: str = "/", document: str = "", about: str = ""
+) -> Record:
     """Return the record of a new role."""
     arn = f"arn:aws:iam::{account}:role{path}{name}"
     shown = {
@@ -98,7 +100,9 @@ def create_role(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         call.write(unit)
     except Duplicate:
-        raise ConflictException(f"Role with name {name} already exists.", code="EntityAlreadyExists") from None
+        raise ConflictException(
+            f"Role with name {name} already exists.", code="EntityAlreadyExists"
+        ) from None
     return {"Role": _shown(call, record)}
 
 
@@ -107,7 +111,9 @@ def delete_role(call: Call, request: Mapping[str, Any]) -> None:
     """Delete a role that no policy is attached to."""
     record = required(call, request["RoleName"])
     if record.private.get("attached"):
-        raise ConflictException("Cannot delete entity, must detach all policies first.", code="DeleteConflict")
+        raise ConflictException(
+            "Cannot delete entity, must detach all policies first.", code="DeleteConflict"
+        )
     call.write(records.delete, call.account, GLOBAL, NOUN, record.key)
 
 

@@ -26,7 +26,9 @@ def _group_of(request: Mapping[str, Any]) -> str:
     if name.startswith("arn:"):
         name = name.split(":log-group:")[1].removesuffix(":*")
     if not name:
-        raise ValidationException("Give logGroupName or logGroupIdentifier.", code="InvalidParameterException")
+        raise ValidationException(
+            "Give logGroupName or logGroupIdentifier.", code="InvalidParameterException"
+        )
     return name
 
 
@@ -42,13 +44,17 @@ def _decode(token: str) -> Any:
     try:
         return json.loads(base64.urlsafe_b64decode(token.encode()))
     except ValueError:
-        raise ValidationException("The specified nextToken is invalid.", code="InvalidParameterException") from None
+        raise ValidationException(
+            "The specified nextToken is invalid.", code="InvalidParameterException"
+        ) from None
 
 
 @operation("CreateLogGroup")
 def create_log_group(call: Call, request: Mapping[str, Any]) -> None:
     """Create an empty group."""
-    if not call.write(logs.create_group, call.account, call.region, request["logGroupName"], epoch_ms(call.now)):
+    if not call.write(
+        logs.create_group, call.account, call.region, request["logGroupName"], epoch_ms(call.now)
+    ):
         raise AwsError("The specified log group already exists", code="ResourceAlreadyExistsException")
 
 
@@ -198,7 +204,8 @@ def get_log_events(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     last = found[-1].id if found else (after or 0)
     return {
         "events": [
-            {"timestamp": event.ms, "message": event.message, "ingestionTime": event.ingested_ms} for event in found
+            {"timestamp": event.ms, "message": event.message, "ingestionTime": event.ingested_ms}
+            for event in found
         ],
         "nextForwardToken": f"f/{last:056d}",
         "nextBackwardToken": f"b/{first:056d}",

@@ -16,7 +16,7 @@ from clary.store import listing, records
 from clary.store.base import Duplicate
 from clary.store.listing import Query
 from clary.store.records import Record
-from clary.toolkit.objects import Objects
+from clary.toolkit.objects import NotEmptyError, Objects
 
 NOUN = "Bucket"
 REGION = "aws-global"
@@ -72,8 +72,8 @@ def create_bucket(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     known = call.read(owner_of, name)
     if known is not None and known.account != call.account:
         raise AwsError(
-            "The requested bucket name is not available. The bucket namespace is shared by all users of the system. "
-            "Please select a different name and try again.",
+            "The requested bucket name is not available. The bucket namespace is shared by all users of the "
+            "system. Please select a different name and try again.",
             code="BucketAlreadyExists",
             status=409,
         )
@@ -85,7 +85,7 @@ def create_bucket(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
             code="BucketAlreadyOwnedByYou",
             status=409,
         )
-    _objects(call).create_bucket(name)
+    _objects(call).make_bucket(name)
     record = Record(
         account=OWNERS,
         region=REGION,
@@ -102,7 +102,7 @@ def create_bucket(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         call.write(records.insert, record)
     except Duplicate:
-        return create_bucket(call, request)
+        return {"Location": f"/{name}"}
     call.world.publish("bucket", name, {"account": call.account})
     return {"Location": f"/{name}"}
 
@@ -116,6 +116,10 @@ def delete_bucket(call: Call, request: Mapping[str, Any]) -> None:
         raise AwsError("The specified bucket does not exist", code="NoSuchBucket", status=404)
     if known.account != call.account:
         raise AwsError("Access Denied", code="AccessDenied", status=403)
-    _objects(call).delete_bucket(name)
+    try:
+        _objects(call).remove_bucket(name)
+    except NotEmptyError:
+        text = "The bucket you tried to delete is not empty"
+        raise AwsError(text, code="BucketNotEmpty", status=409) from None
     call.write(records.delete, OWNERS, REGION, NOUN, name)
     call.world.publish("bucket", name, None)

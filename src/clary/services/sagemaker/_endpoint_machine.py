@@ -1,10 +1,10 @@
 """States of an Endpoint: replicas launched, routed, watched, replaced and retired.
 
-    Creating ─▶ InService ◀─▶ Updating          every state but Deleting can be deleted from
-        └─▶ Failed ─▶ Updating                  Deleting ends with the record itself
+Creating ─▶ InService ◀─▶ Updating          every state but Deleting can be deleted from
+    └─▶ Failed ─▶ Updating                  Deleting ends with the record itself
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
@@ -50,7 +50,9 @@ class Place:
     variant: Mapping[str, Any]
 
 
-def plan(config: Mapping[str, Any], models: Mapping[str, Mapping[str, Any]], *, serial: int) -> dict[str, Any]:
+def plan(
+    config: Mapping[str, Any], models: Mapping[str, Mapping[str, Any]], *, serial: int
+) -> dict[str, Any]:
     """Freeze a configuration and its models: later changes of either touch no running endpoint."""
     variants = []
     for variant in config["ProductionVariants"]:
@@ -172,10 +174,12 @@ def delete(job: Job, world: World) -> Move:
 def publish(job: Job, world: World, served: list[dict[str, Any]]) -> None:
     """Tell the edges which replicas answer for the endpoint."""
     record = job.record
-    world.publish("route", f"{record.account}/{record.region}/{record.key}", route(served) if served else None)
+    world.publish(
+        "route", f"{record.account}/{record.region}/{record.key}", route(served) if served else None
+    )
 
 
-def route(served: list[Mapping[str, Any]]) -> dict[str, Any]:
+def route(served: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the route that edges keep: variants with weights and replicas' addresses."""
     return {
         "status": "InService",

@@ -1,6 +1,6 @@
 """What of SageMaker is not served, and why: every operation is served or stands here.
 
-A test holds the service model against this page: a new operation must be served or listed before it is merged.
+A test holds the service model against this page: a new operation is served or listed before it is merged.
 """
 
 from collections.abc import Mapping
@@ -12,25 +12,75 @@ CLUSTERS = "it manages clusters of AWS machines; run jobs on several machines th
 
 REFUSED: Mapping[str, tuple[str, ...]] = {
     PLANNED: (
-        "AIBenchmarkJob", "AIRecommendationJob", "AIWorkloadConfig", "Action", "Algorithm", "Alias", "AppImageConfig",
-        "App", "Artifact", "Association", "AutoMLJob", "CandidatesForAutoML", "CodeRepositor", "CompilationJob",
-        "Context", "DataQualityJobDefinition", "Domain", "Experiment", "FeatureGroup", "FeatureMetadata",
-        "FlowDefinition", "Hub", "HumanTaskUi", "HyperParameterTuningJob", "Image", "InferenceComponent",
-        "InferenceExperiment", "InferenceRecommendationsJob", "InferenceRouter", "Job", "LabelingJob", "LineageGroup",
-        "Mlflow", "ModelBiasJobDefinition", "ModelCard", "ModelExplainabilityJobDefinition", "ModelMetadata",
-        "ModelPackage", "ModelQualityJobDefinition", "MonitoringAlert", "MonitoringExecution", "MonitoringSchedule",
-        "NotebookInstance", "OptimizationJob", "Pipeline", "Lineage", "RenderUiTemplate", "ResourceCatalog",
-        "ScalingConfigurationRecommendation", "Space", "StartSession", "StudioLifecycleConfig", "SubscribedWorkteam",
-        "ProcessingJob", "TrainingSession", "TransformJob", "Trial", "UserProfile", "Workforce", "Workteam",
+        "AIBenchmarkJob",
+        "AIRecommendationJob",
+        "AIWorkloadConfig",
+        "Action",
+        "Algorithm",
+        "Alias",
+        "AppImageConfig",
+        "App",
+        "Artifact",
+        "Association",
+        "AutoMLJob",
+        "CandidatesForAutoML",
+        "CodeRepositor",
+        "CompilationJob",
+        "Context",
+        "DataQualityJobDefinition",
+        "Domain",
+        "Experiment",
+        "FeatureGroup",
+        "FeatureMetadata",
+        "FlowDefinition",
+        "Hub",
+        "HumanTaskUi",
+        "HyperParameterTuningJob",
+        "Image",
+        "InferenceComponent",
+        "InferenceExperiment",
+        "InferenceRecommendationsJob",
+        "InferenceRouter",
+        "Job",
+        "LabelingJob",
+        "LineageGroup",
+        "Mlflow",
+        "ModelBiasJobDefinition",
+        "ModelCard",
+        "ModelExplainabilityJobDefinition",
+        "ModelMetadata",
+        "ModelPackage",
+        "ModelQualityJobDefinition",
+        "MonitoringAlert",
+        "MonitoringExecution",
+        "MonitoringSchedule",
+        "NotebookInstance",
+        "OptimizationJob",
+        "Pipeline",
+        "Lineage",
+        "RenderUiTemplate",
+        "ResourceCatalog",
+        "ScalingConfigurationRecommendation",
+        "Space",
+        "StartSession",
+        "StudioLifecycleConfig",
+        "SubscribedWorkteam",
+        "ProcessingJob",
+        "TrainingSession",
+        "TransformJob",
+        "Trial",
+        "UserProfile",
+        "Workforce",
+        "Workteam",
         "EndpointPolicy",
     ),
     RETIRED: ("Device", "Edge", "Servicecatalog", "Project"),
     BOUGHT: ("PartnerApp", "ReservedCapacity", "TrainingPlan", "UltraServer"),
     CLUSTERS: ("Cluster", "ComputeQuota"),
-}  # fmt: skip
+}
 
 
 def reason_of(operation: str) -> str | None:
-    """Return why an operation is not served, by the longest noun in its name; None for one that is not listed."""
+    """Return why an operation is not served, by the longest noun in its name; None for an unlisted one."""
     found = [(len(word), reason) for reason, words in REFUSED.items() for word in words if word in operation]
     return max(found)[1] if found else None

@@ -28,9 +28,13 @@ MACHINE = Machine(
     start="Starting",
     detail="SecondaryStatus",
     edges={
-        "Starting": frozenset({"Pending", "Downloading", "Training", "Uploading", "Stopping", "Interrupted", "Restarting"})
+        "Starting": frozenset(
+            {"Pending", "Downloading", "Training", "Uploading", "Stopping", "Interrupted", "Restarting"}
+        )
         | _ENDS,
-        "Pending": frozenset({"Starting", "Downloading", "Training", "Uploading", "Stopping", "Interrupted", "Restarting"})
+        "Pending": frozenset(
+            {"Starting", "Downloading", "Training", "Uploading", "Stopping", "Interrupted", "Restarting"}
+        )
         | _ENDS,
         "Downloading": frozenset({"Training", "Uploading", "Stopping", "Interrupted", "Restarting"}) | _ENDS,
         "Training": frozenset({"Uploading", "Stopping", "Interrupted", "Restarting"}) | _ENDS,
@@ -143,23 +147,33 @@ def _follow(job: Job, world: World, state: RunState) -> Move:
     if failed is not None:
         if failed.is_retryable:
             return _retry(job, world, failed, failed.reason)
-        return Move("Failed", {**_closing(job, world), "FailureReason": failed.reason}, through=_passed(job, failed.phase))
-    outcomes = {each.outcome for each in results}
-    through = _passed(job, RunPhase.UPLOADING)
+        return Move(
+            "Failed",
+            {**_closing(job, world), "FailureReason": failed.reason},
+            through=_passed(job, failed.phase),
+        )
+    return _close(job, world, {each.outcome for each in results})
+
+
+def _close(job: Job, world: World, outcomes: set[Outcome]) -> Move:
+    """Turn the outcomes of hosts that all ended without a fault into the job's end."""
     if Outcome.INTERRUPTED in outcomes:
         return Move("Interrupted")
-    if Outcome.OUT_OF_TIME in outcomes:
-        return Move("MaxRuntimeExceeded", _closing(job, world), through=through)
     if Outcome.STOPPED in outcomes:
         return Move("Stopped", _closing(job, world))
-    return Move("Completed", _closing(job, world), through=through)
+    end = "MaxRuntimeExceeded" if Outcome.OUT_OF_TIME in outcomes else "Completed"
+    return Move(end, _closing(job, world), through=_passed(job, RunPhase.UPLOADING))
 
 
 def _progress(job: Job, world: World, state: RunState) -> Move:
     """Show how far a live run is; a job never goes back."""
     memory = {"launched": True}
     if state.phase is RunPhase.QUEUED:
-        return Move("Pending" if job.state in {"Starting", "Pending"} else job.state, memory=memory, after_s=SAFETY_POLL_S)
+        return Move(
+            "Pending" if job.state in {"Starting", "Pending"} else job.state,
+            memory=memory,
+            after_s=SAFETY_POLL_S,
+        )
     document: dict[str, Any] = {}
     if "TrainingStartTime" not in job.record.document:
         document["TrainingStartTime"] = world.clock()
@@ -183,7 +197,9 @@ def _passed(job: Job, until: RunPhase) -> tuple[str, ...]:
 def _retry(job: Job, world: World, failed: Result | None, why: str) -> Move:
     if _attempt(job) < PLATFORM_TRIES:
         return Move("Restarting", message=f"Restarting: {why}")
-    reason = failed.reason if failed and failed.reason else f"InternalServerError: {why} {PLATFORM_TRIES} times"
+    reason = (
+        failed.reason if failed and failed.reason else f"InternalServerError: {why} {PLATFORM_TRIES} times"
+    )
     return Move("Failed", {**_closing(job, world), "FailureReason": reason})
 
 

@@ -18,11 +18,11 @@ from clary.store import records, work
 from clary.store.records import Record
 
 FIRST_ANSWER_S = 0.8
-"""How long CreateEndpoint's first Describe may wait: the SDKs poll every 30 s, so `InService` must be seen at once."""
+"""How long a first Describe may wait: the SDKs poll every 30 s, so `InService` must be seen at once."""
 
 
 def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Check a CreateEndpoint: its configuration and every model must exist; freeze them for this deployment."""
+    """Check a CreateEndpoint and freeze its configuration and models for this deployment."""
     if request.get("DeploymentConfig"):
         _check_deployment(request["DeploymentConfig"])
     return {"__private__": {"plan": _plan(call, request["EndpointConfigName"])}}
@@ -40,7 +40,8 @@ def _plan(call: Call, config_name: str) -> dict[str, Any]:
 def _check_deployment(config: Mapping[str, Any]) -> None:
     for member in config:
         raise ValidationException(
-            f"DeploymentConfig.{member} is not served yet: an update replaces all instances once the new ones are healthy."
+            f"DeploymentConfig.{member} is not served yet: an update replaces all instances once the new "
+            "ones are healthy."
         )
 
 
@@ -119,7 +120,8 @@ def update_weights(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
         for name in desired:
             if name not in known:
                 raise ValidationException(
-                    f"DesiredWeightsAndCapacities: variant '{name}' is not of this endpoint; it has: {', '.join(sorted(known))}"
+                    f"DesiredWeightsAndCapacities: variant '{name}' is not of this endpoint; "
+                    f"it has: {', '.join(sorted(known))}"
                 )
         target["variants"] = [
             {

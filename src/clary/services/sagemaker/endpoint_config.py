@@ -25,16 +25,23 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
             raise ValidationException(f"ProductionVariants: VariantName '{name}' is given twice.")
         names.add(name)
         variants.append(_variant(call, variant))
-    return {"ProductionVariants": variants, "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False)}
+    return {
+        "ProductionVariants": variants,
+        "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
+    }
 
 
 def _variant(call: Call, variant: Mapping[str, Any]) -> dict[str, Any]:
     name = variant["VariantName"]
     for member in ("ServerlessConfig", "ManagedInstanceScaling", "InferenceAmiVersion"):
         if variant.get(member):
-            raise ValidationException(f"ProductionVariants '{name}': {member} is not served yet; leave it out.")
+            raise ValidationException(
+                f"ProductionVariants '{name}': {member} is not served yet; leave it out."
+            )
     if "ModelName" not in variant:
-        raise ValidationException(f"ProductionVariants '{name}': ModelName is required (inference components are not served yet).")
+        raise ValidationException(
+            f"ProductionVariants '{name}': ModelName is required (inference components are not served yet)."
+        )
     call.find("Model", variant["ModelName"])
     if "InstanceType" not in variant:
         raise ValidationException(f"ProductionVariants '{name}': InstanceType is required.")

@@ -20,7 +20,7 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
         raise ValidationException("Give PrimaryContainer or Containers, not both.")
     if len(containers) > 1:
         raise ValidationException(
-            f"Containers: {len(containers)} containers make an inference pipeline, which is not served yet; give one."
+            f"Containers: {len(containers)} make an inference pipeline, which is not served yet; give one."
         )
     container = request.get("PrimaryContainer") or next(iter(containers), None)
     if container is None:
@@ -42,10 +42,12 @@ def runtime_of(container: Mapping[str, Any]) -> Runtime:
     """
     if "ModelPackageName" in container:
         raise ValidationException(
-            f"ModelPackageName '{container['ModelPackageName']}': model packages are not served yet; give an Image."
+            f"ModelPackageName '{container['ModelPackageName']}': packages are not served yet; give an Image."
         )
     if container.get("Mode", "SingleModel") != "SingleModel":
-        raise ValidationException(f"Mode '{container['Mode']}' is not served yet; the mode must be SingleModel.")
+        raise ValidationException(
+            f"Mode '{container['Mode']}' is not served yet; the mode must be SingleModel."
+        )
     if not container.get("Image"):
         raise ValidationException("The container must have an Image.")
     return images.resolve(container["Image"])

@@ -1,7 +1,7 @@
 """Search over the served nouns: filters, nested filters, sub-expressions, sorting, paging."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from clary.kernel.errors import ValidationException
 from clary.resource.call import Call
@@ -82,7 +82,7 @@ def _group(resource: Resource, expression: Mapping[str, Any]) -> Group:
             Group("all", tuple(_filter(resource, each, below=f"{path}.") for each in nested["Filters"]))
         )
     parts += [_group(resource, each) for each in expression.get("SubExpressions", ())]
-    match = "any" if expression.get("Operator", "And") == "Or" else "all"
+    match: Literal["all", "any"] = "any" if expression.get("Operator", "And") == "Or" else "all"
     return Group(match, tuple(parts))
 
 

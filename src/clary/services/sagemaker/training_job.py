@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -18,22 +18,17 @@ from clary.services.sagemaker._training_machine import MACHINE
 from clary.store import records, work
 from clary.store.records import Record
 
-if TYPE_CHECKING:
-    from mypy_boto3_sagemaker.type_defs import CreateTrainingJobRequestTypeDef as Request
-else:
-    Request = Mapping
-
 DEFAULT_MAX_RUNTIME_S = 86_400
 """Source: shape `StoppingCondition`, default of one day."""
 
 
-def admit(call: Call, request: Request) -> Mapping[str, Any]:
+def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Check a CreateTrainingJob beyond the model, and fill in what Describe always shows."""
     check_role(call, request.get("RoleArn", ""))
     specification = dict(request["AlgorithmSpecification"])
     if "AlgorithmName" in specification:
         raise ValidationException(
-            f"AlgorithmSpecification.AlgorithmName '{specification['AlgorithmName']}': algorithm resources are not "
+            f"AlgorithmSpecification.AlgorithmName '{specification['AlgorithmName']}': algorithms are not "
             "served yet; give a TrainingImage."
         )
     if not specification.get("TrainingImage"):
@@ -57,7 +52,9 @@ def admit(call: Call, request: Request) -> Mapping[str, Any]:
         "OutputDataConfig": output,
         "InputDataConfig": _channels(request),
         "HyperParameters": dict(request.get("HyperParameters", {})),
-        "ModelArtifacts": {"S3ModelArtifacts": f"{output['S3OutputPath'].rstrip('/')}/{name}/output/{suffix}"},
+        "ModelArtifacts": {
+            "S3ModelArtifacts": f"{output['S3OutputPath'].rstrip('/')}/{name}/output/{suffix}"
+        },
         "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
         "EnableInterContainerTrafficEncryption": request.get("EnableInterContainerTrafficEncryption", False),
         "EnableManagedSpotTraining": request.get("EnableManagedSpotTraining", False),
@@ -106,7 +103,9 @@ def _resources(request: Mapping[str, Any]) -> dict[str, Any]:
             size_of(group["InstanceType"])
         return resources
     if "InstanceType" not in resources or "InstanceCount" not in resources:
-        raise ValidationException("ResourceConfig must have InstanceType and InstanceCount, or InstanceGroups.")
+        raise ValidationException(
+            "ResourceConfig must have InstanceType and InstanceCount, or InstanceGroups."
+        )
     size_of(resources["InstanceType"])
     return resources
 
@@ -121,8 +120,8 @@ def _check_spot(request: Mapping[str, Any], stopping: Mapping[str, Any]) -> None
         return
     if wait is None or wait < stopping["MaxRuntimeInSeconds"]:
         raise ValidationException(
-            f"Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds "
-            f"({stopping['MaxRuntimeInSeconds']}) with EnableManagedSpotTraining; it is {wait}."
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to "
+            f"MaxRuntimeInSeconds ({stopping['MaxRuntimeInSeconds']}) with spot training; it is {wait}."
         )
 
 
@@ -132,16 +131,20 @@ def _channels(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     for channel in request.get("InputDataConfig", ()):
         name = channel["ChannelName"]
         if name in names:
-            raise ValidationException(f"InputDataConfig: ChannelName '{name}' is given twice; names must be unique.")
+            raise ValidationException(
+                f"InputDataConfig: ChannelName '{name}' is given twice; names must be unique."
+            )
         names.add(name)
         source = dict(channel["DataSource"])
         if "S3DataSource" in source:
             source["S3DataSource"] = {"S3DataDistributionType": "FullyReplicated", **source["S3DataSource"]}
         elif "FileSystemDataSource" in source:
             raise ValidationException(
-                f"InputDataConfig channel '{name}': FileSystemDataSource (EFS, FSx) is not served; use S3DataSource."
+                f"InputDataConfig channel '{name}': FileSystemDataSource is not served; use S3DataSource."
             )
-        answer.append({"CompressionType": "None", "RecordWrapperType": "None", **channel, "DataSource": source})
+        answer.append(
+            {"CompressionType": "None", "RecordWrapperType": "None", **channel, "DataSource": source}
+        )
     return answer
 
 
@@ -150,9 +153,12 @@ TRAINING_JOB = Resource(
     arn="training-job/{TrainingJobName}",
     status="TrainingJobStatus",
     machine=MACHINE,
-    missing=NotFound.VALIDATION,  # aws/aws-sdk#165: the model declares ResourceNotFound, the service sends this
+    missing=NotFound.VALIDATION,  # what the service sends: aws/aws-sdk#165
     missing_text="Requested resource not found.",
-    taken_text="Job name must be unique within an AWS account and region, and a job with this name already exists ({arn})",
+    taken_text=(
+        "Job name must be unique within an AWS account and region, "
+        "and a job with this name already exists ({arn})"
+    ),
     admit=admit,
     filters={"WarmPoolStatusEquals": "WarmPoolStatus.Status eq"},
     descending=False,
@@ -211,5 +217,7 @@ def update_training_job(call: Call, request: Mapping[str, Any]) -> Mapping[str, 
             document[name] = {**document.get(name, {}), **request[name]}
     if "ProfilerRuleConfigurations" in request:
         document["ProfilerRuleConfigurations"] = request["ProfilerRuleConfigurations"]
-    call.write(records.update, replace(record, document=document, modified=call.now), expected_version=record.version)
+    call.write(
+        records.update, replace(record, document=document, modified=call.now), expected_version=record.version
+    )
     return {"TrainingJobArn": record.arn}

@@ -76,5 +76,7 @@ def get_access_key_info(call: Call, request: Mapping[str, Any]) -> Mapping[str, 
     """Return the account of an access key."""
     credential = call.read(identities.find, request["AccessKeyId"])
     if credential is None:
-        raise ValidationException(f"The access key {request['AccessKeyId']} is unknown", code="ValidationError")
+        raise ValidationException(
+            f"The access key {request['AccessKeyId']} is unknown", code="ValidationError"
+        )
     return {"Account": credential.account}
