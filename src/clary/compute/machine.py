@@ -39,7 +39,7 @@ _ACCELERATED: dict[str, tuple[float, dict[str, tuple[int, int]]]] = {
     "p3dn": (8, {"24xlarge": (96, 8)}),
     "p4d": (12, {"24xlarge": (96, 8)}),
     "p4de": (12, {"24xlarge": (96, 8)}),
-    "p5": (2048 / 192, {"4xlarge": (16, 1), "48xlarge": (192, 8)}),
+    "p5": (2048 / 192, {"48xlarge": (192, 8)}),
     "p5e": (2048 / 192, {"48xlarge": (192, 8)}),
     "p5en": (2048 / 192, {"48xlarge": (192, 8)}),
     "g4dn": (
@@ -61,11 +61,23 @@ _ACCELERATED: dict[str, tuple[float, dict[str, tuple[int, int]]]] = {
     "eia1": (4, {"medium": (1, 0), "large": (2, 0), "xlarge": (4, 0)}),
     "eia2": (4, {"medium": (1, 0), "large": (2, 0), "xlarge": (4, 0)}),
 }
+_ODD: dict[str, tuple[int, int, int]] = {
+    # type: (vCPUs, GiB, GPUs), where neither rule holds
+    "c4.8xlarge": (36, 60, 0),
+    "dl1.24xlarge": (96, 768, 0),
+    "g7e.12xlarge": (48, 512, 2),
+    "g7e.24xlarge": (96, 1024, 4),
+    "g7e.48xlarge": (192, 2048, 8),
+    "p5.4xlarge": (16, 256, 1),
+    "p6-b200.48xlarge": (192, 2048, 8),
+    "p6-b300.48xlarge": (192, 4096, 8),
+    "p6e-gb200.36xlarge": (144, 960, 4),
+}
 _G_GPUS = {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8}
-"""GPUs of the larger g5 and g6 sizes; the others have one."""
-_G_FAMILIES = {"g5": 4, "g6": 4, "g6e": 8}
-_LARGEST = 56
-"""vCPU multiple of the largest plain size, `112xlarge` aside."""
+"""GPUs of the larger sizes of the g families; the others have one."""
+_G_FAMILIES = {"g5": 4, "g6": 4, "g6e": 8, "g7": 4, "g7e": 8}
+_LARGEST = 112
+"""Multiple of the largest size there is."""
 
 
 @cache
@@ -90,6 +102,9 @@ def size_of(instance_type: str) -> Size:
 
 
 def _size(family: str, size: str) -> Size | None:
+    odd = _ODD.get(f"{family}.{size}")
+    if odd is not None:
+        return Size(cpus=odd[0], memory_mib=odd[1] * GIB, gpus=odd[2])
     if family in _BURSTABLE:
         burst = _BURSTABLE[family].get(size)
         return burst and Size(cpus=burst[0], memory_mib=int(burst[1] * GIB))

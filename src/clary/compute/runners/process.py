@@ -293,7 +293,9 @@ def relocated(program: Program, home: Path) -> Program:
     pairs = [(inside_path, outside) for outside, inside_path in (*program.binds, *program.ro_binds)]
     for inside_path, outside in pairs:
         link = home / "ml" / os.path.relpath(inside_path, mounts.ML)
-        if inside_path.startswith(f"{mounts.ML}/") and not link.exists():
+        if inside_path.startswith(f"{mounts.ML}/") and not link.is_symlink():
+            with contextlib.suppress(OSError):
+                link.rmdir()  # a mount point, made for a sandbox that there is not
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(outside)
     pairs = [pair for pair in pairs if not pair[0].startswith(f"{mounts.ML}/")]

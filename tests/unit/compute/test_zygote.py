@@ -1,0 +1,127 @@
+"""The zygote: forks agents, survives bad requests and its own death."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clary.compute import linux, zygote
+from clary.kernel.settings import Settings
+
+AGENT = """
+import os, sys, time
+def main(home):
+    (home / "seen").write_text(f"{os.getpid()} {os.getsid(0)} {len(os.listdir('/proc/self/task'))}")
+    print("hello", flush=True)
+    while not (home / "end").exists():
+        time.sleep(0.01)
+    return 0
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path)
+
+
+@pytest.fixture
+def server(settings: Settings, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A zygote that imports nothing large, with an agent of the test's own."""
+    (tmp_path / "fake_agent.py").write_text(AGENT)
+    code = (
+        "import sys, fake_agent\n"
+        "sys.modules['clary.compute.agent'] = fake_agent\n"
+        "from clary.compute import zygote\n"
+        "zygote.RUNTIMES['base'] = (); zygote.OWN = ()\n"
+        "sys.exit(zygote.main([]))\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], env={**zygote.environment(settings), "PYTHONPATH": path}
+    )
+    until(lambda: zygote.listens(settings))
+    yield child
+    child.terminate()
+    child.wait()
+
+
+def until(holds: object) -> None:
+    end = time.monotonic() + 20
+    while not holds():  # type: ignore[operator]
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def home_of(tmp_path: Path) -> Path:
+    home = tmp_path / "algo-1"
+    home.mkdir()
+    return home
+
+
+@pytest.mark.usefixtures("server")
+def test_an_agent_has_a_session_a_log_and_one_thread(settings: Settings, tmp_path: Path) -> None:
+    home = home_of(tmp_path)
+    pid = zygote.fork_agent(settings, home)
+    until(lambda: (home / "seen").exists() and (home / "seen").read_text())
+    assert (home / "seen").read_text() == f"{pid} {pid} 1"
+    until(lambda: (home / "agent.log").read_text() == "hello\n")
+    (home / "end").touch()
+    until(lambda: linux.start_time(pid or 0) is None)
+
+
+def test_an_agent_survives_the_zygote(
+    settings: Settings, tmp_path: Path, server: "subprocess.Popen[bytes]"
+) -> None:
+    home = home_of(tmp_path)
+    pid = zygote.fork_agent(settings, home)
+    until((home / "seen").exists)
+    server.send_signal(signal.SIGKILL)
+    server.wait()
+    assert pid
+    assert linux.start_time(pid) is not None
+    assert zygote.fork_agent(settings, home) is None
+    (home / "end").touch()
+    until(lambda: linux.start_time(pid) is None)
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(
+    "text", [b"x", b"{}", b"[]", b'{"home": 3}', b'{"home": "/nowhere"}', b'{"home": "."}']
+)
+def test_a_bad_request_is_answered_and_harms_nobody(settings: Settings, text: bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as channel:
+        channel.connect(str(zygote.socket_path(settings)))
+        channel.sendall(text + b"\n")
+        assert "error" in json.loads(channel.recv(4096))
+    assert zygote.listens(settings)
+
+
+@pytest.mark.usefixtures("server")
+def test_a_second_zygote_of_a_runtime_gives_way(settings: Settings) -> None:
+    child = subprocess.run(
+        zygote.command(),
+        env={**zygote.environment(settings), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        check=False,
+        capture_output=True,
+    )
+    assert child.returncode == 0
+    assert b"another zygote" in child.stderr
+
+
+def test_without_a_zygote_nobody_answers(settings: Settings, tmp_path: Path) -> None:
+    assert not zygote.listens(settings)
+    assert zygote.fork_agent(settings, tmp_path) is None
+
+
+def test_no_secret_is_in_a_zygotes_environment() -> None:
+    settings = Settings(objects_secret_key="hidden", store_url="postgresql://u:pw@h/d")
+    text = " ".join(zygote.environment(settings).values())
+    assert "hidden" not in text
+    assert "pw@h" not in text
