@@ -19,7 +19,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from clary.kernel.errors import SetupError
-from clary.store import documents, faults, functions, keyfile, migrations
+from clary.store import dialect, documents, faults, functions, keyfile, migrations
 from clary.store.base import Closed
 from clary.store.identities import CIPHER
 from clary.store.schema import credential, setting
@@ -102,8 +102,8 @@ class Store:
             raise Closed(f"the store {self._where} is closed")
         try:
             with self._readers.connect() as conn:
-                if not self._writer:  # SQLite's readers refuse writes by a pragma of their own
-                    conn = conn.execution_options(postgresql_readonly=True)
+                if self._writer is None:  # SQLite's readers refuse writes by a pragma of their own
+                    conn.execution_options(postgresql_readonly=True)
                 return fn(conn, *args, **kwargs)
         except SQLAlchemyError as fault:
             raise faults.as_failure(fault, self._where) from fault
@@ -173,11 +173,10 @@ def _open_sqlite(cls: type[Store], address: sa.URL, key_path: Path | None) -> St
             _sqlite_engine(address, "BEGIN", {"query_only": 1, "mmap_size": 2**30}, size=READERS),
         ]
         writing, readers = engines
-        with writing.connect() as conn:
-            conn.exec_driver_sql("PRAGMA journal_mode = WAL")
+        _use_wal(path)
         _prepare(writing)
         cipher = _cipher_of(writing, key_path or path.with_name(f"{path.name}.key"))
-    except (SQLAlchemyError, OSError) as fault:
+    except (SQLAlchemyError, sqlite3.Error, OSError) as fault:
         _discard(engines, scratch)
         raise faults.as_setup(fault, where) from fault
     except SetupError:
@@ -186,6 +185,19 @@ def _open_sqlite(cls: type[Store], address: sa.URL, key_path: Path | None) -> St
     for engine in engines:
         _carry(engine, cipher)
     return cls(readers, Writer(writing, where), where, scratch=scratch)
+
+
+def _use_wal(path: Path) -> None:
+    """Let readers and the writer work side by side; the file remembers it."""
+    driver = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000)
+    try:
+        (mode,) = driver.execute("PRAGMA journal_mode = WAL").fetchone()
+    finally:
+        driver.close()
+    if mode != "wal":
+        raise SetupError(
+            f"the store {path} is on a file system without shared memory: put it on a local disk"
+        )
 
 
 def _sqlite_engine(address: sa.URL, begin: str, pragmas: dict[str, Any], *, size: int) -> sa.Engine:
@@ -198,6 +210,8 @@ def _sqlite_engine(address: sa.URL, begin: str, pragmas: dict[str, Any], *, size
         pool_use_lifo=True,  # a few warm page caches rather than many cold ones
         connect_args={"isolation_level": None, "check_same_thread": False, "cached_statements": 256},
     )
+
+    engine.dialect.statement_compiler = dialect.HintingCompiler
 
     @sa.event.listens_for(engine, "connect")
     def _set_up(driver: sqlite3.Connection, _entry: Any) -> None:

@@ -4,6 +4,15 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+
+
+class HintingCompiler(SQLiteCompiler):
+    """SQLite's compiler, and `INDEXED BY` where a select has the hint."""
+
+    def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
+        """Return what stands after the table's name."""
+        return text
 
 
 def is_sqlite(conn: sa.Connection) -> bool:

@@ -31,7 +31,7 @@ def explain(fault: BaseException, where: str) -> str:
     return f"the store {where} failed: {advice} ({first})" if advice else f"the store {where} failed: {first}"
 
 
-def as_setup(fault: SQLAlchemyError | OSError, where: str) -> SetupError:
+def as_setup(fault: Exception, where: str) -> SetupError:
     """Return the error that stops a start."""
     return SetupError(explain(fault, where))
 
