@@ -47,6 +47,8 @@ class Found:
 
 def walk(root: Path) -> Iterator[Found]:
     """Yield what is below `root`, sorted, folders before what they hold; nothing where `root` is missing."""
+    if not root.is_dir():
+        return
     for folder, folders, files, descriptor in os.fwalk(root, onerror=lambda _: None):
         folders.sort()
         base = os.path.relpath(folder, root)

@@ -200,8 +200,9 @@ def _by_manifest(channel: Channel, objects: Objects) -> Iterator[Item]:
         document = json.loads(objects.read(channel.uri, limit_bytes=MANIFEST_LIMIT_BYTES))
     except ValueError as error:
         raise CustomerError(f"{where} is not JSON: {error}") from error
-    prefix = document[0].get("prefix") if document and isinstance(document[0], dict) else None
-    if not isinstance(document, list) or not isinstance(prefix, str):
+    first = document[0] if isinstance(document, list) and document else None
+    prefix = first.get("prefix") if isinstance(first, dict) else None
+    if not isinstance(prefix, str):
         raise CustomerError(f'{where} must be a list that begins with {{"prefix": "s3://bucket/folder/"}}')
     for name in document[1:]:
         if not isinstance(name, str):
@@ -282,7 +283,9 @@ def stage(parts: Sequence[Share], objects: Objects, folder: Path) -> int:
         home.mkdir(parents=True, exist_ok=True)
         items = share.of_epoch(0) if share.channel.seed is None else _in_order(share)
         wanted += [(item.entry, home / item.name) for item in items if item.entry is not None]
-        manifest = [{"prefix": _folder_of(share.channel)}, *[item.name for item in items]]
+        entries = [item.entry for item in items if item.entry is not None]
+        buckets = [entry.bucket for entry in entries] or [split_uri(share.channel.uri)[0]]
+        manifest = [{"prefix": f"s3://{buckets[0]}/"}, *[entry.key for entry in entries]]
         (folder / f"{share.channel.name}-manifest").write_text(json.dumps(manifest))
     return objects.fetch(wanted)
 
@@ -291,9 +294,3 @@ def _in_order(share: Share) -> list[Item]:
     """Return this host's items of the first epoch, in the channel's order: files have none of their own."""
     mine = set(share.of_epoch(0))
     return [item for item in share.items if item in mine]
-
-
-def _folder_of(channel: Channel) -> str:
-    if channel.data_type != "S3Prefix" or channel.uri.endswith("/"):
-        return channel.uri
-    return channel.uri[: channel.uri.rfind("/") + 1]

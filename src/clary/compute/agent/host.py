@@ -78,7 +78,9 @@ class Host:
         return host
 
     def __enter__(self) -> "Host":
-        """Log to `agent.log`."""
+        """Log to `agent.log`, unless whoever started this process has seen to it."""
+        if logging.getLogger().handlers:
+            return self
         self._log = logging.FileHandler(self.home / "agent.log", delay=True)
         self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logging.getLogger("clary").addHandler(self._log)
