@@ -63,7 +63,7 @@ def install(folder: Path, locks: list[str], first: str | None, *, project: bool)
         # The lock is the whole closure: with --no-deps pip has nothing to resolve.
         run([*pip, "--no-compile", "--no-deps", "--require-hashes", "-r", str(HERE / lock)], log)
     if project:
-        # The locks are written on Linux; elsewhere pip adds what another system needs (xgboost with OpenMP …).
+        # The locks are written on Linux; elsewhere pip adds what another system needs (plain xgboost).
         closed = ["--no-deps"] if sys.platform == "linux" else []
         run([*pip, *closed, "--no-build-isolation", "-e", str(HERE.parent)], log)
     packages = folder / "lib"
