@@ -1,0 +1,161 @@
+"""From channels to the library's matrices."""
+
+from __future__ import annotations
+
+import tarfile
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xgboost
+
+from clary.algorithms.xgboost import _artifact
+from clary.kernel.errors import CustomerError
+from clary.toolkit.formats import csv, libsvm, parquet, recordio_protobuf
+from clary.toolkit.formats.base import FormatError, MediaType, Table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clary.algorithms.base import Source
+
+MODEL_FILE = "xgboost-model"
+"""Name of the artefact's file."""
+
+
+def files_of(source: Source) -> list[Path]:
+    """Return the data files of a channel, nested folders included, in the order of their names."""
+    if source.mode == "Pipe":
+        return [source.path.with_name(f"{source.path.name}_0")]
+    if source.path.is_file():
+        return [source.path]
+    return sorted(
+        path
+        for path in source.path.rglob("*")
+        if path.is_file() and not path.name.startswith((".", "_")) and path.stat().st_size
+    )
+
+
+def read(source: Source, *, has_weights: bool) -> Table:
+    """Read a channel's rows on this host; none where it has no files.
+
+    Raises
+    ------
+    CustomerError
+        The content type is none that XGBoost reads, or a file is not of it.
+    """
+    media = MediaType.parse(source.content_type)
+    paths = files_of(source)
+    folder = source.path if source.mode != "Pipe" else None
+    try:
+        if media.name in csv.CONTENT_TYPES:
+            _check_label_size(source.content_type, media)
+            return csv.read(
+                paths,
+                has_weights=has_weights,
+                delimiter=media.parameters.get("delimiter") or None,
+                folder=folder,
+            )
+        if media.name in parquet.CONTENT_TYPES:
+            return parquet.read(paths, folder=folder)
+        if media.name in recordio_protobuf.CONTENT_TYPES:
+            return recordio_protobuf.read(paths, folder=folder)
+        if media.name in {"", *libsvm.CONTENT_TYPES}:
+            return libsvm.read(paths, folder=folder)
+    except FormatError as error:
+        hint = (
+            "" if media.name else f"; channel {source.name} has no ContentType, so it is read as text/libsvm"
+        )
+        raise CustomerError(f"Failed to load data of channel {source.name}: {error}{hint}") from error
+    known = (
+        *csv.CONTENT_TYPES,
+        *libsvm.CONTENT_TYPES,
+        *parquet.CONTENT_TYPES,
+        *recordio_protobuf.CONTENT_TYPES,
+    )
+    raise CustomerError(f"{source.content_type} is not an accepted ContentType: {', '.join(known)}.")
+
+
+def _check_label_size(content_type: str, media: MediaType) -> None:
+    if media.parameters.get("label_size", "1") != "1":
+        raise CustomerError(
+            f"{content_type} is not an accepted csv ContentType. "
+            "Optional parameter label_size must be equal to 1"
+        )
+
+
+def fit_widths(tables: list[Table], width: int) -> None:
+    """Widen sparse tables to `width`: the largest index differs from file to file.
+
+    Raises
+    ------
+    CustomerError
+        Dense ones differ.
+    """
+    for table in tables:
+        if table.n_columns == width or not table.n_rows:
+            continue
+        if isinstance(table.features, np.ndarray):
+            widths = ", ".join(str(each.n_columns) for each in tables)
+            raise CustomerError(f"Channels differ in their number of features: {widths}")
+        table.features.resize((table.n_rows, width))
+
+
+def matrix(table: Table, objective: str, n_threads: int) -> xgboost.DMatrix:
+    """Return the library's form of a table.
+
+    Raises
+    ------
+    CustomerError
+        Labels are missing, or are not what the objective learns.
+    """
+    labels = table.labels
+    if labels is None or (table.n_rows and not labels.size):
+        raise CustomerError("Got input data without labels. Please check the input data set.")
+    if not np.isfinite(labels).all():
+        row = int(np.flatnonzero(~np.isfinite(labels))[0])
+        raise CustomerError(f"Label of row {row} is {labels[row]}: labels must be finite numbers.")
+    order = None
+    if table.groups is not None and (np.diff(table.groups) < 0).any():
+        order = np.argsort(table.groups, kind="stable")  # the library wants the rows of a query together
+    bounds = {}
+    if objective == "survival:aft":
+        bounds = {"label_lower_bound": labels, "label_upper_bound": labels}
+    return xgboost.DMatrix(
+        table.features if order is None else table.features[order],
+        label=labels if order is None else labels[order],
+        weight=table.weights,
+        qid=table.groups if order is None or table.groups is None else table.groups[order],
+        nthread=n_threads,
+        **bounds,
+    )
+
+
+def earlier_model(source: Source) -> xgboost.Booster:
+    """Load the model of channel `model`: `xgboost-model`, alone or in a `model.tar.gz`.
+
+    Raises
+    ------
+    CustomerError
+        There is none, or it cannot be read.
+    """
+    for path in sorted(source.path.rglob("*")) if source.path.is_dir() else [source.path]:
+        if path.name == MODEL_FILE:
+            return _artifact.from_bytes(path.read_bytes(), f"channel {source.name}")
+        if path.name.endswith((".tar.gz", ".tgz", ".tar")):
+            content = _member(path)
+            if content is not None:
+                return _artifact.from_bytes(content, f"channel {source.name}, {path.name}")
+    raise CustomerError(f"Channel {source.name} has no file {MODEL_FILE}, and no model.tar.gz that holds one")
+
+
+def _member(path: Path) -> bytes | None:
+    """Return `xgboost-model` out of an archive, read in memory: nothing is unpacked."""
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if member.isfile() and member.name.removeprefix("./") == MODEL_FILE:
+                    stream = archive.extractfile(member)
+                    return stream.read() if stream else None
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise CustomerError(f"{path.name} is not a tar archive: {error}") from error
+    return None
