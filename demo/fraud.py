@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import sagemaker
 from data import TARGET, Split, load
 from evaluation import Costs, Labels, Scores, area_under_curve, cheapest_threshold, judge
-from narration import Narrator, hush
+from narration import Narrator
 from report import Findings, write
+from rich.padding import Padding
 from rich.table import Table
-from sagemaker import image_uris
+from sagemaker import Session, get_execution_role, image_uris
 from sagemaker.deserializers import CSVDeserializer
 from sagemaker.estimator import Estimator
 from sagemaker.inputs import TrainingInput
@@ -44,7 +44,7 @@ def as_labels(rows: pd.DataFrame) -> Labels:
     return rows[TARGET].to_numpy(dtype=np.int64)
 
 
-def upload(session: sagemaker.Session, split: Split, folder: Path) -> dict[str, TrainingInput]:
+def upload(session: Session, split: Split, folder: Path) -> dict[str, TrainingInput]:
     """Write the CSV files that XGBoost wants (label first, no header) and upload them."""
     channels = {}
     for name, rows in (("train", split.train), ("validation", split.validation)):
@@ -86,7 +86,7 @@ def _matches(lines: list[str]) -> Iterator[re.Match[str]]:
     return (match for line in lines if (match := LOG_LINE.search(line)))
 
 
-def train(session: sagemaker.Session, role: str, channels: dict[str, TrainingInput]) -> Estimator:
+def train(session: Session, role: str, channels: dict[str, TrainingInput]) -> Estimator:
     """Train the built-in XGBoost on the uploaded files."""
     bucket = session.default_bucket()
     estimator = Estimator(
@@ -102,7 +102,7 @@ def train(session: sagemaker.Session, role: str, channels: dict[str, TrainingInp
     return estimator
 
 
-def deploy(session: sagemaker.Session, estimator: Estimator) -> Predictor:
+def deploy(session: Session, estimator: Estimator) -> Predictor:
     """Put the model behind a REST endpoint."""
     predictor = estimator.deploy(
         initial_instance_count=1,
@@ -118,7 +118,6 @@ def deploy(session: sagemaker.Session, estimator: Estimator) -> Predictor:
 
 def main(output: Path) -> None:
     """Run the whole story."""
-    hush()
     tell = Narrator(n_steps=7)
     tell.console.print("\n[bold]Catch the phishing site[/]", style="cyan")
     price = f"A missed fraud costs {COSTS.missed_fraud:.0f}, a false alarm {COSTS.false_alarm:.0f}."
@@ -130,8 +129,8 @@ def main(output: Path) -> None:
         tell.say("{} to train, {} to choose by, {} held out".format(*sizes))
 
     with tell.step("Open a session and upload", "Session, get_execution_role, upload_data"):
-        session = sagemaker.Session()
-        role = sagemaker.get_execution_role(session)
+        session = Session()
+        role = get_execution_role(session)
         channels = upload(session, split, output)
         tell.say(f"role   {role}")
         tell.say(f"bucket s3://{session.default_bucket()}")
@@ -222,7 +221,7 @@ def conclude(tell: Narrator, findings: Findings, page: Path) -> None:
     tell.console.print("\n[bold cyan]Summary[/]")
     tell.console.print(table)
     tell.console.print(f"\n     area under the ROC curve  [bold]{findings.area:.3f}[/]")
-    tell.console.print(f"     {findings.verdict}")
+    tell.console.print(Padding(findings.verdict, (0, 0, 0, 5)))
     tell.console.print(f"\n     report  [bold]{page}[/]")
 
 

@@ -28,6 +28,9 @@ def hush() -> None:
     warnings.filterwarnings("ignore")
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # The SDK gives its loggers a level and a handler on import, where it finds none.
+    logging.getLogger("sagemaker.config").addHandler(logging.NullHandler())
+    logging.getLogger("sagemaker.config").propagate = False
 
 
 class Margin(io.TextIOBase):
@@ -46,8 +49,8 @@ class Margin(io.TextIOBase):
         return len(text)
 
     def show(self, line: str) -> None:
-        """Print one line, unless it is blank."""
-        if line.strip():
+        """Print one line, unless it is blank or only the dots of waiting."""
+        if line.strip(". "):
             self.lines.append(line)
             self.console.print(f"    │ {line}", style="dim", markup=False, highlight=False, soft_wrap=True)
 
@@ -97,3 +100,6 @@ class Narrator:
 def real_stdout() -> TextIO:
     """Return the stream this process was started with."""
     return sys.__stdout__ or sys.stdout
+
+
+hush()  # on import, which comes before that of the SDK
