@@ -65,6 +65,7 @@ class CgroupFence:
             with contextlib.suppress(OSError):
                 folder.rmdir()
             raise
+        self._killed_before = self._n_killed()  # the group may be left from an earlier agent of the host
 
     def attach(self, pid: int) -> None:
         """Move `pid` into the group."""
@@ -81,13 +82,16 @@ class CgroupFence:
         return sum(int(counts.get(name, 0)) for name in names)
 
     def was_exceeded(self) -> bool:
-        """Read the kernel's count of processes killed for the limit."""
+        """Return whether the kernel has killed for the limit."""
+        return self._n_killed() > self._killed_before
+
+    def _n_killed(self) -> int:
         name = "memory.events" if self._version == 2 else "memory.oom_control"
         try:
             lines = (self._folder / name).read_text().splitlines()
         except OSError:
-            return False
-        return any(line.startswith("oom_kill ") and line.split()[1] != "0" for line in lines)
+            return 0
+        return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
 
     def close(self) -> None:
         """Kill the members, then remove the folder."""

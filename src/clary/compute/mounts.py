@@ -9,6 +9,7 @@
 └── dev, proc, sys   minimal; of the own processes; read-only
 """
 
+import contextlib
 import os
 import site
 import stat
@@ -165,16 +166,36 @@ class Identity:
         (etc / "group").write_text(_with_entry("/etc/group", f"clary:x:{self.gid}:", self.gid))
 
 
-def python_environment() -> tuple[Path, ...]:
-    """Return what this Python needs to run and import what it can import now."""
+def python_environment(other: str = "") -> tuple[Path, ...]:
+    """Return what this Python needs to run and import what it can import now.
+
+    Parameters
+    ----------
+    other : str
+        Executable of another environment that must be visible too.
+    """
     paths = {sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values()}
     paths.update(site.getsitepackages())
     # an editable install lies elsewhere; its folder alone, for its parent may be somebody's home
     paths.add(str(Path(__file__).resolve().parents[1]))
     paths.update({os.path.abspath(path) for path in sys.path if path} - {str(Path.home()), "/"})
     paths.update(_hops(sys.executable))
+    if other:
+        paths.update(_environment_of(other))
     both = {Path(path) for each in paths for path in (os.path.abspath(each), os.path.realpath(each))}
     return tuple(sorted(path for path in both if path.exists() and path != Path("/")))
+
+
+def _environment_of(executable: str) -> list[str]:
+    """Return the folders of the environment, virtual or not, that an executable belongs to."""
+    prefix = Path(executable).absolute().parent.parent
+    found = [*_hops(executable), str(prefix)]
+    with contextlib.suppress(OSError):
+        for line in (prefix / "pyvenv.cfg").read_text().splitlines():
+            key, _, value = line.partition("=")
+            if key.strip() == "home":
+                found.append(str(Path(value.strip()).parent))
+    return found
 
 
 def _hops(executable: str) -> list[str]:

@@ -269,6 +269,7 @@ def warm_up(runtime: str) -> None:
     """Import what the runtime names, single-threaded."""
     for name in _ONE_THREAD:
         os.environ[name] = "1"
+    os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"
     modules = RUNTIMES["base"] + (RUNTIMES["torch"] if runtime == "torch" else ())
     for name in modules:
         try:
@@ -281,7 +282,7 @@ def warm_up(runtime: str) -> None:
             getattr(module, "warm", lambda: None)()
         except Exception:  # a broken member must not stop the others
             log.exception("left out %s", name)
-    for name in _ONE_THREAD:
+    for name in (*_ONE_THREAD, "JE_ARROW_MALLOC_CONF"):
         os.environ.pop(name, None)
     with contextlib.suppress(ImportError):
         inside.pools[:] = [importlib.import_module("threadpoolctl").ThreadpoolController()]

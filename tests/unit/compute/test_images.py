@@ -95,7 +95,7 @@ def test_a_known_image_that_does_not_run_here_says_what_it_needs(image: str) -> 
     "uri", ["img", "docker.io/library/python:3.11", "localhost:5000/mine:1", "team/app:2"]
 )
 def test_an_unknown_image_is_refused_with_what_there_is(uri: str) -> None:
-    with pytest.raises(ValidationException, match="no container engine is configured; .*sagemaker-xgboost"):
+    with pytest.raises(ValidationException, match=r"no container engine is configured; .*sagemaker-xgboost"):
         images.resolve(uri)
 
 

@@ -74,7 +74,7 @@ class ProcessRunner:
                 box.close()
             raise
 
-    def _furnish(  # noqa: PLR0917 - inner step of `start`
+    def _furnish(
         self, home: Path, spec: RunSpec, host: str, program: Program, slot: int, uid: int | None
     ) -> None:
         """Make the host's folders and give them to the run's user."""
@@ -91,7 +91,7 @@ class ProcessRunner:
             for name in ("ml", "tmp", "user"):
                 give(home / name, uid)
 
-    def _open(  # noqa: PLR0917 - inner step of `start`
+    def _open(
         self, how: sandbox.Means, home: Path, spec: RunSpec, host: str, program: Program, uid: int | None
     ) -> sandbox.Sandbox:
         view = mounts.Mounts(
@@ -99,7 +99,7 @@ class ProcessRunner:
             binds=program.binds,
             ro_binds=program.ro_binds,
             hidden=(self._settings.data_dir, self._settings.socket_dir),
-            environment=mounts.python_environment(),
+            environment=mounts.python_environment(self._settings.runtime_python),
             shared_memory_bytes=spec.size.memory_mib * MIB,
             is_foreign=uid is not None,
             devices=devices(home, spec),
@@ -114,7 +114,7 @@ class ProcessRunner:
                 record.write_text(linux.stamp(box.pid))
             return box
 
-    def _launch(  # noqa: PLR0917 - inner step of `start`
+    def _launch(
         self,
         home: Path,
         spec: RunSpec,
@@ -126,7 +126,9 @@ class ProcessRunner:
         stderr: int,
     ) -> Running:
         cpus = max(1, min(spec.size.cpus, os.cpu_count() or 1))
-        program = replace(program, environment=environment(program, home, host, cpus, boxed=box is not None))
+        program = replace(
+            program, environment=self._environment(program, home, host, cpus, boxed=box is not None)
+        )
         parent = launcher.current()
         namespaces = box.descriptors() if box else []
         try:
@@ -147,6 +149,28 @@ class ProcessRunner:
         (home / "program").write_text(linux.stamp(launched.pid))
         running.let_go()
         return running
+
+    def _environment(
+        self, program: Program, home: Path, host: str, cpus: int, *, boxed: bool
+    ) -> dict[str, str]:
+        """Return the program's environment: what it asked for over the defaults of any program."""
+        python = str(Path(self._settings.runtime_python or sys.executable).parent)
+        defaults = {
+            "PATH": f"{python}:{_SYSTEM_PATH}",
+            "HOME": mounts.HOME if boxed else str(home / "user"),
+            "TMPDIR": mounts.TMP if boxed else str(home / "tmp"),
+            "USER": "clary",
+            "LOGNAME": "clary",
+            "LANG": "C.UTF-8",
+            "HOSTNAME": host,
+            "PYTHONUNBUFFERED": "1",
+            "OMP_NUM_THREADS": str(cpus),
+        }
+        if gpus_of(home):
+            defaults["CUDA_VISIBLE_DEVICES"] = gpus_of(home)
+        if not boxed:
+            defaults["SAGEMAKER_BASE_DIR"] = str(home / "ml")
+        return {**defaults, **program.environment}
 
 
 class ProcessRunning:
@@ -261,27 +285,6 @@ class ProcessRunning:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.005)
-
-
-def environment(program: Program, home: Path, host: str, cpus: int, *, boxed: bool) -> dict[str, str]:
-    """Return the program's environment: what it asked for over the defaults of any program."""
-    python = str(Path(sys.executable).parent)
-    defaults = {
-        "PATH": f"{python}:{_SYSTEM_PATH}",
-        "HOME": mounts.HOME if boxed else str(home / "user"),
-        "TMPDIR": mounts.TMP if boxed else str(home / "tmp"),
-        "USER": "clary",
-        "LOGNAME": "clary",
-        "LANG": "C.UTF-8",
-        "HOSTNAME": host,
-        "PYTHONUNBUFFERED": "1",
-        "OMP_NUM_THREADS": str(cpus),
-    }
-    if gpus_of(home):
-        defaults["CUDA_VISIBLE_DEVICES"] = gpus_of(home)
-    if not boxed:
-        defaults["SAGEMAKER_BASE_DIR"] = str(home / "ml")
-    return {**defaults, **program.environment}
 
 
 def relocated(program: Program, home: Path) -> Program:

@@ -1,5 +1,6 @@
 """The process runner, in each of its three ways: privileged, in a user namespace, without a sandbox."""
 
+import dataclasses
 import json
 import os
 import secrets
@@ -17,6 +18,7 @@ from clary.compute import launcher, limits, linux, sandbox
 from clary.compute.base import RunKind, RunSpec, Runtime, Size
 from clary.compute.runners.base import Exit, Program, Running
 from clary.compute.runners.process import ProcessRunner, address, relocated
+from clary.compute.trial import trial
 from clary.kernel.settings import Settings
 
 Run = Callable[..., tuple[Exit, str, str]]
@@ -180,6 +182,7 @@ def test_a_daemon_is_gone_when_wait_answers(run: Run) -> None:
 
 def test_everything_dies_with_the_starter(home: Path, settings: Settings, way: str) -> None:
     mark = f"7{secrets.randbelow(10**9):09}.75"
+    spec = spec_of()
     code = f"""
 import sys; from pathlib import Path
 from clary.compute import linux, launcher
@@ -197,7 +200,7 @@ ProcessRunner(Settings.load()).start(Path(sys.argv[2]), spec, "algo-1", program,
 print("on", flush=True); sys.stdin.read()
 """
     starter = subprocess.Popen(
-        [sys.executable, "-c", code, json.dumps(spec_of().to_json()), str(home)],
+        [sys.executable, "-c", code, json.dumps(spec.to_json()), str(home)],
         env={**os.environ, **settings.environment(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -210,6 +213,8 @@ print("on", flush=True); sys.stdin.read()
         starter.kill()
         starter.wait()
         wait_until(lambda: not processes_with(mark))
+    for group in limits.leftover_groups(f"{spec.run_id}."):
+        assert limits.remove_group(group)
 
 
 def test_without_network_there_is_loopback_only(run: Run, way: str) -> None:
@@ -244,6 +249,22 @@ def test_the_secrets_of_the_agent_are_not_in_the_launcher(run: Run, monkeypatch:
     _, out, _ = run(Program(argv=("sh", "-c", "cat /proc/self/environ")))
     assert secret not in out
     assert secret.encode() not in Path(f"/proc/{launcher.current().pid}/environ").read_bytes()
+
+
+def test_the_trial_finds_that_python_runs_as_a_job(settings: Settings) -> None:
+    assert trial(settings) == ""
+
+
+def test_the_trial_tells_what_does_not_run(settings: Settings, tmp_path: Path) -> None:
+    broken = dataclasses.replace(settings, runtime_python=str(tmp_path / "bin" / "python"))
+    assert "cannot run" in trial(broken)
+
+
+def test_the_program_has_the_processors_of_its_host(run: Run) -> None:
+    _, out, _ = run(
+        python("import os; print(os.environ['OMP_NUM_THREADS'])"), size=Size(cpus=1, memory_mib=99)
+    )
+    assert out == "1\n"
 
 
 def test_paths_are_moved_where_there_is_no_sandbox(tmp_path: Path) -> None:
