@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clary.cli.supervisor import identity
+from clary.compute import linux
 from clary.kernel.settings import Settings
 
 
@@ -29,8 +30,8 @@ def alive(settings: Settings) -> list[Agent]:
     """Return the agents that live now, of every account."""
     found = []
     for file in sorted(settings.runs_dir.glob("*/hosts/*/pid")):
-        pid, since = _pid(file)
-        if pid and identity.is_alive(pid, since):
+        pid = linux.stamped(file)
+        if pid is not None:
             run, host = file.parents[2], file.parent
             spec = _spec(run)
             found.append(
@@ -41,7 +42,7 @@ def alive(settings: Settings) -> list[Agent]:
                     name=str(spec.get("name", run.name)),
                     folder=host,
                     pid=pid,
-                    since=since,
+                    since=identity.started(pid),
                 )
             )
     return found
@@ -62,15 +63,6 @@ def end(agents: list[Agent], *, within_s: float) -> int:
             os.kill(each.pid, signal.SIGKILL)
             n_killed += 1
     return n_killed
-
-
-def _pid(file: Path) -> tuple[int, str]:
-    """Return pid and start time, as the agent wrote them."""
-    try:
-        pid, since = file.read_text().split()
-        return int(pid), since
-    except (OSError, ValueError):
-        return 0, ""
 
 
 def _spec(run: Path) -> dict[str, object]:

@@ -20,6 +20,7 @@ from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
 
 TICK_S = 0.1
+SUPERVISOR = (sys.executable, "-P", "-m", "clary.cli.supervisor")
 
 
 def foreground(settings: Settings) -> None:
@@ -78,7 +79,7 @@ def detached(settings: Settings, *, to_stderr: bool = False) -> None:
     reading, writing = os.pipe()
     output = logfile.open_for_append(log)
     child = subprocess.Popen(  # noqa: S603 - this program again
-        [sys.executable, "-P", "-m", "clary.cli.supervisor", str(writing)],
+        [*SUPERVISOR, str(writing)],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

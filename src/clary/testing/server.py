@@ -145,7 +145,7 @@ class ClaryServer:
         return self._account(name, keys)
 
     def client(self, service: str, *, account: Account | str | None = None, **changes: Any) -> Any:
-        """Return a boto3 client of `account`, an `Account` or the name of one; `default` when none is given."""
+        """Return a boto3 client of `account`: an `Account`, the name of one, or `default`."""
         if isinstance(account, Account):
             return account.client(service, **changes)
         if account is None and self._default is None:

@@ -64,8 +64,8 @@ def collect(settings: Settings, running: Running, account: str) -> dict[str, Any
 def _work(running: Running, account: str) -> dict[str, Any]:
     """Ask the public API what the account has in hand; an answer that does not come is left out."""
     found: dict[str, Any] = {}
-    client: Any = clients.sagemaker(running, account, timeout_s=2.0)
     with contextlib.suppress(Exception):  # the platform may be in trouble: that is what this command shows
+        client: Any = clients.sagemaker(running, account, timeout_s=2.0)
         page = client.list_training_jobs(StatusEquals="InProgress", MaxResults=PAGE)
         found["training_jobs_in_progress"] = _count(page, "TrainingJobSummaries")
         page = client.list_endpoints(StatusEquals="InService", MaxResults=PAGE)

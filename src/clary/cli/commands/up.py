@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from clary.cli import options, starting
+from clary.cli import options, preflight, starting
 from clary.cli.supervisor import state
 from clary.kernel.errors import SetupError
 
@@ -30,6 +30,8 @@ def up(
 ) -> None:
     """Start Clary: object store, control plane, edge, and a warm runtime for jobs."""
     settings = options.settings_of(data_dir, port=port, host=host)
+    preflight.check_host(settings)
+    preflight.check_data_dir(settings)
     if state.is_locked(settings.data_dir):
         raise SetupError(state.already(settings.data_dir))
     if is_detached:

@@ -19,6 +19,8 @@ from clary.kernel.errors import SetupError
 PR_SET_PDEATHSIG = 1
 FIRST_PROBE_S, LATER_PROBE_S, HEALTH_S = 0.01, 0.1, 5.0
 N_LAST_LINES = 5
+N_TOLD = 4
+"""So many ends in a row are told one by one; a process that goes on failing is told of once."""
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -62,7 +64,10 @@ class Child:
             delay_s = self.process.restart.delay_s(self.n_failures)
             self.last_end = why
             self._move(Phase.WAITING)
-            self._publish(Event(kind="ended", name=self.process.name, text=why, seconds=delay_s))
+            if self.n_failures == N_TOLD:
+                why += f" and keeps failing ({self.log})"
+            if self.n_failures <= N_TOLD:
+                self._publish(Event(kind="ended", name=self.process.name, text=why, seconds=delay_s))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay_s)
         self._move(Phase.STOPPED)
@@ -157,7 +162,8 @@ class Child:
             wait_s = min(wait_s * 1.5, LATER_PROBE_S)
         self.is_ready.set()
         self._move(Phase.READY)
-        self._publish(Event(kind="ready", name=self.process.name, seconds=time.monotonic() - began))
+        if self.n_failures < N_TOLD:
+            self._publish(Event(kind="ready", name=self.process.name, seconds=time.monotonic() - began))
         while self.process.ready is not None:
             await asyncio.sleep(HEALTH_S)
             before, self.unhealthy = self.unhealthy, await self._ask()

@@ -14,6 +14,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from clary import __version__
 from clary.cli import preflight
@@ -162,11 +163,10 @@ def end_leftovers(settings: Settings) -> None:
         identity.end(each.pid, each.since, grace_s=2.0)
 
 
-def _ca_bundle(settings: Settings) -> object:
+def _ca_bundle(settings: Settings) -> Path:
     from clary.gateway import certificates  # noqa: PLC0415 - loads OpenSSL, which only a start needs
 
-    _, bundle = certificates.ensure_ca(settings.data_dir)
-    return bundle
+    return certificates.ensure_ca(settings.data_dir).bundle
 
 
 def _state_of(child: Child) -> ProcessState:

@@ -96,7 +96,7 @@ def is_locked(data_dir: Path) -> bool:
     """Say whether a supervisor holds the lock of this data folder."""
     try:
         descriptor = os.open(data_dir / LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
         raise SetupError(f"{data_dir / LOCK} cannot be read: {error.strerror}") from None

@@ -13,6 +13,7 @@ from clary.kernel.errors import SetupError
 
 ROTATE_EVERY_S = 5.0
 MAX_FAILURES_AT_START = 3
+LOOK_EVERY_S = 0.05
 
 
 class Supervisor:
@@ -61,25 +62,18 @@ class Supervisor:
             One of them keeps ending, or `timeout_s` passed; the text has its last lines.
         """
         required = [each for each in self.children if each.process.is_required]
-        waiting = asyncio.gather(*(each.is_ready.wait() for each in required))
-        try:
-            while not waiting.done():
-                await asyncio.wait([waiting], timeout=0.05)
-                for each in required:
-                    if each.n_failures >= MAX_FAILURES_AT_START:
-                        raise SetupError(
-                            f"{each.process.name} {each.last_end}, {each.n_failures} times{_told(each)}"
-                        )
-                if time.monotonic() - self._began > timeout_s:
-                    late = next(each for each in required if not each.is_ready.is_set())
-                    why = f": {late.unhealthy}" if late.unhealthy else ""
+        while late := [each for each in required if not each.is_ready.is_set()]:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(late[0].is_ready.wait(), LOOK_EVERY_S)
+            for each in required:
+                if each.n_failures >= MAX_FAILURES_AT_START:
                     raise SetupError(
-                        f"{late.process.name} was not ready within {timeout_s:g} s{why}{_told(late)}"
+                        f"{each.process.name} {each.last_end}, {each.n_failures} times{_told(each)}"
                     )
-        finally:
-            waiting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await waiting
+            if time.monotonic() - self._began > timeout_s:
+                name, why = late[0].process.name, late[0].unhealthy
+                why = f": {why}" if why else ""
+                raise SetupError(f"{name} was not ready within {timeout_s:g} s{why}{_told(late[0])}")
         seconds = time.monotonic() - self._began
         self._publish(Event(kind="up", seconds=seconds))
         return seconds

@@ -1,0 +1,64 @@
+"""Refusals before a start: one line each, with what to do."""
+
+import os
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from clary.cli import preflight
+from clary.kernel.errors import SetupError
+from clary.kernel.settings import Settings
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "example.com"])
+def test_an_address_that_others_reach_is_refused_for_want_of_tls(host):
+    with pytest.raises(SetupError, match="TLS") as refused:
+        preflight.check_host(Settings(host=host))
+    assert "ssh -L" in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
+def test_loopback_is_welcome(host):
+    preflight.check_host(Settings(host=host))
+
+
+def test_a_full_disk_is_refused_with_the_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: Usage(10**12, 10**12, 150 * 2**20))
+    with pytest.raises(SetupError, match=r"only 150 MB are free on the disk of .*, Clary needs 200 MB"):
+        preflight.check_disk(Settings(data_dir=tmp_path))
+
+
+def test_a_file_in_the_way_of_the_data_folder_is_named(tmp_path):
+    (tmp_path / "taken").touch()
+    for folder in (tmp_path / "taken", tmp_path / "taken" / "below"):
+        with pytest.raises(SetupError, match="file"):
+            preflight.check_data_dir(Settings(data_dir=folder))
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_rights_is_named(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(SetupError, match="cannot be written by user id"):
+        preflight.check_data_dir(Settings(data_dir=tmp_path / "data"))
+
+
+def test_a_file_system_without_room_or_rights_is_one_line(tmp_path, monkeypatch):
+    for number, text in ((28, "the disk is full"), (30, "Read-only file system"), (13, "Permission denied")):
+
+        def refuse(*_args, number=number, **_more):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(Path, "mkdir", refuse)
+        with pytest.raises(SetupError, match=text):
+            preflight.check_data_dir(Settings(data_dir=tmp_path / "data"))
+
+
+def test_the_data_folder_can_be_passed_by_jobs_and_read_by_its_owner_only(tmp_path):
+    settings = Settings(data_dir=tmp_path / "data")
+    preflight.check_data_dir(settings)
+    assert settings.data_dir.stat().st_mode & 0o777 == 0o711
+    assert settings.socket_dir.stat().st_mode & 0o777 == 0o700
+    assert (settings.data_dir / "logs").stat().st_mode & 0o777 == 0o700
