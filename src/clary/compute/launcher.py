@@ -39,6 +39,8 @@ class Launched:
     """Read end of the pipe on which the launcher says `exit <wait status>`."""
     gate: int
     """Write end of the pipe on which the program waits for one byte."""
+    is_fenced: bool = False
+    """It went through the entrance that it was given."""
 
 
 class Launcher:
@@ -88,8 +90,14 @@ class Launcher:
         stderr: int,
         uid: int | None,
         cpus: int,
+        entrance: int | None = None,
     ) -> Launched:
         """Have `program` begun; it waits at its gate.
+
+        Parameters
+        ----------
+        entrance : int or None
+            Descriptor through which it enters its memory group.
 
         Raises
         ------
@@ -100,9 +108,11 @@ class Launcher:
         read_gate, write_gate = os.pipe()
         ids = (os.geteuid(), os.getegid())  # here, for inside its user namespace the fork is user 0
         order = {"program": asdict(program) | {"cpus": cpus}, "kinds": kinds, "uid": uid, "ids": ids}
+        order["has_entrance"] = entrance is not None
         text = json.dumps(order).encode()
         try:
             descriptors = [stdout, stderr, read_gate, write_report, *namespaces]
+            descriptors += [] if entrance is None else [entrance]
             socket.send_fds(self._channel, [len(text).to_bytes(_FRAME, "little")], descriptors)
             self._channel.sendall(text)
         except OSError as error:
@@ -112,12 +122,14 @@ class Launcher:
         finally:
             os.close(write_report)
             os.close(read_gate)
-        first = read_line(read_report)
-        if not first.startswith("pid "):
+        # the launcher tells the pid, the program whether it is fenced: in either order
+        told = [read_line(read_report) for _ in range(1 if entrance is None else 2)]
+        pids = [line[4:] for line in told if line.startswith("pid ")]
+        if not pids or "" in told:
             os.close(read_report)
             os.close(write_gate)
             raise SetupError("the launcher could not enter the sandbox; the agent's log says why")
-        return Launched(int(first[4:]), read_report, write_gate)
+        return Launched(int(pids[0]), read_report, write_gate, "fenced" in told)
 
     def close(self) -> None:
         """Let the launcher end."""
@@ -236,6 +248,7 @@ def _receive(channel: socket.socket) -> tuple[Mapping[str, Any], list[int]] | No
 
 def _begin(order: Mapping[str, Any], descriptors: list[int], reports: dict[int, int]) -> None:
     stdout, stderr, gate, report, *namespaces = descriptors
+    entrance = namespaces.pop() if order["has_entrance"] else None
     pid = -1
     try:
         pid = sandbox.enter(list(order["kinds"]), namespaces, report)
@@ -243,13 +256,22 @@ def _begin(order: Mapping[str, Any], descriptors: list[int], reports: dict[int, 
         sys.stderr.write(f"clary: cannot enter the sandbox: {error}\n")
         sys.stderr.flush()
     if pid == 0:
+        if entrance is not None:
+            os.write(report, b"fenced\n" if _enter_group(entrance) else b"outside\n")
         _become(order, gate, stdout, stderr)
-    for each in (stdout, stderr, gate, *namespaces):
-        os.close(each)
+    for each in descriptors:
+        if each != report:
+            os.close(each)
     if pid > 0:
         reports[pid] = report
     else:
         os.close(report)
+
+
+def _enter_group(entrance: int) -> bool:
+    with contextlib.suppress(OSError):
+        return os.write(entrance, b"0") == 1
+    return False
 
 
 def _become(order: Mapping[str, Any], gate: int, stdout: int, stderr: int) -> NoReturn:

@@ -31,6 +31,13 @@ class Fence(Protocol):
         """Take in `pid`, and whatever it forks from now on."""
         ...
 
+    def entrance(self) -> int | None:
+        """Return a descriptor through which a single-threaded process takes itself in by writing `0`.
+
+        None where there is no such thing, and `attach` is the way.
+        """
+        ...
+
     def memory_bytes(self) -> int:
         """Return what is in use."""
         ...
@@ -70,6 +77,13 @@ class CgroupFence:
     def attach(self, pid: int) -> None:
         """Move `pid` into the group."""
         (self._folder / "cgroup.procs").write_text(str(pid))
+
+    def entrance(self) -> int | None:
+        """Open version 1's list of threads; 0.04 ms where a move from outside costs 6 to 16.
+
+        A move of a whole process waits for every processor; a thread that moves itself does not.
+        """
+        return os.open(self._folder / "tasks", os.O_WRONLY) if self._version == 1 else None
 
     def memory_bytes(self) -> int:
         """Return the group's usage without its page cache, which the kernel gives back under pressure."""
@@ -124,6 +138,10 @@ class Watchdog:
         """Begin to look."""
         if not self._thread.is_alive():
             self._thread.start()
+
+    def entrance(self) -> int | None:
+        """Return None: there is nothing to enter."""
+        return None
 
     def memory_bytes(self) -> int:
         """Return the sum, shared pages divided among their users."""

@@ -130,6 +130,8 @@ class ProcessRunner:
             program, environment=self._environment(program, home, host, cpus, boxed=box is not None)
         )
         parent = launcher.current()
+        fence = limits.fence(group_name(spec, host), spec.size.memory_mib)
+        entrance = fence.entrance() if fence is not None else None
         namespaces = box.descriptors() if box else []
         try:
             launched = parent.launch(
@@ -140,12 +142,17 @@ class ProcessRunner:
                 stderr=stderr,
                 uid=uid,
                 cpus=cpus,
+                entrance=entrance,
             )
+        except BaseException:
+            if fence is not None:
+                fence.close()
+            raise
         finally:
-            for each in namespaces:
+            for each in (*namespaces, *(() if entrance is None else (entrance,))):
                 os.close(each)
         running = ProcessRunning(launched, box, parent.pid)
-        running.fence_in(group_name(spec, host), spec.size.memory_mib)
+        running.fence_in(fence, spec.size.memory_mib)
         (home / "program").write_text(linux.stamp(launched.pid))
         running.let_go()
         return running
@@ -187,10 +194,9 @@ class ProcessRunning:
         self._is_closed = False
         self._lock = threading.Lock()
 
-    def fence_in(self, name: str, memory_mib: int) -> None:
-        """Hold the program to its memory before it begins."""
-        fence = limits.fence(name, memory_mib)
-        if fence is not None:
+    def fence_in(self, fence: limits.Fence | None, memory_mib: int) -> None:
+        """Hold the program to its memory before it begins: by its group, else by a watchdog."""
+        if fence is not None and not self._launched.is_fenced:
             try:
                 fence.attach(self.pid)
             except OSError:
