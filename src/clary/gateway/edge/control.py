@@ -1,0 +1,274 @@
+"""The control plane, seen from the edge: its records, its pushes, and the requests that it answers."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from clary.gateway.edge import faults
+from clary.gateway.edge.exchange import Exchange
+from clary.gateway.edge.head import Lines
+from clary.gateway.edge.limits import Limits
+from clary.gateway.edge.relay import HOP_BY_HOP, AtMost, Away, Refused, connect, forward, framing
+from clary.gateway.edge.tables import Table
+from clary.gateway.edge.upstream import Address, Pool, Upstream
+from clary.kernel.clock import from_epoch_ms
+from clary.serving.policies.base import Route
+from clary.wire.credential import Credential
+
+_LOG = logging.getLogger(__name__)
+REST_S = 4.0
+"""That an unused connection is kept; below uvicorn's 5 s, so that it is never the control plane that closes."""
+SILENCE_S = 15.0
+"""Without a line on the stream of pushes; pings come every 5 s."""
+_PAUSE_S = 0.2
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE_VERBS = ("Describe", "List", "Get", "Search", "BatchGet", "Query", "Filter", "Lookup")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStore:
+    """Where the objects are, and the identity that may do everything there."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+    region: str
+
+
+class ControlPlane:
+    """Caches over the control plane's records, and the way there."""
+
+    def __init__(self, socket: Path, limits: Limits, clock: Callable[[], float]) -> None:
+        self._limits = limits
+        self.pool = Pool(Address(path=str(socket)), clock, rest_s=REST_S)
+        self.credentials = Table(self._fetching("credential"), _credential)
+        self.buckets = Table(self._fetching("bucket"), _account)
+        self.routes = Table(self._fetching("route"), lambda _key, document: Route.parse(document))
+        self.stores = Table(self._fetching("objects"), lambda _key, document: ObjectStore(**document))
+        self._tables: dict[str, Table[Any]] = {
+            "credential": self.credentials,
+            "bucket": self.buckets,
+            "route": self.routes,
+        }
+        self.is_watching = False
+        """Pushes are heard: what is cached is what the control plane has."""
+
+    # Records.
+
+    def _fetching(self, kind: str) -> Callable[[str], Any]:
+        async def fetch(key: str) -> dict[str, Any] | None:
+            path = "/".join(
+                quote(part, safe="") for part in ("", "internal", kind, *key.split("/") * bool(key))
+            )
+            patience_s = 0.0 if self._knows(kind, key) else self._limits.away_s
+            status, body = await self._get(path, patience_s)
+            if status == 404:
+                return None
+            if status != 200:
+                raise Away(f"the control plane answered {status} to {path}")
+            return dict(json.loads(body))
+
+        return fetch
+
+    def _knows(self, kind: str, key: str) -> bool:
+        table: Table[Any] = self.stores if kind == "objects" else self._tables[kind]
+        return table.knows(key)
+
+    async def _get(self, path: str, patience_s: float) -> tuple[int, bytes]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience_s
+        while True:
+            upstream = await connect(self.pool, max(0.0, deadline - loop.time()))
+            gather = _Gather()
+            upstream.ask(gather, "GET", _ask_head(path))
+            try:
+                answer = await asyncio.wait_for(gather.whole, max(patience_s, 5.0))
+            except (ConnectionError, TimeoutError) as error:
+                upstream.abort()
+                if loop.time() >= deadline:
+                    raise Away(str(error) or "no answer in time") from error
+                await asyncio.sleep(_PAUSE_S / 10)
+            else:
+                self.pool.give(upstream)
+                return answer
+
+    async def object_store(self) -> ObjectStore:
+        """Return the object store in use."""
+        found = self.stores.get("") or await self.stores.find("")
+        if found is None:
+            raise Away("the control plane knows of no object store")
+        return found
+
+    # Pushes.
+
+    async def watch(self) -> None:
+        """Hear the control plane's pushes, for ever; what is cached turns old whenever they were interrupted."""
+        while True:
+            stream = _Stream(self._hear, self._interrupted)
+            upstream: Upstream | None = None
+            try:
+                upstream = await self.pool.open()
+                upstream.ask(stream, "GET", _ask_head("/internal/watch"))
+                while not stream.over.done():
+                    await asyncio.wait((stream.over,), timeout=SILENCE_S / 3)
+                    if upstream.clock() - upstream.seen > SILENCE_S:
+                        break
+            except OSError as error:
+                _LOG.debug("the control plane is away: %s", error)
+            finally:
+                if upstream is not None:
+                    upstream.abort()
+                self.is_watching = False
+            await asyncio.sleep(_PAUSE_S)
+
+    def _interrupted(self) -> None:
+        self.is_watching = True
+        for table in (*self._tables.values(), self.stores):
+            table.age()
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            push = json.loads(line)
+            kind = push["kind"]
+            if kind in self._tables:
+                self._tables[kind].push(push["key"], push["value"])
+        except (ValueError, KeyError, TypeError) as error:
+            _LOG.error("the control plane pushed what is no record: %r: %r", line[:200], error)
+
+    # Requests.
+
+    async def answer(self, exchange: Exchange, extra: bytes = b"") -> None:
+        """Have the control plane answer `exchange`; `extra` are further headers of ours."""
+        head, limit = exchange.head, self._limits.control_bytes
+        too_long = faults.too_long(head, limit)
+        if (head.length or 0) > limit:
+            exchange.answer(too_long.status, too_long.lines, too_long.body)
+            return
+        lines = [
+            b"%b %b HTTP/1.1\r\n" % (head.method.encode(), head.target),
+            *(
+                b"%b: %b\r\n" % (name, value)
+                for name, value in head.lines
+                if not (lower := name.lower()).startswith(b"x-clary-") and lower not in HOP_BY_HOP
+            ),
+            b"x-clary-peer: %b\r\n" % exchange.peer.encode(),
+            extra,
+            framing(exchange),
+            b"\r\n",
+        ]
+        whole = b"".join(lines)
+        try:
+            await forward(
+                exchange,
+                lambda: self.pool,
+                lambda: whole,
+                patience_s=self._limits.away_s,
+                answer_s=self._limits.answer_s,
+                may_repeat=_is_safe(exchange),
+                is_chunked=head.chunked,
+                alter=lambda: AtMost(limit, Refused(too_long.status, too_long.lines, too_long.body)),
+            )
+        except (Away, TimeoutError) as error:
+            _LOG.warning("%s %s: the control plane is away: %s", head.method, head.path, error)
+            away = faults.away(head, "Clary's control plane does not answer; it may be restarting.")
+            exchange.answer(away.status, away.lines, away.body)
+
+
+def _is_safe(exchange: Exchange) -> bool:
+    """Tell whether a request may be sent twice: it changes nothing."""
+    head = exchange.head
+    _, _, operation = head.fields.get("x-amz-target", "").rpartition(".")
+    return head.method in _SAFE_METHODS or operation.startswith(_SAFE_VERBS)
+
+
+def _ask_head(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nhost: control\r\n\r\n".encode()
+
+
+def _account(_key: str, document: dict[str, Any]) -> str:
+    return str(document["account"])
+
+
+def _credential(key: str, document: dict[str, Any]) -> Credential:
+    expires_ms = document.get("expires_ms")
+    return Credential(
+        access_key_id=key,
+        secret=document["secret"],
+        account=document["account"],
+        principal=document["principal"],
+        session_token=document.get("session_token"),
+        expires=None if expires_ms is None else from_epoch_ms(expires_ms),
+    )
+
+
+class _Gather:
+    """Listener that keeps a whole answer."""
+
+    def __init__(self) -> None:
+        self.whole: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+        self._status = 0
+        self._pieces: list[bytes] = []
+
+    def answer_head(self, status: int, _lines: Lines, _length: int | None) -> None:
+        self._status = status
+
+    def answer_body(self, chunk: bytes) -> None:
+        self._pieces.append(chunk)
+
+    def answer_end(self) -> None:
+        if not self.whole.done():
+            self.whole.set_result((self._status, b"".join(self._pieces)))
+
+    def lost(self, error: ConnectionError) -> None:
+        if not self.whole.done():
+            self.whole.set_exception(error)
+
+    def upstream_full(self) -> None:
+        pass
+
+    def upstream_ready(self) -> None:
+        pass
+
+
+class _Stream:
+    """Listener that cuts an endless answer into lines."""
+
+    def __init__(self, hear: Callable[[bytes], None], opened: Callable[[], None]) -> None:
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._hear = hear
+        self._opened = opened
+        self._is_open = False
+        self._rest = b""
+
+    def answer_head(self, status: int, _lines: Lines, _length: int | None) -> None:
+        if status == 200:
+            self._is_open = True
+            self._opened()
+        else:
+            self.answer_end()
+
+    def answer_body(self, chunk: bytes) -> None:
+        if not self._is_open:
+            return
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            if line:
+                self._hear(line)
+
+    def answer_end(self) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
+
+    def lost(self, _error: ConnectionError) -> None:
+        self.answer_end()
+
+    def upstream_full(self) -> None:
+        pass
+
+    def upstream_ready(self) -> None:
+        pass

@@ -1,0 +1,135 @@
+"""Errors of the edge's own, as each kind of client reads them."""
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+from uuid import uuid4
+from xml.sax.saxutils import escape
+
+from clary.gateway.edge.classify import scope
+from clary.gateway.edge.head import Head
+from clary.kernel.errors import AwsError, FaultKind, SignatureFault
+
+_QUERY_SERVICES = frozenset({"sts", "iam", "sns", "monitoring", "cloudformation", "ec2", "autoscaling"})
+_CORRELATION = uuid4().hex[:20]
+_n_requests = 0
+
+_JSON_CODES: Mapping[FaultKind, tuple[str, int]] = {
+    FaultKind.MISSING: ("MissingAuthenticationTokenException", 403),
+    FaultKind.MALFORMED: ("IncompleteSignatureException", 403),
+    FaultKind.UNKNOWN_KEY: ("UnrecognizedClientException", 403),
+    FaultKind.MISMATCH: ("InvalidSignatureException", 403),
+    FaultKind.SKEWED: ("InvalidSignatureException", 403),
+    FaultKind.EXPIRED_URL: ("InvalidSignatureException", 403),
+    FaultKind.EXPIRED_TOKEN: ("ExpiredTokenException", 403),
+    FaultKind.INVALID_TOKEN: ("UnrecognizedClientException", 403),
+}
+_S3_CODES: Mapping[FaultKind, tuple[str, int]] = {
+    FaultKind.MISSING: ("AccessDenied", 403),
+    FaultKind.MALFORMED: ("AuthorizationHeaderMalformed", 400),
+    FaultKind.UNKNOWN_KEY: ("InvalidAccessKeyId", 403),
+    FaultKind.MISMATCH: ("SignatureDoesNotMatch", 403),
+    FaultKind.SKEWED: ("RequestTimeTooSkewed", 403),
+    FaultKind.EXPIRED_URL: ("AccessDenied", 403),
+    FaultKind.EXPIRED_TOKEN: ("ExpiredToken", 400),
+    FaultKind.INVALID_TOKEN: ("InvalidToken", 400),
+}
+_S3_TEXTS: Mapping[FaultKind, str] = {
+    FaultKind.MISSING: "Access Denied",
+    FaultKind.UNKNOWN_KEY: "The AWS Access Key Id you provided does not exist in our records.",
+    FaultKind.MISMATCH: "The request signature we calculated does not match the signature you provided. "
+    "Check your key and signing method.",
+    FaultKind.SKEWED: "The difference between the request time and the current time is too large.",
+    FaultKind.EXPIRED_URL: "Request has expired",
+    FaultKind.EXPIRED_TOKEN: "The provided token has expired.",
+    FaultKind.INVALID_TOKEN: "The provided token is malformed or otherwise invalid.",
+}
+
+
+class Fault(NamedTuple):
+    """A whole answer: status, header lines, body."""
+
+    status: int
+    lines: bytes
+    body: bytes
+
+
+def request_id() -> str:
+    """Return a request id as AWS prints it; unique, and cheaper than a random one."""
+    global _n_requests  # noqa: PLW0603 - one count per process is the point
+    _n_requests += 1
+    c = _CORRELATION
+    return f"{c[:8]}-{c[8:12]}-4{c[12:15]}-a{c[15:18]}-{_n_requests:012x}"
+
+
+def s3(head: Head, code: str, message: str, status: int) -> Fault:
+    """Return an error as S3 spells it; the answer to HEAD has no body, so its status must tell."""
+    identity = request_id()
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
+        f"<Resource>{escape(head.path)}</Resource><RequestId>{identity}</RequestId></Error>"
+    )
+    lines = f"content-type: application/xml\r\nx-amz-request-id: {identity}\r\n"
+    return Fault(status, lines.encode(), text.encode())
+
+
+def rest_json(code: str, message: str, status: int, **members: object) -> Fault:
+    """Return an error of a rest-json service; `members` are further ones of its shape."""
+    identity = request_id()
+    lines = f"content-type: application/json\r\nx-amzn-RequestId: {identity}\r\nx-amzn-ErrorType: {code}\r\n"
+    return Fault(status, lines.encode(), json.dumps({"Message": message, **members}).encode())
+
+
+def _json(code: str, message: str, status: int) -> Fault:
+    identity = request_id()
+    lines = f"content-type: application/x-amz-json-1.1\r\nx-amzn-RequestId: {identity}\r\nx-amzn-ErrorType: {code}\r\n"
+    return Fault(status, lines.encode(), json.dumps({"__type": code, "message": message}).encode())
+
+
+def _query(code: str, message: str, status: int) -> Fault:
+    identity = request_id()
+    side = "Sender" if status < 500 else "Receiver"
+    text = (
+        f"<ErrorResponse><Error><Type>{side}</Type><Code>{escape(code)}</Code>"
+        f"<Message>{escape(message)}</Message></Error><RequestId>{identity}</RequestId></ErrorResponse>"
+    )
+    lines = f"content-type: text/xml\r\nx-amzn-RequestId: {identity}\r\n"
+    return Fault(status, lines.encode(), text.encode())
+
+
+def fault(head: Head, code: str, message: str, status: int) -> Fault:
+    """Return an error as the client of `head` reads it."""
+    if "x-amz-target" in head.fields:
+        return _json(code, message, status)
+    signer = scope(head)
+    if signer is not None and signer.service in _QUERY_SERVICES:
+        return _query(code, message, status)
+    if (signer is not None and signer.service != "s3") or head.path.startswith("/_clary/"):
+        return rest_json(code, message, status)
+    return s3(head, code, message, status)
+
+
+def away(head: Head, message: str) -> Fault:
+    """Return the error for a neighbour that does not answer; clients try again."""
+    status, lines, body = fault(head, "ServiceUnavailable", message, 503)
+    return Fault(status, lines + b"retry-after: 1\r\n", body)
+
+
+def too_long(head: Head, limit: int) -> Fault:
+    """Return the error for a body over `limit` bytes."""
+    return fault(head, "RequestEntityTooLarge", f"The request's body is longer than {limit} bytes.", 413)
+
+
+def unsigned(head: Head, error: AwsError, *, is_s3: bool) -> Fault:
+    """Return the error for a request whose signature was refused."""
+    if not isinstance(error, SignatureFault):
+        code, status = error.wire_code, error.wire_status
+        return s3(head, code, error.message, status) if is_s3 else rest_json(code, error.message, status)
+    if not is_s3:
+        code, status = _JSON_CODES[error.kind]
+        return rest_json(code, error.message, status)
+    code, status = _S3_CODES[error.kind]
+    if error.kind is FaultKind.MALFORMED and "authorization" not in head.fields:
+        code = "AuthorizationQueryParametersError"
+    return s3(head, code, _S3_TEXTS.get(error.kind, error.message), status)

@@ -1,0 +1,302 @@
+"""The S3 front: callers checked, accounts walled off, everything else left to the object store."""
+
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from clary.gateway.edge import faults
+from clary.gateway.edge.addressing import Place, Query, climbs, copy_source, place_of, query_of
+from clary.gateway.edge.awschunked import (
+    SIGNED,
+    SIGNED_WITH_TRAILER,
+    UNSIGNED_WITH_TRAILER,
+    Seed,
+    SignedChunks,
+)
+from clary.gateway.edge.callers import UNSIGNED_PAYLOAD, Caller, Callers, access_key_id
+from clary.gateway.edge.control import ControlPlane, ObjectStore
+from clary.gateway.edge.exchange import Exchange
+from clary.gateway.edge.faults import Fault
+from clary.gateway.edge.head import Head
+from clary.gateway.edge.limits import Limits
+from clary.gateway.edge.relay import HOP_BY_HOP, Alter, Away, Refused, forward, framing
+from clary.gateway.edge.upstream import Address, Pool
+from clary.kernel import clock
+from clary.kernel.errors import AwsError
+from clary.wire.signature import signing_key
+from clary.wire.signing import sign
+
+REST_S = 30.0
+"""That an unused connection to the store is kept."""
+_HEX_DIGEST = re.compile(r"^[0-9a-fA-F]{64}$")
+_OWN = ("x-clary-", "x-seaweedfs-", "seaweed-")
+"""Beginnings of headers that are between us and the store."""
+_DROPPED = frozenset(
+    {
+        *(name.decode() for name in HOP_BY_HOP),
+        "authorization",
+        "cookie",
+        "date",
+        "host",
+        "x-amz-date",
+        "x-amz-expected-bucket-owner",
+        "x-amz-security-token",
+        "x-amz-source-expected-bucket-owner",
+    }
+)
+_PATHLIKE = frozenset({"prefix", "marker", "start-after", "key-marker", "delimiter"})
+_REFUSED = frozenset({"notification"})
+"""Parts of a bucket that the store would mistake for the bucket itself. Source: reference/feasibility, B."""
+
+
+class Denied(Exception):  # noqa: N818 - an answer, not a fault of ours
+    """The request ends here; carries the answer."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.status)
+        self.fault = fault
+
+
+class Objects:
+    """Answers S3 requests."""
+
+    def __init__(
+        self, control: ControlPlane, callers: Callers, limits: Limits, loop_time: Callable[[], float]
+    ) -> None:
+        self._control = control
+        self._callers = callers
+        self._limits = limits
+        self._loop_time = loop_time
+        self._pool: Pool | None = None
+        self._endpoint = ""
+
+    async def answer(self, exchange: Exchange) -> None:
+        """Answer one request."""
+        head = exchange.head
+        try:
+            place = _place(head)
+            if head.method == "OPTIONS" and "origin" in head.fields:
+                caller = None  # a browser asks, unsigned, what it may send
+                query = query_of(head, is_presigned=False)
+            else:
+                key = access_key_id(head, exchange.signer)
+                query = query_of(head, is_presigned="authorization" not in head.fields)
+                if _is_control(head, place, query):
+                    extra = f"x-clary-bucket: {place.bucket}\r\n".encode() if place.is_virtual else b""
+                    await self._control.answer(exchange, extra)
+                    return
+                _check_payload(head)
+                await self._callers.fetch(key)
+                caller = self._callers.check(head, key, None)
+            self._check_place(head, place, query)
+            await self._check_wall(head, caller, place)
+            await self._forward(exchange, caller, place, query)
+        except AwsError as error:
+            fault = faults.unsigned(head, error, is_s3=True)
+            if exchange.signer is None and head.method == "POST" and _is_form(head):
+                fault = faults.s3(
+                    head,
+                    "NotImplemented",
+                    "Clary does not serve POST forms with a policy; use a presigned PUT.",
+                    501,
+                )
+            exchange.answer(*fault)
+        except Denied as denied:
+            exchange.answer(*denied.fault)
+        except (Away, TimeoutError):
+            self.close()
+            exchange.answer(*faults.away(head, "The object store does not answer; it may be restarting."))
+
+    # Checks.
+
+    def _check_place(self, head: Head, place: Place, query: Query) -> None:
+        """Refuse what names no bucket, or would mean another place to the store than to us."""
+        if not place.bucket:
+            text = "The specified method is not allowed against this resource."
+            raise Denied(faults.s3(head, "MethodNotAllowed", text, 405))
+        if not place.is_legal:
+            raise Denied(faults.s3(head, "InvalidBucketName", "The specified bucket is not valid.", 400))
+        pathlike = [value.rpartition("/")[0] for name, value in query.kept if name in _PATHLIKE]
+        if climbs(place.key) or any(map(climbs, pathlike)):
+            text = "Clary's object store takes no key in which '.' or '..' stands alone between slashes."
+            raise Denied(faults.s3(head, "InvalidArgument", text, 400))
+        if not place.key and head.method in {"PUT", "DELETE"}:
+            for name, _ in query.kept:
+                if name in _REFUSED:
+                    text = f"A header or query you provided implies functionality that is not implemented: {name}."
+                    raise Denied(faults.s3(head, "NotImplemented", text, 501))
+
+    async def _check_wall(self, head: Head, caller: Caller | None, place: Place) -> None:
+        """Let an account touch its own buckets only; the source of a copy included."""
+        owner = await self._owner(head, place.bucket)
+        if caller is None:
+            return
+        fields = head.fields
+        _require(head, owner, caller.account, fields.get("x-amz-expected-bucket-owner"))
+        source = fields.get("x-amz-copy-source")
+        if source is not None:
+            origin = copy_source(source)
+            if not origin.is_legal or not origin.key or climbs(origin.key):
+                text = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey"
+                raise Denied(faults.s3(head, "InvalidArgument", text, 400))
+            owner = await self._owner(head, origin.bucket)
+            _require(head, owner, caller.account, fields.get("x-amz-source-expected-bucket-owner"))
+
+    async def _owner(self, head: Head, bucket: str) -> str:
+        """Return the account of a bucket; one that nobody owns does not exist, whatever the store holds."""
+        owner = self._control.buckets.get(bucket) or await self._control.buckets.find(bucket)
+        if owner is None:
+            raise Denied(faults.s3(head, "NoSuchBucket", "The specified bucket does not exist", 404))
+        return owner
+
+    # The store.
+
+    async def _forward(self, exchange: Exchange, caller: Caller | None, place: Place, query: Query) -> None:
+        store = await self._control.object_store()
+        head = exchange.head
+        hash_header = head.fields.get("x-amz-content-sha256", query.hoisted.get("x-amz-content-sha256", ""))
+        headers = _headers(head, query)
+        is_chunked, alter, frame = head.chunked, None, framing(exchange)
+        if hash_header in {SIGNED, SIGNED_WITH_TRAILER} and caller is not None:
+            has_trailer = hash_header == SIGNED_WITH_TRAILER
+            alter = _rewriter(head, caller, has_trailer=has_trailer)
+            hash_header, is_chunked, frame = _as_unsigned(head, headers, has_trailer=has_trailer)
+        endpoint = urlsplit(store.endpoint)
+        path = endpoint.path.rstrip("/") + place.path
+        payload_hash = hash_header or UNSIGNED_PAYLOAD
+
+        def whole() -> bytes:
+            own = sign(
+                method=head.method,
+                host=endpoint.netloc,
+                path=path,
+                query=query.text,
+                headers=headers,
+                payload_hash=payload_hash,
+                access_key_id=store.access_key,
+                secret=store.secret_key,
+                region=store.region,
+                now=clock.now(),
+            )
+            signed = {**headers, **own}
+            target = f"{path}?{query.text}" if query.text else path
+            lines = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
+            start = f"{head.method} {target} HTTP/1.1\r\n{lines}"
+            return start.encode() + frame + b"\r\n"
+
+        await forward(
+            exchange,
+            lambda: self._pool_of(store),
+            whole,
+            patience_s=self._limits.away_s,
+            answer_s=self._limits.answer_s,
+            may_repeat=True,
+            is_chunked=is_chunked,
+            alter=alter,
+        )
+
+    def _pool_of(self, store: ObjectStore) -> Pool:
+        if self._pool is None or self._endpoint != store.endpoint:
+            self.close()
+            parts = urlsplit(store.endpoint)
+            is_tls = parts.scheme == "https"
+            address = Address(
+                host=parts.hostname or "127.0.0.1", port=parts.port or (443 if is_tls else 80), is_tls=is_tls
+            )
+            self._pool = Pool(address, self._loop_time, rest_s=REST_S)
+            self._endpoint = store.endpoint
+        return self._pool
+
+    def sweep(self) -> None:
+        """Close connections that rested too long."""
+        if self._pool is not None:
+            self._pool.sweep()
+
+    def close(self) -> None:
+        """Close every connection at rest."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+
+def _place(head: Head) -> Place:
+    try:
+        return place_of(head)
+    except UnicodeDecodeError:
+        raise Denied(faults.s3(head, "InvalidURI", "Couldn't parse the specified URI.", 400)) from None
+
+
+def _is_control(head: Head, place: Place, query: Query) -> bool:
+    """Tell whether the control plane answers: it owns which bucket is whose."""
+    if not place.bucket:
+        return head.method == "GET"
+    return not place.key and head.method in {"PUT", "DELETE"} and not query.has_subresource
+
+
+def _is_form(head: Head) -> bool:
+    return head.fields.get("content-type", "").startswith("multipart/form-data")
+
+
+def _check_payload(head: Head) -> None:
+    """Refuse a header-signed request that does not say what it signs, and forms that nobody can check."""
+    claimed = head.fields.get("x-amz-content-sha256")
+    if claimed is None:
+        if "authorization" in head.fields:
+            text = "Your request was missing a required header: x-amz-content-sha256"
+            raise Denied(faults.s3(head, "MissingSecurityHeader", text, 400))
+        return
+    known = {UNSIGNED_PAYLOAD, SIGNED, SIGNED_WITH_TRAILER, UNSIGNED_WITH_TRAILER}
+    if claimed not in known and not _HEX_DIGEST.match(claimed):
+        text = f"x-amz-content-sha256 must be {', '.join(sorted(known))}, or a valid sha256 value, not {claimed[:80]}."
+        raise Denied(faults.s3(head, "InvalidArgument", text, 400))
+
+
+def _require(head: Head, owner: str, account: str, expected: str | None) -> None:
+    if owner != account or (expected is not None and expected != owner):
+        raise Denied(faults.s3(head, "AccessDenied", "Access Denied", 403))
+
+
+def _headers(head: Head, query: Query) -> dict[str, str]:
+    """Return the headers that the store gets to see."""
+    kept = {
+        name: value
+        for name, value in head.fields.items()
+        if name not in _DROPPED and not name.startswith(_OWN)
+    }
+    for name, value in query.hoisted.items():
+        if name not in _DROPPED:
+            kept.setdefault(name, value)
+    return kept
+
+
+def _as_unsigned(head: Head, headers: dict[str, str], *, has_trailer: bool) -> tuple[str, bool, bytes]:
+    """Change `headers` to what the decoded body needs; return content hash, framing by chunks, framing header."""
+    if has_trailer:
+        return UNSIGNED_WITH_TRAILER, True, b"transfer-encoding: chunked\r\n"
+    length = headers.pop("x-amz-decoded-content-length", "")
+    if not length.isascii() or not length.isdigit():
+        text = "You must provide the x-amz-decoded-content-length HTTP header."
+        raise Denied(faults.s3(head, "MissingContentLength", text, 411))
+    encodings = [each.strip() for each in headers.pop("content-encoding", "").split(",")]
+    kept = ",".join(each for each in encodings if each and each != "aws-chunked")
+    if kept:
+        headers["content-encoding"] = kept
+    return UNSIGNED_PAYLOAD, False, f"content-length: {length}\r\n".encode()
+
+
+def _rewriter(head: Head, caller: Caller, *, has_trailer: bool) -> Callable[[], Alter]:
+    """Return what makes the checker of a body signed chunk by chunk."""
+    date, region, service = caller.amz_date[:8], caller.region, caller.service
+    seed = Seed(
+        signing_key(caller.secret, date, region, service),
+        f"{date}/{region}/{service}/aws4_request",
+        caller.amz_date,
+        caller.signature,
+    )
+    mismatch = faults.s3(
+        head, "SignatureDoesNotMatch", "The signature of a chunk does not match its data.", 403
+    )
+    malformed = faults.s3(head, "IncompleteBody", "The body is not in the form that aws-chunked has.", 400)
+    return lambda: SignedChunks(
+        seed, has_trailer=has_trailer, mismatch=Refused(*mismatch), malformed=Refused(*malformed)
+    )

@@ -1,0 +1,149 @@
+"""Connections to replicas: one each, many invocations in flight on it."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, cast
+
+from clary.serving.frames import Decoder, Frame, FrameError, pack
+
+_WRITE_BUFFER_BYTES = 4 * 1024 * 1024
+
+
+class Asker(Protocol):
+    """Waits for a replica's answer; hears exactly one of the three."""
+
+    deadline: float
+
+    def answered(self, frame: Frame) -> None:
+        """Take the answer."""
+
+    def broken(self, reason: str) -> None:
+        """Hear that the replica went away before it answered."""
+
+    def late(self) -> None:
+        """Hear that the answer did not come in time; one that comes later is dropped."""
+
+
+class ReplicaConnection(asyncio.Protocol):
+    """The connection to one replica."""
+
+    def __init__(self, address: str, gone: Callable[["ReplicaConnection"], None]) -> None:
+        self.address = address
+        self._gone = gone
+        self._decoder = Decoder()
+        self._asking: dict[int, Asker] = {}
+        self._n_asked = 0
+        self.seen = 0.0
+        """When it was last asked."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+
+    def ask(self, asker: Asker, header: Mapping[str, Any], body: bytes, now: float) -> None:
+        """Send one request."""
+        self._n_asked = number = (self._n_asked + 1) & 0xFFFFFFFF
+        self.seen = now
+        self._asking[number] = asker
+        self._transport.write(pack(number, header, body))
+
+    @property
+    def n_in_flight(self) -> int:
+        """Requests not yet answered."""
+        return len(self._asking)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of answers."""
+        try:
+            frames = self._decoder.feed(data)
+        except FrameError as error:
+            self._break(f"the replica does not speak in frames: {error}")
+            return
+        for frame in frames:
+            asker = self._asking.pop(frame.request_id, None)
+            if asker is not None:
+                asker.answered(frame)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Hear that the replica is gone."""
+        self._break(str(exc) if exc else "the replica closed the connection")
+
+    def _break(self, reason: str) -> None:
+        self._gone(self)
+        self._transport.abort()
+        asking, self._asking = self._asking, {}
+        for asker in asking.values():
+            asker.broken(reason)
+
+    def close(self) -> None:
+        """Close a connection that nobody needs any more."""
+        self._transport.close()
+
+    def sweep(self, now: float) -> None:
+        """Tell those that waited too long; they were asked in order."""
+        while self._asking:
+            number, asker = next(iter(self._asking.items()))
+            if asker.deadline > now:
+                return
+            del self._asking[number]
+            asker.late()
+
+
+class Replicas:
+    """Every replica that is connected, by address."""
+
+    def __init__(self, *, rest_s: float) -> None:
+        self._rest_s = rest_s
+        self._open: dict[str, ReplicaConnection] = {}
+        self._opening: dict[str, asyncio.Task[ReplicaConnection]] = {}
+        self.get = self._open.get
+        """Return the connection to an address, or None when it is not open."""
+
+    def load(self, address: str) -> int:
+        """Return how many invocations are in flight at `address`."""
+        connection = self._open.get(address)
+        return connection.n_in_flight if connection is not None else 0
+
+    async def connect(self, address: str) -> ReplicaConnection:
+        """Return the connection to `address`, opening it if need be.
+
+        Raises
+        ------
+        OSError
+            Nobody listens there.
+        """
+        connection = self._open.get(address)
+        if connection is not None:
+            return connection
+        task = self._opening.get(address)
+        if task is None:
+            task = self._opening[address] = asyncio.create_task(self._connect(address))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(task)
+
+    async def _connect(self, address: str) -> ReplicaConnection:
+        try:
+            connection = ReplicaConnection(address, self._gone)
+            await asyncio.get_running_loop().create_unix_connection(lambda: connection, address)
+            self._open[address] = connection
+            return connection
+        finally:
+            self._opening.pop(address, None)
+
+    def _gone(self, connection: ReplicaConnection) -> None:
+        if self._open.get(connection.address) is connection:
+            del self._open[connection.address]
+
+    def close(self) -> None:
+        """Close every connection."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def sweep(self, now: float) -> None:
+        """Look for answers that are late, and for connections that nobody uses."""
+        for connection in tuple(self._open.values()):
+            connection.sweep(now)
+            if not connection.n_in_flight and connection.seen and now - connection.seen > self._rest_s:
+                del self._open[connection.address]
+                connection.close()

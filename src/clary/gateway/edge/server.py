@@ -1,0 +1,226 @@
+"""One edge process: its listener, its clock, and the list of who answers what."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Coroutine
+from typing import Any
+
+from clary.gateway.certificates import Authority
+from clary.gateway.connect import ConnectProxy
+from clary.gateway.edge import faults
+from clary.gateway.edge.accesslog import AccessLog
+from clary.gateway.edge.callers import Callers
+from clary.gateway.edge.classify import Kind, classify, scope
+from clary.gateway.edge.connection import Connection
+from clary.gateway.edge.control import ControlPlane
+from clary.gateway.edge.exchange import Exchange
+from clary.gateway.edge.head import Head
+from clary.gateway.edge.invoke import Invoke
+from clary.gateway.edge.limits import Limits
+from clary.gateway.edge.metrics import Metrics
+from clary.gateway.edge.objects import Objects
+from clary.gateway.edge.replicas import Replicas
+from clary.gateway.edge.tls import TlsLayer
+from clary.kernel.settings import Settings
+from clary.serving.policies.weighted import Weighted
+
+_LOG = logging.getLogger(__name__)
+BACKLOG = 1024
+REPLICA_REST_S = 300.0
+"""That a connection to a replica is kept without an invocation."""
+
+
+class Edge:
+    """Everything that the connections of one process share."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        limits: Limits | None = None,
+        access_log: AccessLog | None = None,
+        upstream_proxy: str = "",
+    ) -> None:
+        self.limits = limits or Limits()
+        self.is_draining = False
+        self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time()
+        """The loop's time as of the last sweep: exact enough for time limits, and free to read."""
+        self.metrics = Metrics()
+        self._access_log = access_log
+        self._settings = settings
+        self._connections: set[Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._n_in_flight = 0
+        clock = self._loop.time
+        self.control = ControlPlane(settings.control_socket, self.limits, clock)
+        self.replicas = Replicas(rest_s=REPLICA_REST_S)
+        callers = Callers(self.control)
+        self._objects = Objects(self.control, callers, self.limits, clock)
+        self._invoke = Invoke(
+            self.control, callers, self.replicas, Weighted(), self.limits, self.metrics, clock, self.spawn
+        )
+        self.authority = Authority(settings.data_dir, (settings.host,))
+        self._proxy = ConnectProxy(self, upstream_proxy)
+
+    # Requests.
+
+    def exchange(self, connection: Connection, head: Head) -> Exchange:
+        """Return the exchange of a head that just arrived."""
+        self._n_in_flight += 1
+        signer = scope(head)
+        kind = classify(head, signer)
+        return Exchange(connection, head, kind, signer, self._loop.time())
+
+    def start(self, exchange: Exchange) -> None:
+        """Have an exchange answered: the routing rule, in one place."""
+        match exchange.kind:
+            case Kind.INVOKE if exchange.signer is not None:
+                self._invoke.start(exchange, exchange.signer)
+            case Kind.CONTROL:
+                self.spawn(self.control.answer(exchange), exchange)
+            case Kind.OBJECTS:
+                self.spawn(self._objects.answer(exchange), exchange)
+            case Kind.EDGE:
+                lines = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
+                exchange.answer(
+                    200, lines, self.metrics.text(len(self._connections), self._n_in_flight).encode()
+                )
+            case Kind.CONNECT:
+                pass  # goes on in `connect`, once the parser lets go of the connection
+            case _:
+                exchange.answer(404, b"content-type: text/plain\r\n", b"not found\n")
+
+    def connect(self, connection: Connection, exchange: Exchange, rest: bytes) -> None:
+        """Open what a CONNECT asks for; `rest` came behind its head."""
+        self.spawn(self._proxy.open(connection, exchange, rest), exchange)
+
+    def speak_tls(self, transport: asyncio.Transport, first: bytes = b"", authority: str = "") -> None:
+        """Go on with TLS on a connection that `first` was read from."""
+        TlsLayer(self.authority.context(authority), Connection(self, authority)).begin(transport, first)
+
+    def spawn(self, work: Coroutine[Any, Any, None], exchange: Exchange) -> None:
+        """Run `work` for `exchange`; whatever it raises is logged, and answered 500."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+
+        def over(done: asyncio.Task[None]) -> None:
+            self._tasks.discard(done)
+            if done.cancelled():
+                return
+            error = done.exception()
+            if error is not None:
+                head = exchange.head
+                _LOG.error("%s %s failed in the edge", head.method, head.path, exc_info=error)
+                exchange.answer(*faults.fault(head, "InternalFailure", "An internal error occurred.", 500))
+
+        task.add_done_callback(over)
+
+    # What connections report.
+
+    def opened(self, connection: Connection) -> None:
+        """Take a new connection into the books."""
+        self.metrics.n_connections += 1
+        self._connections.add(connection)
+
+    def closed(self, connection: Connection) -> None:
+        """Strike a connection from the books."""
+        self._connections.discard(connection)
+
+    def over(self, exchange: Exchange) -> None:
+        """Count an exchange that was answered, or whose client left."""
+        self._n_in_flight -= 1
+        took_s = self._loop.time() - exchange.since
+        self.metrics.count(exchange.kind, exchange.status, took_s, exchange.n_received, exchange.n_sent)
+        if self._access_log is not None:
+            self._access_log.note(exchange, took_s)
+
+    # Life.
+
+    async def serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then let what is in flight finish."""
+        server = await self._loop.create_server(lambda: Connection(self), sock=listener, backlog=BACKLOG)
+        watch = self._loop.create_task(self.control.watch())
+        sweep = self._loop.create_task(self._sweep())
+        try:
+            await stop.wait()
+            await self._take_waiting(listener)
+            server.close()
+            await self.drain()
+        finally:
+            left = (watch, sweep, *self._tasks)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+            self.replicas.close()
+            self._objects.close()
+            self.control.pool.close()
+            if self._access_log is not None:
+                self._access_log.close()
+
+    async def _take_waiting(self, listener: socket.socket) -> None:
+        """Take the connections that the kernel already accepted: closing the listener would reset them."""
+        while True:
+            try:
+                taken, _ = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                _LOG.warning("a waiting connection could not be taken: %s", error)
+                return
+            taken.setblocking(False)
+            await self._loop.connect_accepted_socket(lambda: Connection(self), taken)
+
+    async def drain(self) -> None:
+        """Wait until every connection is closed; the answer to its next request is its last."""
+        self.is_draining = True
+        while self._connections:
+            await asyncio.sleep(min(0.05, self.limits.sweep_s))
+            self.now = self._loop.time()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self.limits.sweep_s)
+            self.now = now = self._loop.time()
+            for connection in tuple(self._connections):
+                connection.expire(now)
+            self.replicas.sweep(now)
+            self.control.pool.sweep()
+            self._objects.sweep()
+            if self._access_log is not None:
+                self._access_log.flush()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket listening on the public port, which other edges may share.
+
+    A listening socket of a parent process is used instead when CLARY_LISTEN_FD names one: what queues on it
+    survives the death of an edge.
+
+    Raises
+    ------
+    OSError
+        The port cannot be had.
+    """
+    inherited = os.environ.get("CLARY_LISTEN_FD", "")
+    if inherited:
+        listener = socket.socket(fileno=int(inherited))
+        listener.setblocking(False)
+        return listener
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(AttributeError):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        listener.setblocking(False)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener

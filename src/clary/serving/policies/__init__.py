@@ -1,0 +1,1 @@
+"""Routing policies: who answers one invocation. One policy, one file."""
