@@ -1,4 +1,4 @@
-"""What an instance type holds, and what this machine has.
+"""What an instance type holds, and what the machine has.
 
 Source
 ------
@@ -61,7 +61,7 @@ _ACCELERATED: dict[str, tuple[float, dict[str, tuple[int, int]]]] = {
     "eia1": (4, {"medium": (1, 0), "large": (2, 0), "xlarge": (4, 0)}),
     "eia2": (4, {"medium": (1, 0), "large": (2, 0), "xlarge": (4, 0)}),
 }
-_ODD: dict[str, tuple[int, int, int]] = {
+_ODD: dict[str, tuple[int, float, int]] = {
     # type: (vCPUs, GiB, GPUs), where neither rule holds
     "c4.8xlarge": (36, 60, 0),
     "dl1.24xlarge": (96, 768, 0),
@@ -102,29 +102,30 @@ def size_of(instance_type: str) -> Size:
 
 
 def _size(family: str, size: str) -> Size | None:
-    odd = _ODD.get(f"{family}.{size}")
-    if odd is not None:
-        return Size(cpus=odd[0], memory_mib=odd[1] * GIB, gpus=odd[2])
-    if family in _BURSTABLE:
-        burst = _BURSTABLE[family].get(size)
-        return burst and Size(cpus=burst[0], memory_mib=int(burst[1] * GIB))
-    if family in _ACCELERATED:
-        per_vcpu, sizes = _ACCELERATED[family]
-        listed = sizes.get(size)
-        return listed and Size(cpus=listed[0], memory_mib=int(listed[0] * per_vcpu * GIB), gpus=listed[1])
+    listed = _listed(family, size)
     vcpus = _vcpus(size)
-    if vcpus is None:
-        return None
+    if listed is not None or vcpus is None or family in _ACCELERATED or family in _BURSTABLE:
+        return listed
     if family in _G_FAMILIES:
         memory = vcpus * _G_FAMILIES[family] * GIB
         return Size(cpus=vcpus, memory_mib=memory, gpus=_G_GPUS.get(size, 1)) if vcpus >= 4 else None
     plain = _PLAIN.fullmatch(family)
     if plain is None:
         return None
-    ratio = _GIB_PER_VCPU[plain[1]]
-    # the fourth generation predates the rule: m4.xlarge has 16, but c4 1.875 and r4 7.625 GiB a vCPU
-    per_vcpu = {"c4": 1.875, "r4": 7.625}.get(family, ratio)
+    # the fourth generation predates the rule: c4 has 1.875 and r4 has 7.625 GiB a vCPU
+    per_vcpu = {"c4": 1.875, "r4": 7.625}.get(family, _GIB_PER_VCPU[plain[1]])
     return Size(cpus=vcpus, memory_mib=int(vcpus * per_vcpu * GIB))
+
+
+def _listed(family: str, size: str) -> Size | None:
+    """Return the size of a type that is written down one by one."""
+    cpus, gib, gpus = _ODD.get(f"{family}.{size}", (0, 0.0, 0))
+    if family in _BURSTABLE and size in _BURSTABLE[family]:
+        cpus, gib = _BURSTABLE[family][size]
+    if family in _ACCELERATED and size in _ACCELERATED[family][1]:
+        cpus, gpus = _ACCELERATED[family][1][size]
+        gib = cpus * _ACCELERATED[family][0]
+    return Size(cpus=cpus, memory_mib=int(gib * GIB), gpus=gpus) if cpus else None
 
 
 def _vcpus(size: str) -> int | None:
