@@ -3,11 +3,13 @@
 clary run -- python examples/boto3_only.py
 """
 
+import contextlib
 import io
 import time
 
 import boto3
 import numpy as np
+from botocore.exceptions import WaiterError
 
 region = boto3.session.Session().region_name
 sagemaker = boto3.client("sagemaker")
@@ -58,7 +60,8 @@ sagemaker.create_training_job(
     StoppingCondition={"MaxRuntimeInSeconds": 600},
 )
 waiter = sagemaker.get_waiter("training_job_completed_or_stopped")
-waiter.wait(TrainingJobName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
+with contextlib.suppress(WaiterError):  # a failed job is an error to the waiter; its reason is read below
+    waiter.wait(TrainingJobName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
 job = sagemaker.describe_training_job(TrainingJobName=name)
 print(f"training  {job['TrainingJobStatus']} {job.get('FailureReason', '')}")
 if job["TrainingJobStatus"] != "Completed":
