@@ -24,7 +24,8 @@ def check_host(settings: Settings) -> None:
     if not is_loopback:
         raise SetupError(
             f"--host {settings.host} is refused: others could read data and session tokens on the wire, "
-            "since Clary has no TLS certificate for that address; keep 127.0.0.1 and reach it from elsewhere with "
+            "since Clary has no TLS certificate for that address; "
+            "keep 127.0.0.1 and reach it from elsewhere with "
             f"`ssh -L {settings.port}:127.0.0.1:{settings.port} {socket.gethostname()}`"
         )
 

@@ -9,8 +9,6 @@ would answer anyone on this machine, jobs included: they are locked with keys an
 """
 
 import asyncio
-import hashlib
-import hmac
 import json
 import os
 import random
@@ -23,13 +21,16 @@ import sysconfig
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from clary.kernel import ids
+from clary.kernel.clock import now
 from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
+from clary.wire.signature import EMPTY_SHA256
+from clary.wire.signing import sign
 
 GRPC_OFFSET = 10_000
 """`weed` opens a gRPC port this far above each of its ports."""
@@ -152,7 +153,7 @@ def command(settings: Settings) -> Command:
         str(weed), "-logtostderr=true", "mini", f"-dir={volumes}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         "-master.telemetry=false", f"-s3.config={config / 'identities.json'}", "-s3.iam.readOnly=false",
         "-s3.domainName=s3.localhost", "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
-        "-webdav=false", f"-admin.password={document['admin_password']}",
+        "-webdav=false", "-volume.preStopSeconds=0", f"-admin.password={document['admin_password']}",
         *(f"-{name}.port={ports[name]}" for name in PORT_NAMES),
     )  # fmt: skip
     # Not the caller's environment: `weed` would take AWS_ACCESS_KEY_ID for an admin, and WEED_* for settings.
@@ -197,22 +198,19 @@ async def _list_buckets(objects: Objects) -> tuple[int, str]:
 
 
 def _signed(objects: Objects, host: str, path: str) -> dict[str, str]:
-    """Return the headers of a GET without body, signed with SigV4."""
-    now = datetime.now(UTC)
-    empty = hashlib.sha256(b"").hexdigest()
-    headers = {"host": host, "x-amz-content-sha256": empty, "x-amz-date": f"{now:%Y%m%dT%H%M%SZ}"}
-    names = ";".join(headers)
-    canonical = "\n".join(["GET", path, "", *(f"{k}:{v}" for k, v in headers.items()), "", names, empty])
-    scope = f"{now:%Y%m%d}/{objects.region}/s3/aws4_request"
-    text = "\n".join(
-        ["AWS4-HMAC-SHA256", headers["x-amz-date"], scope, hashlib.sha256(canonical.encode()).hexdigest()]
+    """Return the headers of a GET without body, signed."""
+    return sign(
+        method="GET",
+        host=host,
+        path=path,
+        query="",
+        headers={},
+        payload_hash=EMPTY_SHA256,
+        access_key_id=objects.access_key,
+        secret=objects.secret_key,
+        region=objects.region,
+        now=now(),
     )
-    key = f"AWS4{objects.secret_key}".encode()
-    for part in (*scope.split("/"), text):
-        key = hmac.digest(key, part.encode(), "sha256")
-    credential = f"Credential={objects.access_key}/{scope}"
-    headers["authorization"] = f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={names}, Signature={key.hex()}"
-    return headers
 
 
 def _file(settings: Settings) -> Path:
@@ -294,7 +292,7 @@ def _certificate() -> tuple[str, str]:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "clary objects")])
-    now = datetime.now(UTC)
+    present = now()
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
     certificate = (
         x509.CertificateBuilder()
@@ -302,8 +300,8 @@ def _certificate() -> tuple[str, str]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=365 * CERTIFICATE_YEARS))
+        .not_valid_before(present - timedelta(days=1))
+        .not_valid_after(present + timedelta(days=365 * CERTIFICATE_YEARS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(usage, critical=False)
         .sign(key, hashes.SHA256())

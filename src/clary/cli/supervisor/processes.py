@@ -66,7 +66,8 @@ def _control(settings: Settings) -> Process:
     def command() -> Command:
         socket.unlink(missing_ok=True)
         options = ("--uds", str(socket), "--factory", "--no-access-log", "--log-level", "warning")
-        return _python(settings, "uvicorn", *options, "clary.gateway.control:create")
+        patience = ("--timeout-graceful-shutdown", "5")
+        return _python(settings, "uvicorn", *options, *patience, "clary.gateway.control:create")
 
     return Process(
         name="control", command=command, ready=lambda: probes.http(HEALTH, socket=socket), grace_s=10.0

@@ -50,6 +50,7 @@ class Watch:
             }
         )
         gone = asyncio.ensure_future(_gone(receive))
+        gone.add_done_callback(lambda _: queue.put_nowait(None))  # at once, not at the next ping
         try:
             await send({"type": "http.response.body", "body": b'{"kind": "ping"}\n', "more_body": True})
             while not gone.done():
