@@ -28,6 +28,8 @@ class MemoryS3:
         """Buckets that answer 403."""
         self.requests: list[tuple[str, str]] = []
         """Method and path of each, in order."""
+        self.headers: list[dict[str, str]] = []
+        """Of each request."""
         self.faults: list[Fault] = []
         """Taken one for each request, first come first served."""
         self.uploads: dict[str, dict[int, bytes]] = {}
@@ -41,7 +43,7 @@ class MemoryS3:
         self._thread.start()
 
     @property
-    def where(self) -> dict[str, str]:
+    def where(self) -> dict[str, Any]:
         """Endpoint and keys, as `Objects` and `RunSpec.objects` want them."""
         return {
             "endpoint": f"http://127.0.0.1:{self.port}",
@@ -139,6 +141,7 @@ class _Request(BaseHTTPRequestHandler):
         self.query = {name: values[0] for name, values in parse_qs(parts.query, True).items()}
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.s3.requests.append((self.command, parts.path))
+        self.s3.headers.append(dict(self.headers.items()))
         self.cut_at = None
         if self.s3.faults and self.s3.faults.pop(0)(self):
             return

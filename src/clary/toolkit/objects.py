@@ -48,7 +48,8 @@ _REFUSED = frozenset(
 )
 _BUSY = frozenset({"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable"})
 _T = TypeVar("_T")
-_warm: list[boto3.session.Session] = []
+_ready: list["_Client"] = []
+"""At most one, not aimed yet."""
 
 
 class ObjectsUnavailableError(Exception):
@@ -90,39 +91,47 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def warm() -> None:
-    """Load botocore's service data once; a process forked afterwards makes a client in milliseconds."""
-    session = _session()
-    _client(session, {"endpoint": "http://127.0.0.1", "access_key": "-", "secret_key": "-"}).close()
+    """Build a client ahead of its use; a process forked afterwards only tells it where to go."""
+    if not _ready:
+        _ready.append(_Client())
 
 
-def _session() -> boto3.session.Session:
-    if not _warm:
-        _warm.append(boto3.session.Session(botocore_session=botocore.session.Session()))
-    return _warm[0]
+class _Client:
+    """A boto3 client whose endpoint, region and keys are set when they are known."""
 
+    def __init__(self) -> None:
+        inner = botocore.session.Session()
+        inner.set_credentials("-", "-")
+        credentials = inner.get_credentials()
+        assert credentials is not None
+        self._credentials = credentials
+        config = Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            max_pool_connections=PARALLEL + 2,
+            connect_timeout=5,
+            read_timeout=60,
+            tcp_keepalive=True,
+            proxies={},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        session = boto3.session.Session(botocore_session=inner, region_name="us-east-1")
+        self.s3 = session.client("s3", endpoint_url="http://127.0.0.1", config=config)
+        self._resolved: dict[str, str] = {}
+        self.s3.meta.events.register("before-endpoint-resolution.s3", self._resolve)
 
-def _client(session: boto3.session.Session, where: Mapping[str, str]) -> Any:
-    config = Config(
-        signature_version="s3v4",
-        s3={"addressing_style": "path"},
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        max_pool_connections=PARALLEL + 2,
-        connect_timeout=5,
-        read_timeout=60,
-        tcp_keepalive=True,
-        proxies={},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    return session.client(
-        "s3",
-        region_name=where.get("region") or "us-east-1",
-        endpoint_url=where.get("endpoint") or None,
-        aws_access_key_id=where["access_key"],
-        aws_secret_access_key=where["secret_key"],
-        aws_session_token=where.get("session_token") or None,
-        config=config,
-    )
+    def point(self, endpoint: str, region: str, access_key: str, secret_key: str, session_token: str) -> Any:
+        """Aim the client and return it."""
+        self._credentials.access_key = access_key
+        self._credentials.secret_key = secret_key
+        self._credentials.token = session_token
+        self._resolved = {"SDK::Endpoint": endpoint, "AWS::Region": region}
+        return self.s3
+
+    def _resolve(self, builtins: dict[str, Any], **_: Any) -> None:
+        builtins.update(self._resolved)
 
 
 class Objects:
@@ -151,14 +160,8 @@ class Objects:
         self.patience_s = patience_s
         self.cancel = threading.Event()
         """Set it to call everything off."""
-        where = {
-            "endpoint": endpoint,
-            "access_key": access_key,
-            "secret_key": secret_key,
-            "session_token": session_token,
-            "region": region,
-        }
-        self._s3 = _client(_session(), where)
+        client = _ready.pop() if _ready else _Client()
+        self._s3 = client.point(endpoint, region, access_key, secret_key, session_token)
 
     def sibling(self) -> "Objects":
         """Return the same store over the same connections, with a `cancel` of its own."""

@@ -190,7 +190,7 @@ def test_a_seed_gives_each_epoch_its_own_order() -> None:
     orders = [[item.name for item in share.of_epoch(epoch)] for epoch in range(3)]
     assert orders[0] != orders[1] != orders[2]
     assert orders[0] == [item.name for item in share.of_epoch(0)]
-    assert {name for name in orders[0]} == {str(n) for n in range(20)}
+    assert set(orders[0]) == {str(n) for n in range(20)}
 
 
 def test_shuffled_shards_are_still_dealt_out_completely() -> None:

@@ -16,7 +16,7 @@ def test_wrapped_payloads_come_out_again(payloads: list[bytes]) -> None:
 
 
 def test_a_frame_is_as_mxnet_writes_it() -> None:
-    # source: mxnet.recordio.MXRecordIO.write(b"abcde")
+    # the bytes that MXRecordIO of mxnet 1.9 writes for this payload
     assert recordio.wrap(b"abcde") == bytes.fromhex("0a23d7ce05000000") + b"abcde\0\0\0"
 
 

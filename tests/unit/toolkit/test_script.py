@@ -50,7 +50,7 @@ def test_it_sees_what_a_cold_interpreter_shows(tmp_path: Path) -> None:
         "import nowhere_to_be_found",
         "x = (",
         "try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise KeyError('k') from e",
-        "import sys\nsys.excepthook = lambda t, v, tb: print('hook', v, file=sys.stderr)\nraise ValueError('x')",
+        "import sys\nsys.excepthook = lambda t, v, b: print('hook', v, file=sys.stderr)\nraise ValueError",
     ],
 )
 def test_it_ends_as_a_cold_interpreter_does(tmp_path: Path, text: str) -> None:

@@ -134,16 +134,12 @@ class Host:
 
     def publish(self, result: Result) -> None:
         """Write `result.json`, whole or not at all."""
-        _replace(self.home / "result.json", json.dumps(result.to_json()), is_durable=True)
+        _replace(self.home / "result.json", json.dumps(result.to_json()))
         with contextlib.suppress(OSError):
             _replace(self.home / "state.json", json.dumps({"phase": RunPhase.ENDED.value, "address": None}))
 
 
-def _replace(path: Path, text: str, *, is_durable: bool = False) -> None:
+def _replace(path: Path, text: str) -> None:
     beside = path.with_name(f".{path.name}.new")
-    with beside.open("w") as file:
-        file.write(text)
-        if is_durable:
-            file.flush()
-            os.fsync(file.fileno())
+    beside.write_text(text)
     beside.replace(path)

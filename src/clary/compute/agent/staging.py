@@ -22,7 +22,10 @@ def fetch_archive(objects: Objects, uri: str, folder: Path, work: Path) -> int:
     path = work / f"{folder.name}.tar.gz"
     path.unlink(missing_ok=True)
     bucket, key = split_uri(uri)
-    objects.fetch([(objects.head(uri) or Entry(bucket, key), path)])
+    # listed, not looked at: the answer to HEAD has no body that could say what is wrong
+    listed = next(objects.list(uri), None)
+    entry = listed if listed is not None and listed.key == key else Entry(bucket, key)
+    objects.fetch([(entry, path)])
     with path.open("rb") as file:
         count = archive.unpack(file, folder, what=uri)
     path.unlink()

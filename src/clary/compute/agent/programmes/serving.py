@@ -43,7 +43,7 @@ PING_S = 2.0
 RESTARTS = 3
 STEADY_S = 600.0
 """A replica that was well for so long has all its restarts again."""
-_PAUSES_S = (0.1, 1.0, 5.0)
+_PAUSES_S = (0.1, 0.5, 2.0)
 _FIRST_LOOK_S, _LONGEST_LOOK_S = 0.002, 0.1
 
 log = logging.getLogger(__name__)
