@@ -35,10 +35,10 @@ def free_port() -> int:
     raise SystemExit("no free port on 127.0.0.1")
 
 
-def clary(*arguments: str, environ: dict[str, str], quiet: bool = False) -> int:
-    """Run one `clary` command and return its exit status."""
-    sink = subprocess.DEVNULL if quiet else None
-    return subprocess.run([CLARY, *arguments], env=environ, stdout=sink, stderr=sink, check=False).returncode
+def clary(*arguments: str, environ: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Run one `clary` command and return how it ended, and what it printed."""
+    pipe, both = subprocess.PIPE, subprocess.STDOUT
+    return subprocess.run([CLARY, *arguments], env=environ, stdout=pipe, stderr=both, text=True, check=False)
 
 
 def story(client: Path, output: Path, environ: dict[str, str]) -> int:
@@ -68,7 +68,7 @@ def conclude(output: Path, started_s: float, total_s: float, kept: dict[str, str
         (".venv/bin/clary up", "start your own server, then `clary run -- python …`"),
         ("ls examples docs", "plain boto3, script mode, SDK v3; the documentation"),
     ):
-        console.print(f"     [bold]{command:<34}[/] [dim]{words}[/]")
+        console.print(f"     [bold]{command:<34}[/] [dim]{words}[/]", soft_wrap=True)
     if kept:
         console.print(f"\n     Clary is still running on port {kept['CLARY_PORT']}: {kept['CLARY_DATA_DIR']}")
 
@@ -86,7 +86,7 @@ def main() -> int:
     begun = time.perf_counter()
 
     if data_dir.exists():  # left by a demo that was killed, or kept
-        clary("down", "--jobs", environ=environ, quiet=True)
+        clary("down", "--jobs", environ=environ)
         shutil.rmtree(data_dir, ignore_errors=True)
         environ["CLARY_PORT"] = str(free_port())
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -94,12 +94,15 @@ def main() -> int:
     console.print(
         f"\n[bold]Starting Clary[/] [dim]port {environ['CLARY_PORT']}, data in {output / 'clary'}[/]"
     )
-    if status := clary("up", "-d", environ=environ):
+    started = clary("up", "-d", environ=environ)
+    if started.returncode:
+        console.print(started.stdout, markup=False)
         console.print(
-            f"[red]Clary did not start.[/] Its logs are in {data_dir}; `clary doctor` says what is missing."
+            f"[red]Clary did not start.[/] Its logs: {data_dir}; `clary doctor` says what is missing."
         )
-        return status
+        return started.returncode
     started_s = time.perf_counter() - begun
+    console.print(f"     [green]✓[/] [dim]{started_s:.1f} s[/]")
     try:
         # The client's path stays as given: resolving it would leave its environment for the system's Python.
         status = story(arguments.client.absolute(), output, environ)
@@ -107,7 +110,7 @@ def main() -> int:
         status = 130
     finally:
         if not arguments.keep:
-            clary("down", "--jobs", environ=environ, quiet=True)
+            clary("down", "--jobs", environ=environ)
     if status:
         console.print(f"\n[red]The demo ended with status {status}.[/] What Clary wrote is in {data_dir}")
         return status

@@ -141,7 +141,8 @@ def main(output: Path) -> None:
         tell.say(f"model  {estimator.model_data}")
 
     with tell.step("Deploy", "Estimator.deploy: a REST endpoint"):
-        predictor = deploy(session, estimator)
+        with tell.quotation():
+            predictor = deploy(session, estimator)
         tell.say(f"endpoint {predictor.endpoint_name}")
 
     with tell.step("Ask the endpoint", "predictor.predict with CSV"):

@@ -43,14 +43,16 @@ class Margin(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Print the complete lines; keep the rest for later."""
+        if self.rest and text.startswith("["):  # the SDK leaves a status line open, and a log line follows
+            text = "\n" + text
         *whole, self.rest = (self.rest + text).split("\n")
         for line in whole:
             self.show(line)
         return len(text)
 
     def show(self, line: str) -> None:
-        """Print one line, unless it is blank or only the dots of waiting."""
-        if line.strip(". "):
+        """Print one line, unless it is blank or only the signs of waiting."""
+        if line.strip(".-! "):
             self.lines.append(line)
             self.console.print(f"    │ {line}", style="dim", markup=False, highlight=False, soft_wrap=True)
 
@@ -84,7 +86,7 @@ class Narrator:
 
     def say(self, text: str) -> None:
         """Print one line of the step."""
-        self.console.print(f"     {text}")
+        self.console.print(f"     {text}", soft_wrap=True)
 
     @contextlib.contextmanager
     def quotation(self) -> Iterator[Margin]:

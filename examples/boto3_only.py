@@ -86,8 +86,12 @@ sagemaker.create_endpoint_config(
 )
 sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
 waiter = sagemaker.get_waiter("endpoint_in_service")
-waiter.wait(EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
-print(f"endpoint  {sagemaker.describe_endpoint(EndpointName=name)['EndpointStatus']}")
+with contextlib.suppress(WaiterError):
+    waiter.wait(EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
+endpoint = sagemaker.describe_endpoint(EndpointName=name)
+print(f"endpoint  {endpoint['EndpointStatus']} {endpoint.get('FailureReason', '')}")
+if endpoint["EndpointStatus"] != "InService":
+    raise SystemExit(1)
 
 body = io.StringIO()
 np.savetxt(body, features[800:], delimiter=",", fmt="%.5f")
