@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ BROKEN = 2
 _LONGEST_REASON = 1024
 
 
-def main(algorithm: str) -> int:
-    """Train `algorithm` on what lies in `/opt/ml`, or in `SAGEMAKER_BASE_DIR`; return the exit code."""
+def main(arguments: Mapping[str, str]) -> int:
+    """Train `arguments["algorithm"]` on what lies in `/opt/ml`, or in `SAGEMAKER_BASE_DIR`; return the exit code."""
+    algorithm = arguments["algorithm"]
     ml = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
     try:
         training = prepare(algorithm, ml)
@@ -117,4 +119,4 @@ def _fail(ml: Path, reason: str) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the log's reader is gone: so is the job
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main({"algorithm": sys.argv[1]}))

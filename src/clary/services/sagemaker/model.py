@@ -1,11 +1,13 @@
 """Model: an image and the artefact that it serves."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from clary.compute import images
 from clary.compute.base import Runtime
 from clary.kernel.errors import ValidationException
+from clary.kernel.registry import stems
 from clary.resource.call import Call
 from clary.resource.declare import NotFound, Resource
 from clary.services.sagemaker.training_job import check_role
@@ -50,7 +52,11 @@ def runtime_of(container: Mapping[str, Any]) -> Runtime:
         )
     if not container.get("Image"):
         raise ValidationException("The container must have an Image.")
-    return images.resolve(container["Image"])
+    runtime = images.resolve(container["Image"])
+    has_script = "SAGEMAKER_PROGRAM" in container.get("Environment", {})
+    if runtime.name in stems("clary.algorithms") and not has_script:
+        return replace(runtime, kind="builtin")
+    return runtime
 
 
 MODEL = Resource(

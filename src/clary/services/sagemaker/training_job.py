@@ -10,7 +10,7 @@ from clary.compute import images
 from clary.compute.base import Runtime
 from clary.compute.machine import size_of
 from clary.kernel.errors import AccessDenied, ValidationException
-from clary.kernel.registry import member
+from clary.kernel.registry import member, stems
 from clary.resource.call import Call
 from clary.resource.declare import NotFound, Resource
 from clary.resource.operation import operation
@@ -78,12 +78,13 @@ def check_role(call: Call, role_arn: str) -> None:
 
 
 def runtime_of(request: Mapping[str, Any]) -> Runtime:
-    """Return what the training image resolves to; a framework's when the request carries a script."""
+    """Return what the training image resolves to; the XGBoost image without a script is the algorithm."""
     specification = request["AlgorithmSpecification"]
     runtime = images.resolve(specification["TrainingImage"])
     has_script = "sagemaker_program" in request.get("HyperParameters", {})
-    if runtime.kind == "builtin" and (has_script or specification.get("ContainerEntrypoint")):
-        return replace(runtime, kind="framework")
+    if runtime.name in stems("clary.algorithms") and not has_script:
+        kind = "framework" if specification.get("ContainerEntrypoint") else "builtin"
+        return replace(runtime, kind=kind)
     return runtime
 
 
