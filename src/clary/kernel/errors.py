@@ -15,8 +15,9 @@
 `wire` spells code and text for each protocol; handlers only raise.
 """
 
+from collections.abc import Mapping
 from enum import Enum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class AwsError(Exception):
@@ -25,9 +26,18 @@ class AwsError(Exception):
     code: ClassVar[str] = "InternalFailure"
     status: ClassVar[int] = 400
 
-    def __init__(self, message: str, *, code: str | None = None, status: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        status: int | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
+        self.members = members or {}
+        """Further members of the error's shape: `OriginalStatusCode` of `ModelError`."""
         self.wire_code = code or type(self).code
         """Code as the client sees it."""
         self.wire_status = status or type(self).status

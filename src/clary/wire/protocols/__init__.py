@@ -1,1 +1,1 @@
-"""One protocol a file: parse a request, serialise an answer, spell an error."""
+"""One protocol a file: parse a request, serialise an answer, spell an error. `base` says how."""

@@ -1,0 +1,1 @@
+"""How values of a shape are written: JSON, XML, forms, headers. Compiled once per shape."""
