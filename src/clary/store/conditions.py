@@ -122,6 +122,19 @@ def names_of(field: str) -> tuple[str, ...]:
         position += 1
 
 
+def key_range(
+    column: sa.ColumnElement[str], prefix: str
+) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    """Return the two bounds between which all texts begin with `prefix`, for an index to seek by."""
+    for i in range(len(prefix) - 1, -1, -1):
+        following = ord(prefix[i]) + 1
+        if 0xD800 <= following <= 0xDFFF:
+            following = 0xE000  # no text holds half a surrogate pair
+        if following <= 0x10FFFF:
+            return column >= prefix, column < prefix[:i] + chr(following)
+    return column >= prefix, sa.true()
+
+
 def to_sql(clause: Clause, sql: json_sql.JsonSql) -> sa.ColumnElement[bool]:
     """Return the SQL of a clause on `record`.
 
@@ -207,7 +220,7 @@ def _on_text_column(
     if condition.op == "contains":
         return sql.contains(column, value)
     if condition.op == "prefix":
-        return sa.and_(column >= value, sa.func.substr(column, 1, len(value)) == value)
+        return sa.and_(sa.func.substr(column, 1, len(value)) == value, *key_range(column, value))
     return _ORDERED[condition.op](column, value)
 
 

@@ -43,16 +43,9 @@ def upsert(
     if not rows:
         return 0
     others = [name for name in rows[0] if name not in keys]
-    if is_sqlite(conn):
-        mine = sqlite.insert(table)
-        guard = None if not newer else table.c[newer] < mine.excluded[newer]
-        changes = {name: mine.excluded[name] for name in others}
-        done = conn.execute(mine.on_conflict_do_update(index_elements=keys, set_=changes, where=guard), rows)
-    else:
-        theirs = postgresql.insert(table)
-        guard = None if not newer else table.c[newer] < theirs.excluded[newer]
-        changes = {name: theirs.excluded[name] for name in others}
-        done = conn.execute(
-            theirs.on_conflict_do_update(index_elements=keys, set_=changes, where=guard), rows
-        )
-    return done.rowcount
+    mine: Any = (sqlite.insert if is_sqlite(conn) else postgresql.insert)(table)
+    guard = table.c[newer] < mine.excluded[newer] if newer else None
+    changes = {name: mine.excluded[name] for name in others}
+    statement = mine.on_conflict_do_update(index_elements=keys, set_=changes, where=guard)
+    done = conn.execute(statement, rows, execution_options={"preserve_rowcount": True})
+    return int(done.rowcount)

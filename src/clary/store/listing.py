@@ -8,12 +8,12 @@ neither repeat nor hide others.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from clary.store import dialect, json_sql, plans
+from clary.store import json_sql, plans
 from clary.store.conditions import Clause, Condition, Group, Match, Within, names_of, path, to_sql
 from clary.store.plans import Plan
 from clary.store.records import COLUMNS, Record, from_row
@@ -98,23 +98,15 @@ def page(conn: sa.Connection, query: Query) -> Page:
     """
     if query.limit < 1:
         raise ValueError(f"limit must be at least 1, not {query.limit}")
+    scope = scope_of(query.account, query.region, query.noun)
     order = _order(conn, query)
-    chosen = plans.choose(
-        conn, scope_of(query.account, query.region, query.noun), _top(query), query.sort, query.descending
-    )
-    ids = (
-        _select(conn, query, chosen, order)
-        .order_by(*_directed(order, query.descending))
-        .limit(query.limit + 1)
-    )
-    picked = ids.add_columns(record.c.id).subquery("picked")
-    again = [picked.c[f"sort_{i}"] for i in range(len(order))]
-    full = (
-        sa.select(*COLUMNS, *again)
-        .join_from(picked, record, record.c.id == picked.c.id)
-        .order_by(*_directed(again, query.descending))
-    )
-    rows = conn.execute(full).all()
+    plan = plans.choose(conn, scope, _top(query), query.sort)
+    edge = _edge(conn, query, plan, order) if plan.doubtful_name else None
+    rows = _rows(conn, query, plan, order, edge)
+    if edge is not None and len(rows) <= query.limit:
+        # The walk went far and found too little: the name is common, but not here.
+        plan = plans.gather(conn, plan.doubtful_name, plans.LAST_GATHER, scope) or plan
+        rows = _rows(conn, query, plan, order)
     shown = rows[: query.limit]
     records = tuple(from_row(row[: len(COLUMNS)]) for row in shown)
     if len(rows) <= query.limit:
@@ -124,9 +116,8 @@ def page(conn: sa.Connection, query: Query) -> Page:
 
 def count(conn: sa.Connection, query: Query) -> int:
     """Return how many records a query has on all its pages; its `after` and `limit` do not matter."""
-    plan = plans.choose(
-        conn, scope_of(query.account, query.region, query.noun), _top(query), "key", descending=False
-    )
+    query = replace(query, after=None)
+    plan = plans.choose(conn, scope_of(query.account, query.region, query.noun), _top(query), "key")
     found = _filtered(conn, query, plan, sa.select(sa.func.count()))
     return int(conn.execute(found).scalar_one())
 
@@ -148,51 +139,70 @@ def _order(conn: sa.Connection, query: Query) -> list[sa.ColumnElement[Any]]:
     return [*json_sql.of(conn).sort_key(record.c.document, names_of(query.sort)), record.c.key]
 
 
-def _select(
+def _rows(
+    conn: sa.Connection,
+    query: Query,
+    plan: Plan,
+    order: list[sa.ColumnElement[Any]],
+    edge: Sequence[Any] | None = None,
+) -> Sequence[Any]:
+    """Return the records of a page and one more, each with what it sorts by; none beyond `edge`."""
+    found = _from_position(query, _filtered(conn, query, plan, _sorted(query, order)), order)
+    if edge is not None:
+        mark = sa.tuple_(*(sa.literal(value) for value in edge))
+        here: sa.Tuple = sa.tuple_(*order)
+        found = found.where(here >= mark if query.descending else here <= mark)
+    picked = found.add_columns(record.c.id).limit(query.limit + 1).subquery("picked")
+    again = [picked.c[f"sort_{i}"] for i in range(len(order))]
+    full = sa.select(*COLUMNS, *again).join_from(picked, record, record.c.id == picked.c.id)
+    return conn.execute(full.order_by(*_directed(again, query.descending))).all()
+
+
+def _edge(
     conn: sa.Connection, query: Query, plan: Plan, order: list[sa.ColumnElement[Any]]
-) -> sa.Select[Any]:
+) -> Sequence[Any] | None:
+    """Return where a walk has lasted long enough; None when the list ends before."""
+    steps = _sorted(query, order).where(_in_scope(query))
+    for each in _top(query):
+        if each.field == "status" and each.op == "eq":
+            steps = steps.where(record.c.status == each.value)
+    steps = _from_position(query, steps, order).with_hint(record, plan.hint, "sqlite")
+    return conn.execute(steps.offset(plans.PATIENCE).limit(1)).first()
+
+
+def _sorted(query: Query, order: list[sa.ColumnElement[Any]]) -> sa.Select[Any]:
     labelled = [column.label(f"sort_{i}") for i, column in enumerate(order)]
-    found = _filtered(conn, query, plan, sa.select(*labelled))
+    return sa.select(*labelled).select_from(record).order_by(*_directed(order, query.descending))
+
+
+def _from_position(query: Query, found: sa.Select[Any], order: list[sa.ColumnElement[Any]]) -> sa.Select[Any]:
     if query.after is None:
         return found
     marks = (*query.after.values, query.after.key)
     if len(marks) != len(order):
         raise ValueError(f"position {query.after!r} does not belong to a list sorted by {query.sort!r}")
-    here = sa.tuple_(*order)
+    here: sa.Tuple = sa.tuple_(*order)
     mark = sa.tuple_(*(sa.literal(value) for value in marks))
     return found.where(here < mark if query.descending else here > mark)
 
 
 def _filtered(conn: sa.Connection, query: Query, plan: Plan, found: sa.Select[Any]) -> sa.Select[Any]:
     sql = json_sql.of(conn)
-    found = found.select_from(record).where(
-        record.c.scope == scope_of(query.account, query.region, query.noun)
-    )
+    found = found.select_from(record).where(_in_scope(query))
     if query.where:
         together = query.where if query.match == "all" else (Group(query.match, query.where),)
-        has_position = query.after is not None
         for clause in together:
-            is_loose = has_position and plans.is_bound_by_position(clause, query.sort, query.descending)
-            found = found.where(_unindexed(clause) if is_loose else to_sql(clause, sql))
+            beside = None
+            if query.after is not None and isinstance(clause, Condition) and clause.field == query.sort:
+                beside = plans.beside_position(clause, query.descending)
+            found = found.where(to_sql(clause, sql) if beside is None else beside)
     if plan.ids is not None:
         found = found.where(record.c.id.in_(plans.listed(plan.ids)))
-    if plan.hint and dialect.is_sqlite(conn):
-        found = found.with_hint(record, plan.hint, "sqlite")
-    return found
+    return found.with_hint(record, plan.hint, "sqlite") if plan.hint else found
 
 
-def _unindexed(clause: Clause) -> sa.ColumnElement[bool]:
-    """Return a test on the sort column that no index will use.
-
-    Beside a position it would make the database start at the wrong end of the list and skip forward.
-    """
-    assert isinstance(clause, Condition)
-    moment = plans.bound_of(clause)
-    column = SORT_COLUMNS[clause.field]
-    loose = column + 0 if isinstance(moment, int) else column + ""
-    return {"lt": loose < moment, "le": loose <= moment, "gt": loose > moment, "ge": loose >= moment}[
-        clause.op
-    ]
+def _in_scope(query: Query) -> sa.ColumnElement[bool]:
+    return record.c.scope == scope_of(query.account, query.region, query.noun)
 
 
 def _directed(columns: Sequence[sa.ColumnElement[Any]], descending: bool) -> list[sa.ColumnElement[Any]]:

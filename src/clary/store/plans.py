@@ -1,12 +1,13 @@
 """Which index leads a list on SQLite; PostgreSQL chooses by its own statistics.
 
-Two ways lead to a page:
+Three ways lead to a page:
 
 - **walk** the index of the sort order, dropping what does not fit, until the page is full: where much fits;
-- **gather** everything that one selective condition leaves, by its own index, and sort it: where little fits.
+- **range**: read all that one condition leaves, from an index that begins with it, and sort that;
+- **gather** the rows whose names the trigram index found, and sort them: where few names fit.
 
-A probe that stops at `GATHER` rows says whether a condition leaves little. SQLite's own planner has no
-statistics of a full-text index, and would walk a million rows for a name that nobody bears.
+Probes that stop early say how much a condition leaves. SQLite's own planner has no statistics of a full-text
+index, and would walk a million rows for a name that nobody bears.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,15 +17,32 @@ from typing import Any
 import sqlalchemy as sa
 
 from clary.store import dialect, times
-from clary.store.conditions import TEXT_COLUMNS, TIME_COLUMNS, Clause, Condition, as_time
+from clary.store.conditions import TEXT_COLUMNS, TIME_COLUMNS, Condition, as_time, key_range
 from clary.store.schema import record
 
 GATHER = 2_000
-"""Rows that are gathered rather than walked to; the two cost the same near here, at a million rows."""
+"""Names that are gathered at once: each costs ten steps of a walk, as its row lies anywhere."""
+RANGE = 10_000
+"""Rows that are read and sorted rather than walked past: each costs two steps of a walk."""
+PATIENCE = 12_000
+"""Steps of a walk after which a name that should be common is looked for by the trigram index after all."""
+LAST_GATHER = 20_000
+"""Names that are gathered after a walk in vain, rather than walking all the way."""
 TRIGRAM = 3
 """Characters under which the index of names says nothing."""
 
-_WALKS = {"key": "record_by_key", "created": "record_by_created", "modified": "record_by_modified"}
+_WALKS = {
+    "key": "record_by_key",
+    "created": "record_by_created",
+    "modified": "record_by_modified",
+    "status": "record_by_status_and_key",
+}
+_STATUS_WALKS = {
+    "key": "record_by_status_and_key",
+    "created": "record_by_status",
+    "status": "record_by_status_and_key",
+}
+_RANGES = {"gt", "ge", "lt", "le", "eq"}
 _name_index = sa.table("record_name", sa.column("rowid"), sa.column("record_name"))
 
 
@@ -36,9 +54,11 @@ class Plan:
     """SQLite's `INDEXED BY …` or `NOT INDEXED`."""
     ids: str | None = None
     """The only rows that can be in the answer, as a JSON list."""
+    doubtful_name: str = ""
+    """Part of a name that many bear: a walk fills its page soon, unless all of them lie far away."""
 
 
-def choose(conn: sa.Connection, scope: int, top: Sequence[Condition], sort: str, descending: bool) -> Plan:
+def choose(conn: sa.Connection, scope: int, top: Sequence[Condition], sort: str) -> Plan:
     """Choose how to find a page.
 
     Parameters
@@ -46,20 +66,45 @@ def choose(conn: sa.Connection, scope: int, top: Sequence[Condition], sort: str,
     top : sequence of Condition
         Conditions that every row of the answer satisfies.
     """
-    del descending  # every index is walked either way
     if not dialect.is_sqlite(conn):
         return Plan()
-    for probe in _probes(scope, top, sort):
-        found = probe.limit(GATHER + 1).subquery()
-        listed = sa.select(sa.func.count(), sa.func.json_group_array(found.c[0])).select_from(found)
-        n_found, ids = conn.execute(listed).one()
-        if n_found <= GATHER:
-            return Plan("NOT INDEXED", ids)
-    if sort in {"created", "status"} and any(each.field == "status" and each.op == "eq" for each in top):
-        return Plan("INDEXED BY record_by_status")
-    if sort == "status":
-        return Plan("INDEXED BY record_by_status")
-    return Plan(f"INDEXED BY {_WALKS[sort]}") if sort in _WALKS else Plan()
+    if any(each.op == "eq" and each.field in {"key", "arn"} for each in top):
+        return Plan()  # a unique index leads; SQLite sees that by itself
+    name = _longest_name_part(top)
+    if name:
+        plan = gather(conn, name, GATHER)
+        if plan is not None:
+            return plan
+    smallest = (RANGE + 1, "")
+    for index, rows in _ranges(scope, top, sort):
+        found = rows.limit(smallest[0]).subquery()
+        n_found = conn.execute(sa.select(sa.func.count()).select_from(found)).scalar_one()
+        smallest = min(smallest, (n_found, index))
+    if smallest[1]:
+        return Plan(f"INDEXED BY {smallest[1]}")
+    has_status = any(each.field == "status" and each.op == "eq" for each in top)
+    walk = (_STATUS_WALKS if has_status else {}).get(sort) or _WALKS.get(sort)
+    return Plan(f"INDEXED BY {walk}" if walk else "", doubtful_name=name if walk else "")
+
+
+def gather(conn: sa.Connection, name: str, most: int, scope: int | None = None) -> Plan | None:
+    """Return a plan for the rows whose key holds `name`, or None when there are more than `most`.
+
+    Parameters
+    ----------
+    scope : int or None
+        Count only rows of this scope (and of few others, whose codes collide): dearer, but then other
+        accounts' many rows do not hide that this one has few.
+    """
+    quoted = name.replace('"', '""')
+    wanted = f'{{key}} : "{quoted}"'
+    if scope is not None:
+        wanted += f' AND {{code}} : "{scope & 0xFFF:03x}"'
+    matching = sa.select(_name_index.c.rowid).where(_name_index.c.record_name.op("MATCH")(wanted))
+    found = matching.limit(most + 1).subquery()
+    listing = sa.select(sa.func.count(), sa.func.json_group_array(found.c[0])).select_from(found)
+    n_found, ids = conn.execute(listing).one()
+    return Plan("NOT INDEXED", ids) if n_found <= most else None
 
 
 def listed(ids: str) -> sa.Select[Any]:
@@ -80,50 +125,55 @@ def bound_of(condition: Condition) -> int | str:
     return condition.value
 
 
-def is_bound_by_position(clause: Clause, sort: str, descending: bool) -> bool:
-    """Say whether a position bounds the sort column on the same side as this clause does."""
-    if not isinstance(clause, Condition) or clause.field != sort:
-        return False
-    if sort not in TEXT_COLUMNS and sort not in TIME_COLUMNS:
-        return False
-    return clause.op in ({"lt", "le"} if descending else {"gt", "ge"})
+def beside_position(condition: Condition, descending: bool) -> sa.ColumnElement[bool] | None:
+    """Return a test on the sort column that leaves the index to the position; None where none is needed.
 
-
-def _probes(scope: int, top: Sequence[Condition], sort: str) -> Iterator[sa.Select[Any]]:
-    """Yield the rows that single conditions leave, each by an index that knows them, cheapest test first."""
-    base = sa.select(record.c.id).where(record.c.scope == scope)
-    for each in top:
-        if each.op == "eq" and each.field in {"key", "arn"}:
-            column = TEXT_COLUMNS[each.field]
-            yield base.where(column == bound_of(each), column != "")
-    for each in top:
-        if each.field == "key" and each.op == "contains" and len(str(each.value)) >= TRIGRAM:
-            yield _named(scope, str(bound_of(each)))
-    for each in top:
-        if each.field == "status" and each.op == "eq" and sort not in {"created", "status"}:
-            hinted = base.with_hint(record, "INDEXED BY record_by_status", "sqlite")
-            yield hinted.where(record.c.status == bound_of(each))
-        if each.field == "key" and each.op == "prefix" and sort != "key":
-            start = str(bound_of(each))
-            walk = base.with_hint(record, "INDEXED BY record_by_key", "sqlite")
-            yield walk.where(record.c.key >= start, *_before_end(start))
-    for field, column in TIME_COLUMNS.items():
-        bounds = [each for each in top if each.field == field and each.op in {"gt", "ge", "lt", "le", "eq"}]
-        if bounds and sort != field:
-            walk = base.with_hint(record, f"INDEXED BY {_WALKS[field]}", "sqlite")
-            for each in bounds:
-                walk = walk.where(_compared(column, each.op, bound_of(each)))
-            yield walk
-
-
-def _named(scope: int, part: str) -> sa.Select[Any]:
-    """Return the rows whose key holds `part`, by the trigram index.
-
-    Of other scopes a few may come along (their codes collide); the list's own conditions drop them.
+    A position bounds the list on the side where it goes on from. A second bound on that side might be the
+    one that SQLite seeks by: it would then start at the wrong end of the list and skip forward.
     """
-    quoted = part.replace('"', '""')
-    wanted = f'{{key}} : "{quoted}" AND {{code}} : "{scope & 0xFFF:03x}"'
-    return sa.select(_name_index.c.rowid).where(_name_index.c.record_name.op("MATCH")(wanted))
+    is_time = condition.field in TIME_COLUMNS
+    if not is_time and condition.field not in TEXT_COLUMNS:
+        return None
+    column: sa.ColumnElement[Any] = (
+        TIME_COLUMNS[condition.field] if is_time else TEXT_COLUMNS[condition.field]
+    )
+    loose = column + 0 if is_time else column.op("||")("")
+    if condition.op == "prefix" and not is_time:
+        prefix = str(bound_of(condition))
+        lower, upper = key_range(column, prefix)
+        begins = sa.func.substr(column, 1, len(prefix)) == prefix
+        return sa.and_(begins, lower if descending else upper)
+    if condition.op in ({"lt", "le"} if descending else {"gt", "ge"}):
+        return _compared(loose, condition.op, bound_of(condition))
+    return None
+
+
+def _longest_name_part(top: Sequence[Condition]) -> str:
+    parts = [str(bound_of(each)) for each in top if each.field == "key" and each.op == "contains"]
+    longest = max(parts, key=len, default="")
+    return longest if len(longest) >= TRIGRAM and "\0" not in longest else ""
+
+
+def _ranges(scope: int, top: Sequence[Condition], sort: str) -> Iterator[tuple[str, sa.Select[Any]]]:
+    """Yield indexes that begin with a condition's column, and the rows which that condition leaves."""
+
+    def rows(index: str, *where: sa.ColumnElement[bool]) -> tuple[str, sa.Select[Any]]:
+        found = sa.select(record.c.id).where(record.c.scope == scope, *where)
+        return index, found.with_hint(record, f"INDEXED BY {index}", "sqlite")
+
+    for each in top:
+        if each.field == "status" and each.op == "eq" and sort not in _STATUS_WALKS:
+            yield rows("record_by_status", record.c.status == bound_of(each))
+        if each.field == "key" and each.op == "prefix" and sort != "key":
+            yield rows("record_by_key", *key_range(record.c.key, str(bound_of(each))))
+    for field, column in TIME_COLUMNS.items():
+        bounds = [
+            _compared(column, each.op, bound_of(each))
+            for each in top
+            if each.field == field and each.op in _RANGES
+        ]
+        if bounds and sort != field:
+            yield rows(_WALKS[field], *bounds)
 
 
 def _compared(column: sa.ColumnElement[Any], op: str, value: int | str) -> sa.ColumnElement[bool]:
@@ -134,14 +184,3 @@ def _compared(column: sa.ColumnElement[Any], op: str, value: int | str) -> sa.Co
         "le": column <= value,
         "eq": column == value,
     }[op]
-
-
-def _before_end(prefix: str) -> list[sa.ColumnElement[bool]]:
-    """Return the test that a key comes before all those that no longer begin with `prefix`."""
-    for i in range(len(prefix) - 1, -1, -1):
-        following = ord(prefix[i]) + 1
-        if 0xD800 <= following <= 0xDFFF:
-            following = 0xE000  # no text holds half a surrogate pair
-        if following <= 0x10FFFF:
-            return [record.c.key < prefix[:i] + chr(following)]
-    return []

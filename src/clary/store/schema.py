@@ -62,6 +62,7 @@ record = sa.Table(
     sa.Index("record_by_created", "scope", "created", "key", "modified", "status"),
     sa.Index("record_by_modified", "scope", "modified", "key", "created", "status"),
     sa.Index("record_by_status", "scope", "status", "created", "key", "modified"),
+    sa.Index("record_by_status_and_key", "scope", "status", "key", "created", "modified"),
 )
 
 tag = sa.Table(

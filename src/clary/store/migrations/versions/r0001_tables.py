@@ -70,6 +70,7 @@ def _resources() -> None:
     op.create_index("record_by_created", "record", ["scope", "created", "key", "modified", "status"])
     op.create_index("record_by_modified", "record", ["scope", "modified", "key", "created", "status"])
     op.create_index("record_by_status", "record", ["scope", "status", "created", "key", "modified"])
+    op.create_index("record_by_status_and_key", "record", ["scope", "status", "key", "created", "modified"])
     op.create_table(
         "tag", _name("arn", key=True), _name("key", key=True), _name("value"), sqlite_with_rowid=False
     )
