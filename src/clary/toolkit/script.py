@@ -75,11 +75,7 @@ def main(arguments: Mapping[str, Any]) -> int:
     """
     code, name = str(arguments["code"]), str(arguments["program"])
     os.chdir(code)
-    for folder in reversed(arguments.get("packages") or ()):
-        site.addsitedir(folder)
-        sys.path.remove(folder)
-        sys.path.insert(0, folder)
-    importlib.invalidate_caches()
+    _import_first(arguments.get("packages") or ())
     try:
         if arguments.get("is_module"):
             sys.path.insert(0, code)
@@ -93,6 +89,28 @@ def main(arguments: Mapping[str, Any]) -> int:
         _report(error, own=__file__)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0
+
+
+def call(arguments: Mapping[str, Any]) -> int:
+    """Call a function with packages of the customer's own to import from first; return what it returns.
+
+    Parameters
+    ----------
+    arguments : mapping
+        `call`, as `module:function`; `arguments`, its own; `packages`, folders.
+    """
+    _import_first(arguments["packages"])
+    module, _, function = str(arguments["call"]).partition(":")
+    result: int = getattr(importlib.import_module(module), function)(arguments["arguments"])
+    return result
+
+
+def _import_first(folders: Sequence[str]) -> None:
+    for folder in reversed(folders):
+        site.addsitedir(folder)
+        sys.path.remove(folder)
+        sys.path.insert(0, folder)
+    importlib.invalidate_caches()
 
 
 def _run_file(code: Path, name: str, arguments: Sequence[str]) -> None:

@@ -121,3 +121,14 @@ def test_what_the_process_has_imported_already_is_noticed(tmp_path: Path) -> Non
     (tmp_path / "json").mkdir()
     (tmp_path / "subprocess.py").touch()
     assert script.shadows([tmp_path, tmp_path / "missing"]) == {"json", "subprocess"}
+
+
+def test_a_call_finds_packages_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "extra.py").write_text("def double(n): return 2 * n")
+    before = list(sys.path)
+    try:
+        given = {"call": "extra:double", "arguments": 21, "packages": [str(tmp_path)]}
+        assert script.call(given) == 42
+    finally:
+        sys.path[:] = before
+        del sys.modules["extra"]

@@ -9,6 +9,8 @@ from clary.compute.runners.base import Exit
 
 PREFIXES = ("ClientError:", "AlgorithmError:", "InternalServerError:")
 LINES = 12
+BAD_INPUT = 1
+"""Exit code of a built-in algorithm that found fault with its input."""
 _TRACEBACK = "Traceback (most recent call last):"
 _ERROR_LINE = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Warning|Iteration)?(: .*)?$")
 
@@ -32,8 +34,10 @@ def of_program(
         return out_of_memory(spec, ended, stderr)
     if written.strip():
         text = written.strip()
-        lead = "" if text.startswith(PREFIXES) else "AlgorithmError: "
-        return clip(lead, text, "" if text.startswith(PREFIXES) else f", {ended}")
+        if text.startswith(PREFIXES):
+            return clip("", text, "")
+        is_input = spec.runtime.kind == "builtin" and exit_.code == BAD_INPUT
+        return clip("ClientError: " if is_input else "AlgorithmError: ", text, f", {ended}")
     if command:
         return of_script("ExecuteUserScriptError", exit_, stderr, command)
     lead = f"AlgorithmError: the program ended in phase {phase.value} with {ended}"

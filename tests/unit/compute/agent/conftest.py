@@ -28,6 +28,7 @@ class Receiver:
         self.statuses: list[int] = []
         """Answers to give before all is well again."""
         self.seen: list[tuple[str, str, int]] = []
+        self.taken: set[tuple[str, int]] = set()
         self.arrived = threading.Condition()
         receiver = self
 
@@ -47,7 +48,7 @@ class Receiver:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/_clary/runs/run-1"
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/_clary/runs"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def take(self, path: str, authorization: str, body: dict[str, Any]) -> int:
@@ -55,9 +56,9 @@ class Receiver:
             self.seen.append((path, authorization, body["seq"]))
             if self.statuses and (status := self.statuses.pop(0)) != 200:
                 return status
-            host = path.split("/")[-2]
-            if all((each["host"], each["seq"]) != (host, body["seq"]) for each in self.reports):
-                self.reports.append({**body, "host": host})
+            if (path, body["seq"]) not in self.taken:
+                self.taken.add((path, body["seq"]))
+                self.reports.append({**body, "host": path.split("/")[-2]})
             self.arrived.notify_all()
             return 200
 
@@ -135,8 +136,9 @@ class Launch:
     agents: list[Agent] = field(default_factory=list)
 
     def spec(self, request: dict[str, Any], **members: Any) -> RunSpec:
+        run_id = f"run-{ids.short()}"
         members = {
-            "run_id": f"run-{ids.short()}",
+            "run_id": run_id,
             "kind": RunKind.TRAINING,
             "account": "111122223333",
             "region": "us-east-1",
@@ -144,7 +146,7 @@ class Launch:
             "arn": "arn:aws:sagemaker:us-east-1:111122223333:training-job/job",
             "runtime": Runtime(kind="framework", name="scikit-learn"),
             "size": Size(cpus=2, memory_mib=2048),
-            "report_url": self.receiver.url,
+            "report_url": f"{self.receiver.url}/{run_id}",
             "token": "token",
             "objects": self.s3.where,
             "environment": {"AWS_ENDPOINT_URL": self.s3.where["endpoint"]},

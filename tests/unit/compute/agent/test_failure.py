@@ -1,5 +1,7 @@
 """Failure reasons name what a person needs."""
 
+from dataclasses import replace
+
 import pytest
 
 from clary.compute.agent import failure
@@ -89,3 +91,12 @@ def test_no_reason_is_longer_than_the_service_allows(length: int) -> None:
     ):
         assert len(found) <= 1024
         assert "exit code: 1" in found
+
+
+@pytest.mark.parametrize(("code", "lead"), [(1, "ClientError: "), (2, "AlgorithmError: ")])
+def test_a_builtin_algorithm_blames_its_input_or_itself(code: int, lead: str) -> None:
+    spec = replace(SPEC, runtime=Runtime(kind="builtin", name="xgboost"))
+    found = failure.of_program(
+        Exit(code=code), spec=spec, phase=RunPhase.TRAINING, written="num_round must be at least 1", stderr=[]
+    )
+    assert found == f"{lead}num_round must be at least 1, exit code: {code}"

@@ -71,12 +71,12 @@ def say(address: str, header: dict[str, Any]) -> bytes:
 
 @pytest.fixture
 def serve(launch: Any, s3: MemoryS3) -> Any:
-    def start(body: bytes, **container: Any) -> Any:
+    def start(body: bytes, environment: dict[str, str] | None = None, **members: Any) -> Any:
         s3.put("s3://b/model.tar.gz", body)
-        container = {"ModelDataUrl": "s3://b/model.tar.gz", **container}
+        container = {"ModelDataUrl": "s3://b/model.tar.gz", "Environment": environment or {}}
         runtime = Runtime(kind="framework", name="scikit-learn")
         return launch(
-            launch.spec({"PrimaryContainer": container}, kind=RunKind.SERVING, name="ep", runtime=runtime)
+            launch.spec({"Container": container, **members}, kind=RunKind.SERVING, name="ep", runtime=runtime)
         )
 
     return start
@@ -93,7 +93,7 @@ def addresses(receiver: Any) -> list[str]:
 
 
 def test_a_healthy_replica_is_told_with_its_address(serve: Any, receiver: Any) -> None:
-    agent = serve(model("well"), Environment={"MINE": "1"})
+    agent = serve(model("well"), {"MINE": "1"})
     receiver.wait_for(lambda: addresses(receiver))
     assert receiver.phases()[-1] == "Serving"
     address = address_of(agent)
@@ -102,7 +102,6 @@ def test_a_healthy_replica_is_told_with_its_address(serve: Any, receiver: Any) -
     arguments = json.loads((agent.home / "ml/model/arguments.json").read_text())
     assert arguments["handler"] == "script"
     assert arguments["name"] == "scikit-learn"
-    assert arguments["program"] == "inference.py"
     assert arguments["model_dir"].endswith("/model")
     assert receiver.lines() == ["model ['arguments.json', 'code', 'how']"]
     agent.stop(outcome="stopped", grace_s=10)
@@ -130,7 +129,7 @@ def test_a_replica_that_cannot_start_fails_at_once(serve: Any, receiver: Any) ->
 
 
 def test_a_replica_that_does_not_answer_runs_out_of_time(serve: Any) -> None:
-    result = serve(model("deaf"), ContainerStartupHealthCheckTimeoutInSeconds=1).result()
+    result = serve(model("deaf"), StartupTimeoutInSeconds=1).result()
     assert result.outcome is Outcome.FAILED
     assert "did not pass the ping health check within 1 seconds" in result.reason
 
@@ -167,7 +166,7 @@ def test_an_uncompressed_model_and_its_code_are_staged(launch: Any, s3: MemoryS3
     agent = launch(launch.spec({"Containers": [container]}, kind=RunKind.SERVING, runtime=runtime))
     receiver.wait_for(lambda: addresses(receiver))
     arguments = json.loads((agent.home / "ml/model/arguments.json").read_text())
-    assert (arguments["handler"], arguments["program"]) == ("script", "infer.py")
+    assert (arguments["handler"], arguments["name"]) == ("script", "xgboost")
     assert receiver.lines() == ["model ['arguments.json', 'code', 'deep', 'how']"]
     agent.stop(outcome="stopped", grace_s=0)
     assert agent.result().outcome is Outcome.STOPPED

@@ -7,7 +7,9 @@ import os
 import signal
 import tarfile
 import time
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,7 +79,7 @@ def test_a_script_trains_and_leaves_its_model(
     assert receiver.reports[-1]["result"] == json.loads((agent.home / "result.json").read_text())
     assert all(each["result"] is None for each in receiver.reports[:-1])
     assert {(path, bearer) for path, bearer, _ in receiver.seen} == {
-        ("/_clary/runs/run-1/algo-1/reports", "Bearer token")
+        (f"/_clary/runs/{agent.home.parents[1].name}/algo-1/reports", "Bearer token")
     }
     state = json.loads((agent.home / "state.json").read_text())
     assert state["phase"] == "Ended"
@@ -392,3 +394,67 @@ def test_a_second_agent_leaves_the_host_alone(launch: Any, script: Script, recei
     agent.stop(outcome="stopped", grace_s=0)
     assert agent.result().outcome is Outcome.STOPPED
     assert receiver.lines() == ["once"]
+
+
+def wheel(name: str, body: str) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as file:
+        file.writestr(f"{name}.py", body)
+        folder = f"{name}-1.0.dist-info"
+        file.writestr(f"{folder}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        file.writestr(f"{folder}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(f"{folder}/RECORD", f"{name}.py,,\n{folder}/METADATA,,\n{folder}/WHEEL,,\n")
+    return made.getvalue()
+
+
+OFFLINE = {"PIP_NO_INDEX": "1"}
+WHEEL = "clary_probe-1.0-py3-none-any.whl"
+
+
+def test_requirements_are_installed_once_and_kept(
+    launch: Any, script: Script, receiver: Any, data_dir: Path
+) -> None:
+    files = {
+        WHEEL: wheel("clary_probe", "VALUE = 'theirs'"),
+        "requirements.txt": f"numpy\n./{WHEEL}\n".encode(),
+    }
+    text = (
+        "import clary_probe, os, subprocess\nprint(clary_probe.VALUE, flush=True)\n"
+        "subprocess.run(['python', '-c', 'import clary_probe; print(clary_probe.VALUE)'], check=True)\n"
+        "try:\n    open(clary_probe.__file__, 'w')\nexcept OSError as error:\n    print(error.strerror)"
+    )
+    request = script(text, files=files, Environment=OFFLINE)
+    assert launch(launch.spec(request)).result().outcome is Outcome.SUCCEEDED, receiver.lines()
+    lines = receiver.lines()
+    assert any(line.startswith("Successfully installed clary") for line in lines)
+    assert [line for line in lines if line == "theirs"] == ["theirs"] * 2
+    assert lines[-1] in {"Read-only file system", "theirs"}
+    kept = [each for each in (data_dir / "cache/requirements").iterdir() if each.is_dir()]
+    receiver.reports.clear()
+    assert launch(launch.spec(request)).result().outcome is Outcome.SUCCEEDED
+    assert receiver.lines()[:2] == ["theirs", "theirs"]
+    assert [each for each in (data_dir / "cache/requirements").iterdir() if each.is_dir()] == kept
+
+
+def test_requirements_that_cannot_be_had_say_what_pip_said(
+    launch: Any, script: Script, receiver: Any
+) -> None:
+    request = script(
+        "print('ran')", files={"requirements.txt": b"nowhere-to-be-found\n"}, Environment=OFFLINE
+    )
+    result = launch(launch.spec(request)).result()
+    assert result.outcome is Outcome.FAILED
+    assert result.reason.startswith("AlgorithmError: InstallRequirementsError:\nExitCode 1\nErrorMessage")
+    assert "No matching distribution found for nowhere-to-be-found" in result.reason
+    assert 'Command "python3 -m pip install' in result.reason
+    assert "ran" not in receiver.lines()
+
+
+def test_a_stop_ends_an_installation(launch: Any, script: Script, receiver: Any) -> None:
+    setup = "import time, sys; print('building', file=sys.stderr, flush=True); time.sleep(60)"
+    files = {"setup.py": setup.encode(), "pip.conf": b""}
+    request = script("pass", files=files, Environment={**OFFLINE, "PIP_NO_BUILD_ISOLATION": "0"})
+    agent = launch(launch.spec(request))
+    receiver.wait_for(lambda: "Training" in receiver.phases())
+    agent.stop(outcome="stopped", grace_s=0)
+    assert agent.result().outcome is Outcome.STOPPED

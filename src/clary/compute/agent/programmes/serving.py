@@ -16,7 +16,7 @@ from typing import Any
 
 from clary.compute.agent import failure, health, packages, programs
 from clary.compute.agent.execute import Executor, objects_for
-from clary.compute.agent.host import INSIDE, Host
+from clary.compute.agent.host import INSIDE, REASON_CHARS, Host
 from clary.compute.agent.install import install
 from clary.compute.agent.logs import Pump
 from clary.compute.agent.packages import Packages
@@ -27,10 +27,13 @@ from clary.compute.base import Outcome, Result, RunPhase
 from clary.compute.runners.base import Exit, Program, Running
 from clary.kernel.errors import CustomerError
 from clary.kernel.settings import Settings
-from clary.toolkit import channels, requirements, script
+from clary.toolkit import beneath, channels, requirements, script
 from clary.toolkit.channels import Channel
 from clary.toolkit.objects import Objects
 
+REPLICA = "clary.serving.replica:main"
+FAILURE = "output/failure"
+"""Below `/opt/ml`: why the model could not be loaded."""
 SOCKET_FOLDER = "/run/clary"
 """Inside; what is bound there has a short path, whatever the data folder's is."""
 SOCKET = "replica.sock"
@@ -106,7 +109,7 @@ class ServingRun:
         CustomerError
             It did not come in time.
         """
-        limit_s = float(self._container.get("ContainerStartupHealthCheckTimeoutInSeconds") or STARTUP_S)
+        limit_s = float(self._host.spec.request.get("StartupTimeoutInSeconds") or STARTUP_S)
         until = time.monotonic() + limit_s
         pause_s = _FIRST_LOOK_S
         wrong = "nothing listens"
@@ -138,7 +141,8 @@ class ServingRun:
                 f"AlgorithmError: The container did not pass the ping health check: it ended with "
                 f"{ended}{again}. Please check CloudWatch logs for this endpoint. Last lines: "
             )
-            reason = failure.clip(lead, failure.last_words(pump.tail or pump.last), "")
+            written = beneath.read_text(self._host.ml, FAILURE, REASON_CHARS).strip()
+            reason = failure.clip(lead, written or failure.last_words(pump.tail or pump.last), "")
         return self._host.result(Outcome.FAILED, reason=reason, exit_code=exit_.code, signal=exit_.signal)
 
     def _rest(self, seconds: float) -> None:
@@ -158,7 +162,7 @@ class ServingRun:
     def _stage(self, objects: Objects) -> None:
         """Bring in the model, and the code where it lies apart from it."""
         ml = self._host.ml
-        for folder in ("model", "code"):
+        for folder in ("model", "code", "output"):
             (ml / folder).mkdir(parents=True, exist_ok=True)
         source = (self._container.get("ModelDataSource") or {}).get("S3DataSource")
         if source:
@@ -196,23 +200,26 @@ class ServingRun:
             base.pop(name, None)
         environment = {**base, **self._environment(), "PATH": found.path(base)}
         handler = "script" if self._is_script() else "builtin"
-        arguments = {
+        arguments: dict[str, Any] = {
             "socket": f"{SOCKET_FOLDER}/{SOCKET}",
             "handler": handler,
             "name": host.spec.runtime.name,
+            "version": host.spec.runtime.version,
             "model_dir": f"{INSIDE}/model",
-            "code_dir": f"{INSIDE}/model/code",
-            "program": self._environment().get("SAGEMAKER_PROGRAM") or "inference.py",
-            "packages": list(found.inside),
+            "failure": f"{INSIDE}/{FAILURE}",
         }
         binds = ((str(socket_folder(host.home)), SOCKET_FOLDER),)
         network = not host.spec.request.get("EnableNetworkIsolation", False)
         common: dict[str, Any] = {"network": network, "binds": binds, "ro_binds": found.ro_binds}
         if found.is_warm and not script.shadows([host.ml / "model/code", *found.outside]):
-            call = "clary.serving.replica:main"
+            if found.inside:
+                arguments = {"call": REPLICA, "arguments": arguments, "packages": list(found.inside)}
+                call = "clary.toolkit.script:call"
+            else:
+                call = REPLICA
             return Program(call=call, arguments=arguments, environment=environment, **common)
         folders = [*found.inside, f"{INSIDE}/model/code"]
-        return programs.cold("clary.serving.replica:main", arguments, environment, folders, common)
+        return programs.cold(REPLICA, arguments, environment, folders, common)
 
     def _is_script(self) -> bool:
         if self._host.spec.runtime.kind == "builtin":
@@ -223,9 +230,9 @@ class ServingRun:
 
 
 def container(request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the container of a model: the request's primary one, the first of several, or itself."""
-    primary = request.get("PrimaryContainer") or next(iter(request.get("Containers") or ()), None)
-    return primary if primary is not None else request
+    """Return the container to serve: the run's own, or the first of a CreateModel request."""
+    several = [request.get("Container"), request.get("PrimaryContainer"), *(request.get("Containers") or ())]
+    return next((each for each in several if each is not None), {})
 
 
 def socket_folder(home: Path) -> Path:
