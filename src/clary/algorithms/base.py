@@ -109,6 +109,25 @@ class Training:
         return self.sources[name]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A small training, for the conformance suite and the documentation."""
+
+    name: str
+    doc: str
+    hyperparameters: Mapping[str, str]
+    content_type: str
+    channels: Mapping[str, Sequence[bytes]]
+    """Rows of each channel, each encoded as one line or record."""
+    metrics: tuple[str, ...]
+    """Metrics that it prints, as `DescribeTrainingJob` names them."""
+    request_type: str
+    requests: tuple[bytes, ...]
+    """Bodies of one row each."""
+    shuffle_tolerance: float = 0.0
+    """How far a prediction may move, absolutely, when the rows come in another order."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
     """One request to a model."""
@@ -233,6 +252,12 @@ def find(name: str) -> Algorithm:
     registry.member(PACKAGE, name)
     definition: Algorithm = importlib.import_module(f"{PACKAGE}.{name}.definition").DEFINITION
     return definition
+
+
+def examples(name: str) -> tuple[Example, ...]:
+    """Return the examples of algorithm `name`."""
+    found: tuple[Example, ...] = importlib.import_module(f"{PACKAGE}.{name}.examples").EXAMPLES
+    return found
 
 
 def validate_channels(algorithm: Algorithm, asked: Mapping[str, Mapping[str, str]]) -> None:

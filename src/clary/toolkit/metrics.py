@@ -41,7 +41,7 @@ class Scraper:
             if match is None:
                 continue
             text = match.group(1) if pattern.groups else match.group()
-            value = _number(text)
+            value = _number((text or "").partition(TAB)[0])  # `\S+` stops at a tab, however it is spelled
             if value is not None:
                 yield name, value
 

@@ -19,6 +19,9 @@ from clary.kernel.errors import CustomerError
 if TYPE_CHECKING:
     from pathlib import Path
 
+MODEL_FILE = "xgboost-model"
+"""Name of the artefact's file."""
+
 _PICKLE = b"\x80"
 _ALLOWED = {
     ("xgboost.core", "Booster"): xgboost.Booster,

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from clary.algorithms.base import Source
 
-MODEL_FILE = "xgboost-model"
-"""Name of the artefact's file."""
-
 
 def files_of(source: Source) -> list[Path]:
     """Return the data files of a channel, nested folders included, in the order of their names."""
@@ -139,13 +136,15 @@ def earlier_model(source: Source) -> xgboost.Booster:
         There is none, or it cannot be read.
     """
     for path in sorted(source.path.rglob("*")) if source.path.is_dir() else [source.path]:
-        if path.name == MODEL_FILE:
+        if path.name == _artifact.MODEL_FILE:
             return _artifact.from_bytes(path.read_bytes(), f"channel {source.name}")
         if path.name.endswith((".tar.gz", ".tgz", ".tar")):
             content = _member(path)
             if content is not None:
                 return _artifact.from_bytes(content, f"channel {source.name}, {path.name}")
-    raise CustomerError(f"Channel {source.name} has no file {MODEL_FILE}, and no model.tar.gz that holds one")
+    raise CustomerError(
+        f"Channel {source.name} has no file {_artifact.MODEL_FILE}, and no model.tar.gz that holds one"
+    )
 
 
 def _member(path: Path) -> bytes | None:
@@ -153,7 +152,7 @@ def _member(path: Path) -> bytes | None:
     try:
         with tarfile.open(path) as archive:
             for member in archive:
-                if member.isfile() and member.name.removeprefix("./") == MODEL_FILE:
+                if member.isfile() and member.name.removeprefix("./") == _artifact.MODEL_FILE:
                     stream = archive.extractfile(member)
                     return stream.read() if stream else None
     except (tarfile.TarError, OSError, EOFError) as error:

@@ -148,7 +148,7 @@ def _attend(place: tuple[str, int], own: Report, deadline: float) -> tuple[list[
         except (OSError, ValueError) as error:
             if time.monotonic() > deadline:
                 raise CustomerError(
-                    f"This host did not meet the others at {place[0]}:{place[1]} in {MEETING_S:.0f} s: {error}"
+                    f"This host did not meet the others at {place[0]}:{place[1]}: {error}"
                 ) from error
             time.sleep(_RETRY_S)
 

@@ -71,10 +71,17 @@ def settings(params: Params, n_threads: int) -> dict[str, Any]:
     if params.get("silent") == 1:
         chosen.setdefault("verbosity", 0)
     chosen.setdefault("nthread", n_threads)
-    native = [metric for metric in asked_metrics(params) if metric not in OWN_METRICS]
+    native = [_with_number(metric, params) for metric in asked_metrics(params) if metric not in OWN_METRICS]
     if native:
         chosen["eval_metric"] = native
     return chosen
+
+
+def _with_number(metric: str, params: Params) -> str:
+    """Return a metric's name with the number that the library wants in it."""
+    if metric != "tweedie-nloglik":
+        return metric
+    return f"{metric}@{params.get('tweedie_variance_power', 1.5):g}"
 
 
 def objective(params: Params) -> str:

@@ -17,6 +17,7 @@ import xgboost
 from xgboost.core import XGBoostError
 
 from clary.algorithms.xgboost import _artifact, _data, _folds, _hosts, _library, _metrics
+from clary.algorithms.xgboost._artifact import MODEL_FILE
 from clary.algorithms.xgboost._callbacks import (
     Checkpointer,
     Monitor,
@@ -26,7 +27,6 @@ from clary.algorithms.xgboost._callbacks import (
     latest_checkpoint,
     shown_name,
 )
-from clary.algorithms.xgboost._data import MODEL_FILE
 from clary.algorithms.xgboost._rules import asked_metrics
 from clary.kernel.errors import CustomerError
 from clary.toolkit.formats.base import Table, concatenate

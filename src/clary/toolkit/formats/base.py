@@ -45,7 +45,7 @@ def _media_type(text: str) -> MediaType:
         key, equals, rest = rest.partition("=")
         if not equals:
             break
-        rest = rest.lstrip()
+        rest = rest.lstrip(" ")
         if rest.startswith('"'):
             value, _, rest = rest[1:].partition('"')
             rest = rest.partition(";")[2]

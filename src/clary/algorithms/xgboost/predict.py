@@ -1,0 +1,182 @@
+"""Prediction: requests in, answers out; many at once in one call of the library.
+
+Source: open `sagemaker-xgboost-container`, serve.py and serve_utils.py: content types, statuses, texts.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from xgboost.core import XGBoostError
+
+from clary.algorithms.base import Answer, Question, Refusal
+from clary.algorithms.xgboost import _artifact
+from clary.algorithms.xgboost._answers import Encoder
+from clary.algorithms.xgboost._library import plain
+from clary.algorithms.xgboost._scoring import Scorer
+from clary.kernel.errors import CustomerError
+from clary.toolkit.formats import csv, libsvm, recordio_protobuf
+from clary.toolkit.formats.base import FormatError, Matrix, MediaType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+_NO_CONTENT = Answer(b"", "", 204)
+_ACCEPTED = (
+    "csv",
+    "libsvm",
+    "recordio-protobuf",
+    "text/csv",
+    "text/libsvm",
+    "text/x-libsvm",
+    "application/x-recordio-protobuf",
+)
+_VOTING = ("multi:softmax", "binary:hinge")
+"""Objectives that predict classes: of several models the commonest class counts, else the mean."""
+
+
+def load(model_dir: Path, environ: Mapping[str, str]) -> XgboostPredictor:
+    """Load every model file of a folder; several are an ensemble, as cross validation leaves them.
+
+    Raises
+    ------
+    CustomerError
+        There is no file, or one is no model.
+    """
+    found = [path for path in model_dir.iterdir() if path.is_file() and not path.name.startswith(".")]
+    ours = [path for path in found if path.name.startswith(_artifact.MODEL_FILE)]
+    paths = sorted(path for path in ours or found if not path.name.endswith(".sagemaker-ignore"))
+    if not paths:
+        raise CustomerError(f"Unable to load model: there is no file {_artifact.MODEL_FILE} in {model_dir}")
+    if environ.get("SAGEMAKER_INFERENCE_ENSEMBLE", "true") != "true":
+        paths = paths[:1]
+    n_threads = int(environ.get("SM_NUM_CPUS") or os.cpu_count() or 1)
+    scorers = [
+        Scorer(_artifact.from_bytes(path.read_bytes(), f"Unable to load model: {path.name}"), n_threads)
+        for path in paths
+    ]
+    return XgboostPredictor(scorers, environ)
+
+
+class XgboostPredictor:
+    """Loaded boosters that answer requests."""
+
+    def __init__(self, scorers: Sequence[Scorer], environ: Mapping[str, str]) -> None:
+        self._scorers = scorers
+        self._first = scorers[0]
+        self._encoder = Encoder(environ, self._first.objective, self._first.n_classes)
+
+    def predict_many(self, questions: Sequence[Question]) -> list[Answer]:
+        """Answer every question; the rows of all of them are scored in one call."""
+        answers: list[Answer] = [_NO_CONTENT] * len(questions)
+        dense, places = [], []
+        for place, question in enumerate(questions):
+            if not question.body:
+                continue
+            try:
+                rows = self._rows(question)
+                if isinstance(rows, np.ndarray) and len(questions) > 1:
+                    dense.append(rows)
+                    places.append(place)
+                else:
+                    answers[place] = self._answer(self._score(rows), question)
+            except Refusal as refusal:
+                answers[place] = refusal.answer()
+        if dense:
+            self._answer_together(dense, places, questions, answers)
+        return answers
+
+    def _answer_together(
+        self, dense: list[Any], places: list[int], questions: Sequence[Question], answers: list[Answer]
+    ) -> None:
+        try:
+            scores = self._score(np.concatenate(dense) if len(dense) > 1 else dense[0])
+        except Refusal as refusal:
+            for place in places:
+                answers[place] = refusal.answer()
+            return
+        start = 0
+        for rows, place in zip(dense, places, strict=True):
+            end = start + rows.shape[0]
+            try:
+                answers[place] = self._answer(scores[start:end], questions[place])
+            except Refusal as refusal:
+                answers[place] = refusal.answer()
+            start = end
+
+    def _answer(self, scores: Any, question: Question) -> Answer:
+        content_type = self._encoder.type_of(question.accept)
+        return Answer(self._encoder.encode(scores, content_type), content_type)
+
+    def _rows(self, question: Question) -> Matrix:
+        """Decode a request.
+
+        Raises
+        ------
+        Refusal
+            415: another content type, or a body that is not of it; 400: another number of features.
+        """
+        kind, delimiter = kind_of(question.content_type)
+        try:
+            if kind == "csv":
+                rows: Matrix = csv.decode(question.body, delimiter)
+            elif kind == "libsvm":
+                rows = libsvm.decode(question.body)
+            else:
+                rows = recordio_protobuf.decode(question.body).features
+        except FormatError as error:
+            raise Refusal(
+                415,
+                f"Loading {kind} data failed with Exception, "
+                f"please ensure data is in {kind} format:\n {error}",
+            ) from error
+        wanted = self._first.n_features
+        if rows.shape[1] == wanted:
+            return rows
+        if isinstance(rows, np.ndarray) or rows.shape[1] > wanted:
+            relation = "larger than" if kind == "libsvm" else "not consistent with"
+            raise Refusal(
+                400,
+                f"Unable to evaluate payload provided: Feature size of {kind} inference data {rows.shape[1]} "
+                f"is {relation} feature size of trained model {wanted}.",
+            )
+        rows.resize((rows.shape[0], wanted))
+        return rows
+
+    def _score(self, rows: Matrix) -> Any:
+        try:
+            if len(self._scorers) == 1:
+                return self._first.score(rows)
+            scores = np.stack([scorer.score(rows) for scorer in self._scorers])
+        except XGBoostError as error:
+            raise Refusal(400, f"Unable to evaluate payload provided: {plain(error)}") from error
+        if self._first.objective not in _VOTING:
+            return scores.mean(axis=0)
+        classes, votes = np.unique(scores, return_inverse=True)
+        votes = votes.reshape(scores.shape)
+        return classes[[np.bincount(column).argmax() for column in votes.T]]
+
+
+@lru_cache(maxsize=256)
+def kind_of(content_type: str) -> tuple[str, str | None]:
+    """Return the format of a request, and CSV's delimiter if the content type names one.
+
+    Raises
+    ------
+    Refusal
+        415: none that XGBoost reads.
+    """
+    media = MediaType.parse(content_type)
+    if media.name in csv.CONTENT_TYPES:
+        if media.parameters.get("label_size", "1") not in {"0", "1"}:
+            raise Refusal(415, f"{content_type} is not an accepted csv ContentType.")
+        return "csv", media.parameters.get("delimiter") or None
+    if media.name in {"", *libsvm.CONTENT_TYPES}:
+        return "libsvm", None
+    if media.name in recordio_protobuf.CONTENT_TYPES:
+        return "recordio-protobuf", None
+    raise Refusal(415, f"{content_type} is not an accepted ContentType: {', '.join(_ACCEPTED)}.")

@@ -1,0 +1,25 @@
+"""A built-in algorithm's model."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from clary.algorithms import base
+from clary.algorithms.base import Answer, Predictor, Question
+
+
+class Builtin:
+    """Answers from an algorithm's predictor."""
+
+    is_concurrent = True
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def answer_many(self, questions: Sequence[Question]) -> list[Answer]:
+        """Answer every question in one call of the library, where the algorithm can."""
+        return self._predictor.predict_many(questions)
+
+
+def load(name: str, model_dir: Path, environ: Mapping[str, str]) -> Builtin:
+    """Load the model of algorithm `name`."""
+    return Builtin(base.find(name).load(model_dir, environ))

@@ -1,0 +1,180 @@
+"""A customer's script: `model_fn`, then `input_fn`, `predict_fn` and `output_fn`, or `transform_fn`.
+
+Source: sagemaker-inference-toolkit, transformer.py; sagemaker-containers, _transformer.py and _worker.py, for
+the statuses 415 and 406 and for the default content type.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clary.algorithms.base import Answer, Question
+from clary.kernel.errors import CustomerError
+from clary.serving.handlers import _defaults
+from clary.serving.handlers._context import Context
+from clary.toolkit.formats import arrays
+from clary.toolkit.formats.base import MediaType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import ModuleType
+
+_PROGRAM = "inference.py"
+
+
+def load(name: str, model_dir: Path, environ: Mapping[str, str]) -> Script:
+    """Import the customer's script and load the model with it.
+
+    Raises
+    ------
+    CustomerError
+        The script is missing, or has functions that exclude each other, or it or its `model_fn` fails.
+    """
+    module = _module(model_dir, environ)
+    return Script(module, _defaults.of(name), model_dir, environ)
+
+
+def _module(model_dir: Path, environ: Mapping[str, str]) -> ModuleType | None:
+    program = environ.get("SAGEMAKER_PROGRAM") or ""
+    folders = _folders(model_dir, environ)
+    for folder in folders:
+        path = folder / (program or _PROGRAM)
+        if path.is_file():
+            return _imported(path, folders)
+    if program:
+        raise CustomerError(
+            f"SAGEMAKER_PROGRAM {program} is in none of {', '.join(str(folder) for folder in folders)}"
+        )
+    return None
+
+
+def _folders(model_dir: Path, environ: Mapping[str, str]) -> list[Path]:
+    """Return where code may lie: the submitted folder if it is a local one, and the model's own."""
+    submitted = environ.get("SAGEMAKER_SUBMIT_DIRECTORY", "").removeprefix("file://")
+    folders = [Path(submitted)] if submitted.startswith("/") and Path(submitted).is_dir() else []
+    return [*folders, model_dir / "code", model_dir.parent / "code"]
+
+
+def _imported(path: Path, folders: Sequence[Path]) -> ModuleType:
+    for folder in [*reversed(folders), path.parent]:
+        if folder.is_dir() and str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise CustomerError(f"{path.name} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        traceback.print_exc()
+        raise CustomerError(f"{path.name} cannot be imported: {last_line(error)}") from error
+    return module
+
+
+class Script:
+    """Answers with a customer's functions, the framework's own where there is none."""
+
+    is_concurrent = False
+
+    def __init__(
+        self,
+        module: ModuleType | None,
+        defaults: _defaults.Defaults,
+        model_dir: Path,
+        environ: Mapping[str, str],
+    ) -> None:
+        self._context = Context(str(model_dir))
+        self._default_accept = environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT") or arrays.JSON
+        self._transform = getattr(module, "transform_fn", None)
+        given = {name: getattr(module, name, None) for name in ("input_fn", "predict_fn", "output_fn")}
+        if self._transform is not None and any(given.values()):
+            raise CustomerError(
+                "Cannot use transform_fn implementation in conjunction with input_fn, predict_fn, "
+                "and/or output_fn implementation"
+            )
+        self._input = given["input_fn"] or defaults.input_fn
+        self._predict = given["predict_fn"] or defaults.predict_fn
+        self._output = given["output_fn"] or defaults.output_fn
+        model_fn = getattr(module, "model_fn", None) or defaults.model_fn
+        try:
+            self._model = self._call(model_fn, str(model_dir))
+        except CustomerError:
+            raise
+        except BaseException as error:
+            traceback.print_exc()
+            raise CustomerError(f"model_fn failed: {last_line(error)}") from error
+
+    def answer_many(self, questions: Sequence[Question]) -> list[Answer]:
+        """Answer the questions one after the other."""
+        return [self._answer(question) for question in questions]
+
+    def _answer(self, question: Question) -> Answer:
+        self._context.ask(question)
+        content_type = question.content_type or arrays.JSON
+        accept = question.accept if question.accept not in {"", "*/*"} else self._default_accept
+        data: bytes | str = question.body
+        try:
+            if MediaType.parse(content_type).name in arrays.TEXT:
+                data = question.body.decode("utf-8")
+            return self._result(data, content_type, accept)
+        except BaseException as error:  # SystemExit too: a request must not end the replica
+            traceback.print_exc()
+            status = getattr(error, "status_code", 500)
+            message = getattr(error, "message", None) or last_line(error)
+            is_status = isinstance(status, int) and 400 <= status < 600
+            return Answer(str(message).encode(), "text/plain; charset=utf-8", status if is_status else 500)
+
+    def _result(self, data: bytes | str, content_type: str, accept: str) -> Answer:
+        if self._transform is not None:
+            return self._spelled(self._call(self._transform, self._model, data, content_type, accept), accept)
+        try:
+            rows = self._call(self._input, data, content_type)
+        except arrays.UnsupportedFormat as error:
+            return Answer(str(error).encode(), "text/plain; charset=utf-8", 415)
+        prediction = self._call(self._predict, rows, self._model)
+        try:
+            return self._spelled(self._call(self._output, prediction, accept), accept)
+        except arrays.UnsupportedFormat as error:
+            return Answer(str(error).encode(), "text/plain; charset=utf-8", 406)
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a customer's function, with the context where it takes one more argument."""
+        n_taken = len(inspect.signature(function).parameters)
+        if n_taken == len(arguments):
+            return function(*arguments)
+        if n_taken == len(arguments) + 1:
+            return function(*arguments, self._context)
+        name = getattr(function, "__name__", str(function))
+        raise TypeError(f"{name} takes {n_taken} arguments but {len(arguments)} were given.")
+
+    def _spelled(self, result: Any, accept: str) -> Answer:
+        """Make an answer of what a function returned: body, body and content type, or a response."""
+        content_type = self._context.response_content_type or accept
+        body, status = result, self._context.response_status or 200
+        if isinstance(result, tuple):
+            body, content_type = result[0], result[1]
+        elif hasattr(result, "get_data") and hasattr(result, "status_code"):  # Flask's, as old scripts return
+            body, status = result.get_data(), result.status_code
+            content_type = getattr(result, "mimetype", "") or content_type
+        return Answer(_body(body), str(content_type), status, dict(self._context.response_headers))
+
+
+def _body(value: Any) -> bytes:
+    if isinstance(value, str):
+        return value.encode("utf-8")
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    if hasattr(value, "getvalue"):
+        return _body(value.getvalue())
+    return arrays.encode(value, arrays.JSON)
+
+
+def last_line(error: BaseException) -> str:
+    """Return the last line of a traceback: `ValueError: no such column`."""
+    return traceback.format_exception_only(error)[-1].strip()

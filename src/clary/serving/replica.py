@@ -1,0 +1,196 @@
+"""A replica: one model in one process, answering frames on a unix socket.
+
+    edge 1 ══frames══▶ thread 1 ─┐
+    edge 2 ══frames══▶ thread 2 ─┼─▶ handler ─▶ model
+    health ══frames══▶ thread 3 ─┘
+
+A connection has a thread, never a request: a blocking `recv` returns all that has arrived, and all of it is
+predicted in one call. Under load that batches by itself; a lone request waits for nothing. The socket appears
+when the model is loaded.
+"""
+
+import contextlib
+import os
+import signal
+import socket as sockets
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from clary.algorithms.base import Answer, Question
+from clary.kernel.errors import CustomerError
+from clary.serving.frames import Decoder, Frame, FrameError, pack
+from clary.serving.handlers import base
+
+CHUNK_BYTES = 1 << 18
+BACKLOG = 64
+DRAIN_S = 60.0
+"""How long answers may take after SIGTERM. Source: developer guide, 60 s for a container's response."""
+ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
+NOT_LOADED = 1
+"""Exit code of a replica whose model cannot be loaded; the reason is the last line of its log."""
+
+
+class _Drain(Exception):  # noqa: N818 - SIGTERM is no fault
+    """SIGTERM came."""
+
+
+def main(arguments: Mapping[str, Any]) -> int:
+    """Run a replica until SIGTERM; `arguments` are those of `serve`."""
+    return serve(**arguments)
+
+
+def serve(
+    socket: str, handler: str, name: str, *, version: str = "", model_dir: str = "", failure: str = ""
+) -> int:
+    """Load a model and answer until SIGTERM; return the exit code.
+
+    Parameters
+    ----------
+    socket : str
+        Path of the unix socket; it appears when the model is loaded.
+    handler : str
+        `builtin` or `script`.
+    name : str
+        Algorithm or framework: `xgboost`, `scikit-learn`, `pytorch`.
+    version : str
+        Tag of the image as asked for; older tags of XGBoost spell CSV otherwise.
+    model_dir : str
+        Folder of the unpacked model; `/opt/ml/model` if empty.
+    failure : str
+        File that takes the reason if the model cannot be loaded.
+    """
+    folder = Path(model_dir or Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")) / "model")
+    environ = {**os.environ, "CLARY_IMAGE_VERSION": version}
+    try:
+        loaded = base.load(handler, name, folder, environ)
+    except (CustomerError, OSError, ImportError) as error:
+        reason = str(error) if isinstance(error, CustomerError) else f"{type(error).__name__}: {error}"
+        print(f"Unable to load the model: {reason}", file=sys.stderr, flush=True)  # noqa: T201 - the replica's log
+        if failure:
+            Path(failure).write_text(reason[:1024])
+        return NOT_LOADED
+    Replica(loaded).run(Path(socket))
+    return 0
+
+
+class Replica:
+    """Carries frames between connections and a handler."""
+
+    def __init__(self, handler: base.Handler) -> None:
+        self._handler = handler
+        self._turn = contextlib.nullcontext() if handler.is_concurrent else threading.Lock()
+        self._lines: dict[sockets.socket, threading.Thread] = {}
+
+    def run(self, path: Path) -> None:
+        """Listen on `path` until SIGTERM, then finish what has arrived."""
+        signal.signal(signal.SIGTERM, _on_sigterm)
+        door = _door(path)
+        try:
+            while True:
+                line, _ = door.accept()
+                thread = threading.Thread(target=self.attend, args=(line,), daemon=True)
+                self._lines[line] = thread
+                thread.start()
+        except _Drain:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        finally:
+            path.unlink(missing_ok=True)
+            door.close()
+            self._drain()
+
+    def _drain(self) -> None:
+        deadline = time.monotonic() + DRAIN_S
+        lines = dict(self._lines)
+        for line in lines:
+            with contextlib.suppress(OSError):
+                line.shutdown(sockets.SHUT_RD)  # what has arrived can still be read, then the stream ends
+        for thread in lines.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def attend(self, line: sockets.socket) -> None:
+        """Serve one connection until it ends, in a thread of its own."""
+        decoder = Decoder()
+        with line:
+            try:
+                while chunk := line.recv(CHUNK_BYTES):
+                    frames = decoder.feed(chunk)
+                    if frames:
+                        self._reply(line, frames)
+            except FrameError as error:
+                print(f"A connection was closed: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the log
+            except OSError:
+                pass  # the other side is gone, and with it whoever wanted the answers
+        self._lines.pop(line, None)
+
+    def _reply(self, line: sockets.socket, frames: Sequence[Frame]) -> None:
+        """Answer all frames of one turn."""
+        asked = []
+        for frame in frames:
+            if frame.header.get("ping"):
+                line.sendall(pack(frame.request_id, {"status": 200}))
+            else:
+                asked.append(frame)
+        if not asked:
+            return
+        questions = [_question(frame) for frame in asked]
+        with self._turn:
+            answers = self._answers(questions)
+        line.sendall(b"".join([_packed(*pair) for pair in zip(asked, answers, strict=True)]))
+
+    def _answers(self, questions: Sequence[Question]) -> list[Answer]:
+        """Ask the handler; if it fails with several questions, ask one by one to find the culprit."""
+        try:
+            return self._handler.answer_many(questions)
+        except BaseException as error:
+            if len(questions) > 1:
+                return [self._answers([question])[0] for question in questions]
+            traceback.print_exc()
+            message = f"{type(error).__name__}: {error}"
+            return [Answer(message.encode(), "text/plain; charset=utf-8", 500)]
+
+
+def _question(frame: Frame) -> Question:
+    header = frame.header
+    return Question(
+        body=frame.body,
+        content_type=header.get("content_type", ""),
+        accept=header.get("accept", ""),
+        attributes=header.get("attributes", ""),
+    )
+
+
+def _packed(frame: Frame, answer: Answer) -> bytes:
+    header: dict[str, Any] = {"status": answer.status}
+    if answer.content_type:
+        header["content_type"] = answer.content_type
+    for name, value in answer.headers.items():
+        if name.lower() == ATTRIBUTES:
+            header["attributes"] = value
+        else:
+            header.setdefault("headers", {})[name] = value
+    try:
+        return pack(frame.request_id, header, answer.body)
+    except FrameError as error:
+        return pack(frame.request_id, {"status": 500, "content_type": "text/plain"}, str(error).encode())
+
+
+def _door(path: Path) -> sockets.socket:
+    """Listen on `path`; the name appears when connections are taken."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}")
+    draft.unlink(missing_ok=True)
+    door = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
+    door.bind(str(draft))
+    door.listen(BACKLOG)
+    draft.replace(path)
+    return door
+
+
+def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
+    raise _Drain

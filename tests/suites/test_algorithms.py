@@ -1,0 +1,13 @@
+"""The laws of algorithms over every folder, by discovery."""
+
+import pytest
+
+from clary.algorithms import base
+from clary.algorithms.base import Algorithm
+from clary.testing.algorithm_suite import AlgorithmSuite
+
+
+class TestAlgorithms(AlgorithmSuite):
+    @pytest.fixture(params=base.names())
+    def algorithm(self, request: pytest.FixtureRequest) -> Algorithm:
+        return base.find(request.param)
