@@ -65,6 +65,18 @@ def end(agents: list[Agent], *, within_s: float) -> int:
     return n_killed
 
 
+def described(agents: list[Agent]) -> str:
+    """Return how many of what there are, with the verb: `1 job and 2 endpoint replicas go`."""
+    replicas = sum(1 for each in agents if each.kind == "serving")
+    jobs = len({each.run_id for each in agents if each.kind != "serving"})
+    parts = [
+        f"{n} {name}{'s' if n != 1 else ''}"
+        for n, name in ((jobs, "job"), (replicas, "endpoint replica"))
+        if n
+    ]
+    return f"{' and '.join(parts)} {'goes' if jobs + replicas == 1 else 'go'}"
+
+
 def _spec(run: Path) -> dict[str, object]:
     try:
         document: dict[str, object] = json.loads((run / "spec.json").read_text())

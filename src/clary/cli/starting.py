@@ -11,7 +11,7 @@ import sys
 
 from rich.console import Console
 
-from clary.cli import display, preflight
+from clary.cli import agents, display, preflight
 from clary.cli.display import Display
 from clary.cli.supervisor import identity, logfile, processes, state
 from clary.cli.supervisor.process import Event
@@ -61,6 +61,8 @@ def foreground(settings: Settings) -> None:
     with shown:
         asyncio.run(run())
     console.print("Clary has stopped.")
+    if left := agents.alive(session.settings):
+        console.print(f"{agents.described(left)} on; the next `clary up` takes over.", highlight=False)
 
 
 def detached(settings: Settings, *, to_stderr: bool = False) -> None:

@@ -164,7 +164,7 @@ def test_a_crash_loop_shows_its_last_lines_in_status_and_does_not_stop_the_rest(
 def test_logs_of_every_process_are_the_owners_only(clary):
     clary.start()
     logs = clary.data_dir / "logs"
-    assert {each.name for each in logs.iterdir()} == {"web.log", "steady.log"}
+    assert {each.name for each in logs.iterdir()} == {"web.log", "steady.log", "clary.log"}
     assert {each.stat().st_mode & 0o777 for each in logs.iterdir()} == {0o600}
 
 

@@ -24,6 +24,8 @@ def down(
     """Stop Clary. What it acknowledged is safe; running jobs go on and the next start takes them over."""
     settings = options.settings_of(data_dir)
     was_running = state.is_locked(settings.data_dir)
+    if with_jobs and (going := agents.alive(settings)):
+        print(f"{agents.described(going)} on: each gets {GRACE_S:.0f} s to end.", flush=True)
     if with_jobs and was_running:
         _stop_jobs(settings)
     starting.stop(settings)
@@ -33,19 +35,7 @@ def down(
         left = agents.alive(settings)
     print("Clary has stopped." if was_running else f"Clary was not running on {settings.data_dir}.")
     if left:
-        print(f"{described(left)} go on; `clary up` takes them over, `clary down --jobs` ends them.")
-
-
-def described(hosts: list[Agent]) -> str:
-    """Return how many of what go on, in words."""
-    replicas = sum(1 for each in hosts if each.kind == "serving")
-    jobs = len({each.run_id for each in hosts if each.kind != "serving"})
-    parts = [
-        f"{n} {name}{'s' if n != 1 else ''}"
-        for n, name in ((jobs, "job"), (replicas, "endpoint replica"))
-        if n
-    ]
-    return " and ".join(parts)
+        print(f"{agents.described(left)} on; `clary up` takes over, `clary down --jobs` ends what goes on.")
 
 
 def _stop_jobs(settings: Settings) -> None:

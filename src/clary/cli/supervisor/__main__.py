@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 from clary.cli.supervisor.process import Event
 from clary.cli.supervisor.session import Session
@@ -15,21 +14,17 @@ from clary.kernel.settings import Settings
 
 
 class Reporter:
-    """Tells the waiting `clary up -d` through a pipe, and the log for good."""
+    """Tells the waiting `clary up -d` through a pipe."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
 
-    def __call__(self, event: Event, **more: object) -> None:
+    def __call__(self, event: Event) -> None:
         """Report one event; after `up` or `failed` the pipe is closed."""
-        told = " ".join(each for each in (event.kind, event.name, event.text) if each)
-        with contextlib.suppress(OSError):
-            sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ} {told}\n")
-            sys.stderr.flush()
         if self._descriptor is None:
             return
         with contextlib.suppress(OSError):  # the starter was interrupted
-            os.write(self._descriptor, (json.dumps(asdict(event) | more) + "\n").encode())
+            os.write(self._descriptor, (json.dumps(asdict(event)) + "\n").encode())
         if event.kind in {"up", "failed"}:
             os.close(self._descriptor)
             self._descriptor = None

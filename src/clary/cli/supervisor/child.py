@@ -96,8 +96,8 @@ class Child:
     async def _live(self) -> str:
         """Run the process once; return how it ended."""
         began = time.monotonic()
-        logfile.rotate(self.log)
         try:
+            logfile.rotate(self.log)
             running, offset = self._spawn()
         except (OSError, SetupError) as error:
             return f"could not be started: {error}"

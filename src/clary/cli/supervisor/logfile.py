@@ -17,6 +17,12 @@ def open_for_append(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
+def made(path: Path) -> Path:
+    """Return `path`, made where it is missing, readable by the owner only."""
+    os.close(open_for_append(path))
+    return path
+
+
 def rotate(path: Path, *, max_bytes: int = MAX_BYTES, n_old: int = N_OLD) -> bool:
     """Move what is in `path` to `path.1` (and that to `path.2` …) when it outgrew `max_bytes`."""
     try:

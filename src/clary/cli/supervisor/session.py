@@ -18,7 +18,7 @@ from pathlib import Path
 
 from clary import __version__
 from clary.cli import preflight
-from clary.cli.supervisor import identity, processes, state
+from clary.cli.supervisor import identity, logfile, processes, state
 from clary.cli.supervisor.child import Child
 from clary.cli.supervisor.process import Event, Process
 from clary.cli.supervisor.state import ProcessState, Running
@@ -29,6 +29,8 @@ from clary.kernel.settings import Settings
 
 READY_WITHIN_S = 90.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LOG = "clary.log"
+"""The supervisor's own, among the logs."""
 SAGEMAKER_CONFIG = "sagemaker-config.yaml"
 TELEMETRY_OFF = """\
 # Read by the SageMaker SDK under `clary run` and `clary env`: it sends no telemetry.
@@ -61,7 +63,7 @@ class Session:
         platform: Callable[[Settings], Sequence[Process]] = processes.platform,
     ) -> None:
         self.settings = settings
-        self._publish, self._platform = publish, platform
+        self._listener, self._platform = publish, platform
         self._stop = asyncio.Event()
         self._supervisor: Supervisor | None = None
         self._running: Running | None = None
@@ -79,6 +81,7 @@ class Session:
         with state.hold_lock(self.settings.data_dir):
             end_leftovers(self.settings)
             await self._check()
+            logfile.rotate(logfile.made(self.settings.data_dir / "logs" / LOG))
             self._running = self._describe()
             loop = asyncio.get_running_loop()
             for number in SIGNALS:
@@ -94,6 +97,13 @@ class Session:
         if self._stop.is_set() and self._supervisor is not None:
             self._supervisor.kill()
         self._stop.set()
+
+    def _publish(self, event: Event) -> None:
+        """Tell the listener, and the log for good."""
+        told = " ".join(each for each in (event.kind, event.name, event.text) if each)
+        with contextlib.suppress(OSError), (self.settings.data_dir / "logs" / LOG).open("a") as log:
+            log.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ} {told}\n")
+        self._listener(event)
 
     async def _check(self) -> None:
         settings = self.settings

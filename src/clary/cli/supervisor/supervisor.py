@@ -96,7 +96,8 @@ class Supervisor:
         while True:
             await asyncio.sleep(ROTATE_EVERY_S)
             for each in self.children:
-                logfile.rotate(each.log)
+                with contextlib.suppress(OSError):  # a full disk must not stop what runs
+                    logfile.rotate(each.log)
 
 
 def _told(child: Child) -> str:
