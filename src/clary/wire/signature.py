@@ -313,11 +313,12 @@ def _check_time(claim: _Claim, now: datetime) -> None:
 def _payload_hash(claim: _Claim, headers: Mapping[str, str], body_sha256: str | None, *, is_s3: bool) -> str:
     declared = headers.get("x-amz-content-sha256")
     if not is_s3:
-        if body_sha256 is None and declared is None:
+        payload = body_sha256 or declared or ""
+        if not _HEX.fullmatch(payload):
             raise SignatureFault(FaultKind.MALFORMED, "The request's body has no digest to check.")
-        return body_sha256 or declared or ""
-    if claim.expires_s is not None:
-        return declared or UNSIGNED
+        return payload
+    if declared is None and claim.expires_s is not None:
+        return UNSIGNED
     if declared is None:
         raise SignatureFault(
             FaultKind.MALFORMED, "Missing required header for this request: x-amz-content-sha256"
@@ -334,13 +335,12 @@ def _signed(claim: _Claim, headers: Mapping[str, str]) -> list[tuple[str, str]]:
     names = claim.signed_headers.split(";")
     if "host" not in names:
         raise SignatureFault(FaultKind.MALFORMED, "'Host' must be a 'SignedHeader' in the AWS Authorization.")
-    if claim.expires_s is None:
-        for name in headers:
-            if name.startswith("x-amz-") and name not in names:
-                raise SignatureFault(
-                    FaultKind.MALFORMED,
-                    f"There were headers present in the request which were not signed: {name}",
-                )
+    for name in headers:
+        if name.startswith("x-amz-") and name not in names and name != "x-amz-content-sha256":
+            raise SignatureFault(
+                FaultKind.MALFORMED,
+                f"There were headers present in the request which were not signed: {name}",
+            )
     fields = []
     for name in names:
         value = headers.get(name)

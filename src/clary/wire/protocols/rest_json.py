@@ -22,7 +22,8 @@ def parse(operation: Operation, request: Request, params: Mapping[str, str]) -> 
     shape = operation.input
     found = rest.read(shape, request, params)
     if shape.payload is not None:
-        found.update(_read_payload(shape.payload, shape.members[shape.payload], request.body))
+        if request.body or shape.payload in shape.required:
+            found.update(_read_payload(shape.payload, shape.members[shape.payload], request.body))
     elif rest.plan(shape).body:
         # the labels of the path win over members of the same name in the body
         found = json.reader(shape)(json.loads(request.body)) | found
@@ -33,9 +34,9 @@ def _read_payload(name: str, shape: Shape, body: bytes) -> dict[str, Any]:
     if shape.type_name == "blob":
         return {name: body}
     if shape.type_name == "string":
-        return {name: body.decode(errors="replace")} if body else {}
+        return {name: body.decode(errors="replace")}
     try:
-        return {name: json.reader(shape)(json.loads(body))} if body else {}
+        return {name: json.reader(shape)(json.loads(body))}
     except Misfit as misfit:
         raise misfit.within(member_name(name)) from None
 
@@ -56,7 +57,7 @@ def serialize(operation: Operation, result: Mapping[str, Any], request_id: str) 
         body = eventstream.whole(operation, result)
     elif payload is not None and payload.type_name in _STREAMS:
         body = rest.as_bytes(result.get(str(shape.payload)) or b"")
-        if "content-type" not in {name.lower() for name in headers}:
+        if body and "content-type" not in {name.lower() for name in headers}:
             headers["content-type"] = (
                 "application/octet-stream" if payload.type_name == "blob" else "text/plain"
             )

@@ -24,7 +24,8 @@ def parse(operation: Operation, request: Request, params: Mapping[str, str]) -> 
     shape = operation.input
     found = rest.read(shape, request, params)
     if shape.payload is not None:
-        found.update(_read_payload(shape.payload, shape.members[shape.payload], request.body))
+        if request.body or shape.payload in shape.required:
+            found.update(_read_payload(shape.payload, shape.members[shape.payload], request.body))
     elif rest.plan(shape).body and request.body:
         found = xml.reader(shape)(xml.parse(request.body)) | found
     return found
@@ -34,9 +35,9 @@ def _read_payload(name: str, shape: Shape, body: bytes) -> dict[str, Any]:
     if shape.type_name == "blob":
         return {name: body}
     if shape.type_name == "string":
-        return {name: body.decode(errors="replace")} if body else {}
+        return {name: body.decode(errors="replace")}
     try:
-        return {name: xml.reader(shape)(xml.parse(body))} if body else {}
+        return {name: xml.reader(shape)(xml.parse(body))}
     except Misfit as misfit:
         raise misfit.within(member_name(name)) from None
 
