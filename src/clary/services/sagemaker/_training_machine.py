@@ -14,6 +14,8 @@ PLATFORM_TRIES = 4
 """Times that a job is started when the platform, not the job, fails."""
 SAFETY_POLL_S = 3.0
 """Steps are woken by reports; this is the net under a lost one."""
+QUEUED_S = 1.0
+"""A run that starts within this is not shown as waiting."""
 SPOT_GRACE_S = 120.0
 """Source: developer guide, "Managed Spot Training": SIGTERM, then up to 120 s."""
 STOP_GRACE_S = 120.0
@@ -169,11 +171,10 @@ def _progress(job: Job, world: World, state: RunState) -> Move:
     """Show how far a live run is; a job never goes back."""
     memory = {"launched": True}
     if state.phase is RunPhase.QUEUED:
-        return Move(
-            "Pending" if job.state in {"Starting", "Pending"} else job.state,
-            memory=memory,
-            after_s=SAFETY_POLL_S,
-        )
+        is_waiting = world.clock() > job.record.modified + timedelta(seconds=QUEUED_S)
+        if job.state == "Starting" and is_waiting:
+            return Move("Pending", memory=memory, after_s=SAFETY_POLL_S)
+        return Move(job.state, memory=memory, after_s=QUEUED_S if job.state == "Starting" else SAFETY_POLL_S)
     document: dict[str, Any] = {}
     if "TrainingStartTime" not in job.record.document:
         document["TrainingStartTime"] = world.clock()
