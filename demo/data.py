@@ -45,9 +45,9 @@ def find() -> Path:
 
 
 def load(seed: int = 7) -> Split:
-    """Read, shuffle and split: 60 % to train, 15 % to choose the threshold, 25 % held out."""
+    """Read, shuffle and split: half to train, a quarter to choose the threshold, a quarter held out."""
     rows = pd.read_csv(find())
     rows = rows[[TARGET, *(name for name in rows.columns if name != TARGET)]]
     rows = rows.sample(frac=1.0, random_state=seed).reset_index(drop=True)
-    first, second = int(len(rows) * 0.60), int(len(rows) * 0.75)
+    first, second = int(len(rows) * 0.50), int(len(rows) * 0.75)
     return Split(rows.iloc[:first], rows.iloc[first:second], rows.iloc[second:])

@@ -196,7 +196,7 @@ def comparison(findings: Findings) -> Table:
     table = Table(box=None, padding=(0, 2), pad_edge=False, title_justify="left")
     table.add_column("     on the held-out sites")
     columns = (findings.usual, findings.chosen)
-    for heading in ("usual threshold", "least cost"):
+    for heading in ("usual threshold", "chosen"):
         table.add_column(heading, justify="right")
     rows = (
         ("threshold", [f"{each.threshold:.3f}" for each in columns]),

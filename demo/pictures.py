@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
-INK, FAINT, GOOD, BAD, ACCENT, PLAIN = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
+INK, FAINT, GOOD, BAD = "#010101", "#020202", "#030303", "#040404"
+ACCENT, PLAIN, CARD = "#050505", "#060606", "#070707"
 VARIABLES = {
     INK: "var(--ink)",
     FAINT: "var(--faint)",
@@ -23,6 +24,7 @@ VARIABLES = {
     BAD: "var(--bad)",
     ACCENT: "var(--accent)",
     PLAIN: "var(--plain)",
+    CARD: "var(--card)",
 }
 STYLE = {
     "svg.fonttype": "none",
@@ -74,12 +76,16 @@ def cost_by_threshold(thresholds: Scores, cost: Scores, usual: float, chosen: fl
     """Draw what each threshold would cost per 1,000 sites."""
     figure, axes = canvas(11.4, 3.8)
     axes.plot(thresholds, cost, color=ACCENT, linewidth=2)
-    for value, colour, words in ((usual, BAD, "usual"), (chosen, GOOD, "least cost")):
+    for value, colour, words in ((usual, BAD, "usual"), (chosen, GOOD, "chosen")):
         height = float(np.interp(value, thresholds, cost))
         axes.axvline(value, color=colour, linewidth=1, linestyle=(0, (4, 3)))
         axes.plot([value], [height], "o", color=colour, markersize=8)
         axes.annotate(
-            f"{words} {value:.2f}\n{height:,.0f}", (value, height), xytext=(9, 12), textcoords="offset points"
+            f"{words} {value:.2f}\n{height:,.0f}",
+            (value, height),
+            xytext=(9, 12),
+            textcoords="offset points",
+            bbox={"boxstyle": "round,pad=0.25", "facecolor": CARD, "edgecolor": "none", "alpha": 0.85},
         )
     # Near 1 everything is let in and the curve leaves the picture: the choice is made far below.
     ceiling = min(float(cost.max()), 2.5 * float(np.interp(usual, thresholds, cost))) or None
@@ -116,7 +122,7 @@ def scores_by_class(labels: Labels, scores: Scores, chosen: float) -> str:
     bins = np.linspace(0, 1, 26).tolist()
     axes.hist(scores[labels == 0], bins=bins, color=PLAIN, alpha=0.55, label="honest")
     axes.hist(scores[labels == 1], bins=bins, color=BAD, alpha=0.6, label="phishing")
-    axes.axvline(chosen, color=GOOD, linewidth=1.5, linestyle=(0, (4, 3)), label="threshold of least cost")
+    axes.axvline(chosen, color=GOOD, linewidth=1.5, linestyle=(0, (4, 3)), label="chosen threshold")
     axes.set(xlabel="Score", ylabel="Sites (logarithmic)", xlim=(0, 1), yscale="log")
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.legend(loc="upper center")

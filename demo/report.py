@@ -85,7 +85,7 @@ def tiles(findings: Findings) -> str:
     saved = f"{findings.saved / findings.usual.cost:.0%}" if findings.usual.cost else "0 %"
     entries = (
         (f"{findings.area:.3f}", "area under the ROC curve"),
-        (f"{findings.chosen.recall:.0%}", "of the frauds caught, at the threshold of least cost"),
+        (f"{findings.chosen.recall:.0%}", "of the frauds caught, at the chosen threshold"),
         (saved, "of the cost saved against threshold 0.5"),
         (f"{findings.latency_ms:.1f} ms", "median answer of the endpoint, one site, through the SDK"),
     )
@@ -99,7 +99,7 @@ def figures(findings: Findings) -> dict[str, str]:
     drawn = {
         "cost_picture": pictures.cost_by_threshold(thresholds, cost, usual.threshold, chosen.threshold),
         "roc_picture": pictures.roc(
-            findings.labels, findings.scores, findings.area, {"threshold 0.5": usual, "least cost": chosen}
+            findings.labels, findings.scores, findings.area, {"threshold 0.5": usual, "chosen": chosen}
         ),
         "scores_picture": pictures.scores_by_class(findings.labels, findings.scores, chosen.threshold),
         "learning_picture": "",
@@ -126,7 +126,7 @@ def write(findings: Findings, times: list[tuple[str, float]], folder: Path) -> P
         figures(findings),
         tiles=tiles(findings),
         usual=matrix(findings.usual, "The usual threshold", "plain"),
-        chosen=matrix(findings.chosen, "The threshold of least cost", "chosen"),
+        chosen=matrix(findings.chosen, "The chosen threshold", "chosen"),
         verdict=html.escape(findings.verdict),
         missed=f"{findings.costs.missed_fraud:.0f}",
         alarm=f"{findings.costs.false_alarm:.0f}",
