@@ -83,7 +83,7 @@ def cost_by_threshold(thresholds: Scores, cost: Scores, usual: float, chosen: fl
         axes.annotate(
             f"{words} {value:.2f}\n{height:,.0f}",
             (value, height),
-            xytext=(9, 12),
+            xytext=(8, 38),
             textcoords="offset points",
             bbox={"boxstyle": "round,pad=0.25", "facecolor": CARD, "edgecolor": "none", "alpha": 0.85},
         )
