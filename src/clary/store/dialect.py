@@ -1,5 +1,6 @@
 """The few statements that SQLite and PostgreSQL spell apart."""
 
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,9 +26,8 @@ def insert_new(conn: sa.Connection, table: sa.Table, row: dict[str, Any]) -> boo
 
     A refused row leaves the transaction whole on both databases, which an exception would not.
     """
-    make = sqlite.insert if is_sqlite(conn) else postgresql.insert
-    statement = make(table).values(row).on_conflict_do_nothing().inline()
-    return conn.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
+    statement = _insert_new(table, is_sqlite(conn))
+    return conn.execute(statement, row, execution_options=_COUNTED).rowcount == 1
 
 
 def upsert(
@@ -47,5 +47,15 @@ def upsert(
     guard = table.c[newer] < mine.excluded[newer] if newer else None
     changes = {name: mine.excluded[name] for name in others}
     statement = mine.on_conflict_do_update(index_elements=keys, set_=changes, where=guard)
-    done = conn.execute(statement, rows, execution_options={"preserve_rowcount": True})
+    done = conn.execute(statement, rows, execution_options=_COUNTED)
     return int(done.rowcount)
+
+
+_COUNTED: Any = {"preserve_rowcount": True}
+
+
+@cache
+def _insert_new(table: sa.Table, is_sqlite: bool) -> sa.Insert:
+    # Built once: SQLAlchemy spends more on a new statement than SQLite on the row.
+    make = sqlite.insert if is_sqlite else postgresql.insert
+    return make(table).on_conflict_do_nothing().inline()
