@@ -25,7 +25,7 @@ _LONGEST_REASON = 1024
 
 
 def main(arguments: Mapping[str, str]) -> int:
-    """Train `arguments["algorithm"]` on what lies in `/opt/ml`, or in `SAGEMAKER_BASE_DIR`; return the exit code."""
+    """Train `arguments["algorithm"]` on `/opt/ml`, or `SAGEMAKER_BASE_DIR`; return the exit code."""
     algorithm = arguments["algorithm"]
     ml = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
     try:

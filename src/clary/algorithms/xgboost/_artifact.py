@@ -23,9 +23,10 @@ MODEL_FILE = "xgboost-model"
 """Name of the artefact's file."""
 
 _PICKLE = b"\x80"
-_ALLOWED = {
+_ALLOWED: dict[tuple[str, str], Any] = {
     ("xgboost.core", "Booster"): xgboost.Booster,
     ("builtins", "bytearray"): bytearray,
+    ("__builtin__", "bytearray"): bytearray,
     ("builtins", "object"): object,
 }
 
@@ -34,14 +35,22 @@ class _Unpickler(pickle.Unpickler):
     """Knows one class, so that a planted pickle can run nothing."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("copyreg", "_reconstructor"):
+        if (module, name) in {("copyreg", "_reconstructor"), ("copy_reg", "_reconstructor")}:
             return _reconstruct
+        if (module, name) == ("_codecs", "encode"):
+            return _latin  # how protocol 2 spells bytes
         try:
             return _ALLOWED[module, name]
         except KeyError:
             raise pickle.UnpicklingError(
                 f"it holds {module}.{name}; only XGBoost's own Booster is read from a pickle"
             ) from None
+
+
+def _latin(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it holds bytes as {encoding}")
+    return text.encode(encoding)
 
 
 def _reconstruct(kind: type, base: type, state: Any) -> Any:
@@ -76,6 +85,8 @@ def from_bytes(content: bytes, where: str) -> xgboost.Booster:
         return _unpickled(content, where)
     booster = xgboost.Booster()
     try:
+        if not content.lstrip()[:1] == b"{":
+            raise XGBoostError("it is neither JSON nor UBJSON")  # of no bytes at all the library would abort
         booster.load_model(bytearray(content))
     except XGBoostError as error:
         raise CustomerError(

@@ -19,8 +19,8 @@ def test_the_first_column_is_the_label_and_nulls_are_missing(tmp_path):
 def test_text_and_other_files_are_refused_by_name(tmp_path):
     path = tmp_path / "rows.parquet"
     writer.write_table(pyarrow.table({"y": [1], "name": ["x"]}), path)
-    with pytest.raises(FormatError, match="rows.parquet: column 'name' is string, not numeric"):
+    with pytest.raises(FormatError, match=r"rows\.parquet: column 'name' is string, not numeric"):
         parquet.read([path])
     path.write_bytes(b"1,2")
-    with pytest.raises(FormatError, match="rows.parquet is not a Parquet file"):
+    with pytest.raises(FormatError, match=r"rows\.parquet is not a Parquet file"):
         parquet.read([path])

@@ -1,0 +1,278 @@
+"""Training: what the service's container promises beyond the library."""
+
+import io
+import json
+import signal
+import tarfile
+import threading
+
+import numpy as np
+import pytest
+import xgboost
+from sklearn import metrics as peer
+
+from clary.algorithms.xgboost import _artifact, _callbacks, _hosts, _metrics
+from clary.toolkit.formats import recordio_protobuf
+
+BINARY = {"objective": "binary:logistic"}
+
+
+def rounds(path):
+    return _artifact.from_bytes(path.read_bytes(), path.name).num_boosted_rounds()
+
+
+def lines(capsys):
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("[") and "\t" in line]
+
+
+def test_a_round_is_one_line_with_tabs(job, rows, capsys):
+    job.channel("train", rows)
+    job.channel("validation", rows)
+    job.run(**BINARY, eval_metric="auc,error@0.7,accuracy")
+    first = lines(capsys)[0]
+    assert first.startswith("[0]\ttrain-auc:")
+    assert [part.partition(":")[0] for part in first.split("\t")[1:]] == [
+        "train-auc",
+        "train-error@0.7",
+        "train-accuracy",
+        "validation-auc",
+        "validation-error@0.7",
+        "validation-accuracy",
+    ]
+
+
+def test_every_content_type_gives_the_same_model(job, rows, tmp_path):
+    values = np.array([[float(field) for field in line.split(",")] for line in rows.split()], np.float32)
+    libsvm = "".join(f"{row[0]:g} 0:{row[1]:g} 1:{row[2]:g} 2:{row[3]:g}\n" for row in values)
+    models = []
+    for text, content_type in (
+        (rows, "text/csv"),
+        (rows.replace(",", ";"), "csv; label_size=1; delimiter=;"),
+        (libsvm, "text/libsvm"),
+        (libsvm, ""),
+        (recordio_protobuf.write(values[:, 1:], values[:, 0]), "application/x-recordio-protobuf"),
+    ):
+        job.channel("train", text, content_type)
+        assert job.run(**BINARY) == 0, job.failure
+        models.append(job.model.read_bytes())
+    assert len(set(models)) == 1
+
+
+def test_files_in_nested_folders_count_and_hidden_ones_do_not(job, rows, capsys):
+    job.channel("train", rows, file="a/b/c/d/part-1")
+    job.channel("train", rows, file="part-0")
+    for hidden in ("_SUCCESS", ".amazon.manifest"):
+        job.channel("train", "no rows", file=hidden)
+    assert job.run() == 0
+    assert "Train matrix has 120 rows and 3 columns" in capsys.readouterr().out
+
+
+def test_row_weights_stand_in_the_second_column_of_csv(job, rows):
+    job.channel("train", rows)
+    job.run(**BINARY)
+    plain = job.model.read_bytes()
+    job.channel("train", "".join(line.replace(",", ",1,", 1) + "\n" for line in rows.split()))
+    job.run(**BINARY, csv_weights="1")
+    assert job.model.read_bytes() == plain
+
+
+def test_old_values_are_mapped_to_those_of_today(job, rows):
+    job.channel("train", rows)
+    job.run(objective="reg:squarederror")
+    today = job.model.read_bytes()
+    with pytest.warns(UserWarning, match="Device is changed from GPU to CPU"):
+        job.run(
+            objective="reg:linear",
+            tree_method="gpu_hist",
+            predictor="gpu_predictor",
+            silent="0",
+            dsplit="row",
+        )
+    assert job.model.read_bytes() == today
+
+
+def test_training_goes_on_from_its_checkpoint(job, rows, capsys):
+    job.channel("train", rows)
+    job.write("checkpointconfig", {"LocalPath": "/opt/ml/checkpoints"})
+    job.run(**BINARY, num_round="4")
+    checkpoints = job.ml / "checkpoints"
+    newest = max(int(path.suffix[1:]) for path in checkpoints.iterdir())
+    assert (checkpoints / f"xgboost-checkpoint.{newest}").is_file()
+    (checkpoints / "xgboost-checkpoint.9").write_bytes(b"cut short")
+    capsys.readouterr()
+    job.run(**BINARY, num_round="6")
+    assert rounds(job.model) == 6
+    assert lines(capsys)[0].startswith(f"[{newest + 1}]\t")
+
+
+def test_a_resumed_model_is_the_one_of_an_undisturbed_job(job, rows):
+    job.channel("train", rows)
+    job.run(**BINARY, num_round="6")
+    whole = xgboost.Booster(model_file=bytearray(job.model.read_bytes()))
+    job.write("checkpointconfig", {"LocalPath": "/opt/ml/checkpoints"})
+    job.run(**BINARY, num_round="3")
+    job.run(**BINARY, num_round="6")
+    resumed = xgboost.Booster(model_file=bytearray(job.model.read_bytes()))
+    data = np.random.default_rng(0).uniform(0, 6, (20, 3)).astype(np.float32)
+    np.testing.assert_allclose(resumed.inplace_predict(data), whole.inplace_predict(data), atol=1e-6)
+
+
+class Clockwork(_callbacks.TrainingCallback):
+    """Sends SIGTERM after the second round."""
+
+    def after_iteration(self, model, epoch, evals_log):
+        if epoch == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return False
+
+
+@pytest.fixture
+def sigterm_after_two_rounds(monkeypatch):
+    made = _callbacks.Monitor.after_iteration
+
+    def after_iteration(self, model, epoch, evals_log):
+        Clockwork().after_iteration(model, epoch, evals_log)
+        return made(self, model, epoch, evals_log)
+
+    monkeypatch.setattr(_callbacks.Monitor, "after_iteration", after_iteration)
+
+
+@pytest.mark.usefixtures("sigterm_after_two_rounds")
+def test_a_stopped_job_keeps_its_model_if_it_was_asked_to(job, rows):
+    job.channel("train", rows)
+    before = signal.getsignal(signal.SIGTERM)
+    assert job.run(**BINARY, num_round="50", save_model_on_termination="true") == 0
+    assert rounds(job.model) == 2
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.usefixtures("sigterm_after_two_rounds")
+def test_a_stopped_job_leaves_a_checkpoint_of_its_last_round(job, rows):
+    job.channel("train", rows)
+    job.write("checkpointconfig", {"LocalPath": "/opt/ml/checkpoints"})
+    with pytest.raises(SystemExit) as end:
+        job.run(**BINARY, num_round="50")
+    assert end.value.code == 143
+    assert (job.ml / "checkpoints/xgboost-checkpoint.1").is_file()
+    assert not job.model.exists()
+
+
+def test_early_stopping_keeps_the_best_rounds(job, rows):
+    job.channel("train", rows)
+    job.channel("validation", rows)
+    job.run(
+        **BINARY, num_round="200", eta="0.9", eval_metric="accuracy,logloss,error", early_stopping_rounds="3"
+    )
+    assert rounds(job.model) < 100
+
+
+def test_tunings_objective_is_printed_and_watched(job, rows, capsys):
+    job.channel("train", rows)
+    job.channel("validation", rows)
+    job.run(**BINARY, num_round="99", early_stopping_rounds="2", _tuning_objective_metric="validation:f1")
+    printed = lines(capsys)
+    assert "\tvalidation-f1:1.00000" in printed[-1]
+    assert len(printed) < 20
+
+
+@pytest.mark.parametrize("is_archive", [False, True])
+def test_training_goes_on_from_a_model_channel(job, rows, is_archive):
+    job.channel("train", rows)
+    job.run(**BINARY)
+    content, name = job.model.read_bytes(), "xgboost-model"
+    if is_archive:
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+            member = tarfile.TarInfo("xgboost-model")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+        content, name = stream.getvalue(), "model.tar.gz"
+    job.channel("model", content, "application/x-sagemaker-model", file=name)
+    job.run(**BINARY, num_round="2")
+    assert rounds(job.model) == 5
+    assert job.run(**BINARY, num_round="3", process_type="update", updater="refresh") == 0
+    assert rounds(job.model) == 3
+
+
+def test_cross_validation_leaves_a_model_a_fold_and_predictions(job, rows, capsys):
+    job.channel("train", rows)
+    assert job.run(**BINARY, _kfold="3", _num_cv_round="2", seed="1", eval_metric="error") == 0
+    assert len(list((job.ml / "model").glob("xgboost-model-*"))) == 6
+    predictions = np.loadtxt(job.ml / "output/data/predictions.csv", delimiter=",")
+    assert predictions.shape == (60, 3)
+    assert predictions[:, 0].tolist() == [float(line[0]) for line in rows.split()]
+    assert sum("cross validation" in line for line in capsys.readouterr().out.splitlines()) >= 3
+
+
+def test_any_xgboost_reads_the_model(job, rows):
+    job.channel("train", rows)
+    job.run(**BINARY)
+    with pytest.warns(UserWarning, match="Using UBJSON"):  # the service's file name has no suffix
+        booster = xgboost.Booster(model_file=str(job.model))
+    assert booster.num_features() == 3
+    assert json.loads(booster.save_config())["learner"]["objective"]["name"] == "binary:logistic"
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_metrics_from_counts_are_scikit_learns(n_classes):
+    draw = np.random.default_rng(n_classes)
+    labels, classes = draw.integers(0, n_classes, (2, 200))
+    found = _metrics.from_confusion(_metrics.confusion(labels.astype(float), classes, n_classes))
+    wanted = {
+        "accuracy": peer.accuracy_score(labels, classes),
+        "balanced_accuracy": peer.balanced_accuracy_score(labels, classes),
+        "f1": peer.f1_score(labels, classes, average="macro"),
+        "precision_macro": peer.precision_score(labels, classes, average="macro"),
+        "precision_micro": peer.precision_score(labels, classes, average="micro"),
+        "recall_macro": peer.recall_score(labels, classes, average="macro"),
+        "recall_micro": peer.recall_score(labels, classes, average="micro"),
+    }
+    if n_classes == 2:
+        wanted |= {
+            "f1_binary": peer.f1_score(labels, classes),
+            "precision": peer.precision_score(labels, classes),
+            "recall": peer.recall_score(labels, classes),
+        }
+    assert {name: found[name] for name in wanted} == pytest.approx(wanted)
+
+
+def test_numbers_are_measured_as_scikit_learn_does():
+    draw = np.random.default_rng(0)
+    labels, predicted = draw.normal(size=(2, 100))
+    found = _metrics.from_moments(_metrics._moments(labels, predicted))
+    assert found == pytest.approx(
+        {"mse": peer.mean_squared_error(labels, predicted), "r2": peer.r2_score(labels, predicted)}
+    )
+
+
+def test_hosts_meet_and_hear_each_others_faults(monkeypatch):
+    monkeypatch.setattr(_hosts, "MEETING_S", 20.0)
+    hosts = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+    place = ("127.0.0.1", _hosts.port_of(f"test-{id(hosts)}"))
+    deadline = _hosts.time.monotonic() + 20
+    heard = {}
+
+    def attend(host: str, fault: str) -> None:
+        heard[host] = _hosts._attend(place, _hosts.Report(host, 5, 2, fault), deadline)
+
+    threads = [threading.Thread(target=attend, args=pair) for pair in ((hosts[1], ""), (hosts[2], "no file"))]
+    for thread in threads:
+        thread.start()
+    reports, tracker = _hosts._gather(place, _hosts.Report(hosts[0], 7, 2), hosts, deadline)
+    for thread in threads:
+        thread.join(20)
+    assert tracker is None
+    assert heard == dict.fromkeys(hosts[1:], (reports, 0))
+    assert [report.n_rows for report in reports] == [7, 5, 5]
+    with pytest.raises(_hosts.CustomerError, match=r"no file \(on host 127.0.0.3\)"):
+        _hosts._check(reports)
+
+
+def test_hosts_that_do_not_come_are_named(monkeypatch):
+    monkeypatch.setattr(_hosts, "MEETING_S", 0.05)
+    place = ("127.0.0.1", _hosts.port_of(f"alone-{id(monkeypatch)}"))
+    deadline = _hosts.time.monotonic() + 0.05
+    with pytest.raises(_hosts.CustomerError, match="Hosts algo-2 did not report"):
+        _hosts._gather(place, _hosts.Report("algo-1"), ("algo-1", "algo-2"), deadline)
+    with pytest.raises(_hosts.CustomerError, match="did not meet the others"):
+        _hosts._attend(("127.0.0.1", 1), _hosts.Report("algo-2"), deadline)
