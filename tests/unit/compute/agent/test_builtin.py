@@ -2,7 +2,11 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,3 +69,32 @@ def test_a_model_that_is_none_is_explained(launch: Any, s3: MemoryS3) -> None:
     result = launch(launch.spec({"Container": container}, kind=RunKind.SERVING, runtime=XGBOOST)).result()
     assert result.outcome is Outcome.FAILED
     assert result.reason.startswith("AlgorithmError: The container did not pass the ping health check")
+
+
+def test_without_namespaces_what_reads_its_environment_works(
+    launch: Any, s3: MemoryS3, receiver: Any, tmp_path: Path
+) -> None:
+    text = "import os; open(os.path.join(os.environ['SM_MODEL_DIR'], 'm'), 'w').write(os.getcwd())"
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as tar:
+        member = tarfile.TarInfo("train.py")
+        member.size = len(text)
+        tar.addfile(member, io.BytesIO(text.encode()))
+    s3.put("s3://b/source.tar.gz", made.getvalue())
+    parameters = {"sagemaker_submit_directory": "s3://b/source.tar.gz", "sagemaker_program": "train.py"}
+    spec = launch.spec({"HyperParameters": parameters})
+    home = tmp_path / "data/runs" / spec.run_id / "hosts/algo-1"
+    home.mkdir(parents=True)
+    (home.parents[1] / "spec.json").write_text(json.dumps(spec.to_json()))
+    settings = {"CLARY_SANDBOX": "none", "CLARY_DATA_DIR": str(tmp_path / "data")}
+    path = os.pathsep.join(each for each in sys.path if each)
+    subprocess.run(
+        [sys.executable, "-m", "clary.compute.agent", str(home)],
+        env={**os.environ, **settings, "PYTHONPATH": path},
+        check=True,
+        timeout=60,
+    )
+    result = json.loads((home / "result.json").read_text())
+    assert result["outcome"] == "succeeded", (result, receiver.lines())
+    with tarfile.open(fileobj=io.BytesIO(s3.get(result["artifacts"]))) as tar:
+        assert tar.extractfile("m").read().decode() == str(home / "ml/code")  # type: ignore[union-attr]

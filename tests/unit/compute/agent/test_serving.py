@@ -17,6 +17,8 @@ from clary.compute.agent.programmes import serving
 from clary.compute.base import Outcome, RunKind, Runtime
 from clary.testing.s3 import MemoryS3
 
+pytestmark = pytest.mark.usefixtures("own_opt_ml")
+
 REPLICA = """
 import json, os, socket, struct, sys, time
 
