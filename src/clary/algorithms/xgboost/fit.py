@@ -160,8 +160,7 @@ def _train(
     keeps_model = params.is_true("save_model_on_termination")
     log: dict[str, Any] = {}
     with Stop() as stop:
-        if writer is not None or keeps_model:
-            callbacks.append(Stopper(stop, keeps_model=keeps_model, at_end=writer.write if writer else None))
+        callbacks.append(Stopper(stop, keeps_model=keeps_model, at_end=writer.write if writer else None))
         if "early_stopping_rounds" in params:
             callbacks += _patience(training, asked, watched)
         booster = xgboost.train(
