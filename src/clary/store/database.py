@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -145,7 +146,7 @@ class Store:
     ) -> T:
         for _attempt in range(4):
             try:
-                with self._readers.execution_options(isolation_level="READ COMMITTED").begin() as conn:
+                with _transaction(self._readers) as conn:
                     return fn(conn, *args, **kwargs)
             except SQLAlchemyError as fault:
                 if getattr(getattr(fault, "orig", None), "sqlstate", None) not in _RETRIED:
@@ -174,8 +175,8 @@ def _open_sqlite(cls: type[Store], address: sa.URL, key_path: Path | None) -> St
         ]
         writing, readers = engines
         _use_wal(path)
-        _prepare(writing)
-        cipher = _cipher_of(writing, key_path or path.with_name(f"{path.name}.key"))
+        _prepare(readers, writing)
+        cipher = _cipher_of(readers, writing, key_path or path.with_name(f"{path.name}.key"))
     except (SQLAlchemyError, sqlite3.Error, OSError) as fault:
         _discard(engines, scratch)
         raise faults.as_setup(fault, where) from fault
@@ -243,8 +244,8 @@ def _open_postgresql(cls: type[Store], address: sa.URL, key_path: Path | None) -
     except (ImportError, NoSuchModuleError):
         raise SetupError("PostgreSQL needs its driver: pip install 'clary[postgres]'") from None
     try:
-        _prepare(engine)
-        cipher = _cipher_of(engine, key_path) if key_path else None
+        _prepare(engine, engine)
+        cipher = _cipher_of(engine, engine, key_path) if key_path else None
     except (SQLAlchemyError, OSError) as fault:
         engine.dispose()
         raise faults.as_setup(fault, where) from fault
@@ -255,26 +256,28 @@ def _open_postgresql(cls: type[Store], address: sa.URL, key_path: Path | None) -
     return cls(engine, None, where)
 
 
-def _prepare(engine: sa.Engine) -> None:
-    """Bring the tables to this version; touch nothing where they are."""
+def _prepare(reading: sa.Engine, writing: sa.Engine) -> None:
+    """Bring the tables to this version; where they are, take no lock."""
     try:
-        with engine.connect() as conn:
+        with reading.connect() as conn:
             if migrations.current(conn) == migrations.HEAD:
                 return
     except DBAPIError:  # no table of versions yet
         pass
-    with (
-        engine.connect().execution_options(
-            **({} if engine.dialect.name == "sqlite" else {"isolation_level": "READ COMMITTED"})
-        ) as conn,
-        conn.begin(),
-    ):
+    with _transaction(writing) as conn:
         migrations.upgrade(conn)
 
 
-def _cipher_of(engine: sa.Engine, path: Path) -> Fernet:
+def _transaction(engine: sa.Engine) -> AbstractContextManager[sa.Connection]:
+    """Begin a transaction that sees what others committed meanwhile."""
+    if engine.dialect.name != "sqlite":
+        engine = engine.execution_options(isolation_level="READ COMMITTED")
+    return engine.begin()
+
+
+def _cipher_of(reading: sa.Engine, writing: sa.Engine, path: Path) -> Fernet:
     """Read or make the key, and make sure that it is the one this store was made with."""
-    with engine.connect() as conn:
+    with reading.connect() as conn:
         proof = conn.execute(sa.select(setting.c.value).where(setting.c.name == "key_proof")).scalar()
         has_secrets = conn.execute(sa.select(credential.c.access_key_id).limit(1)).first() is not None
     cipher = keyfile.load(path, may_create=not has_secrets)
@@ -282,7 +285,7 @@ def _cipher_of(engine: sa.Engine, path: Path) -> Fernet:
         return cipher
     if has_secrets:
         raise SetupError(f"the key file {path} is not the one this store's secrets were encrypted with")
-    with engine.connect() as conn, conn.begin():
+    with _transaction(writing) as conn:
         conn.execute(sa.delete(setting).where(setting.c.name == "key_proof"))
         conn.execute(sa.insert(setting).values(name="key_proof", value=keyfile.prove(cipher)))
     return cipher

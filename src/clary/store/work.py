@@ -8,6 +8,7 @@ Promises
 --------
 - A row is leased to one claimant at a time; `advance`, `keep`, `renew` and `finish` need its token.
 - A wake is never lost: one during a lease is remembered, and the row is due as soon as it is advanced.
+- `disown` voids the leases of one owner: what a process held when it was killed need not wait for them.
 - A lease that ran out makes the row claimable again, whatever became of its holder.
 """
 
@@ -166,6 +167,21 @@ def wake(conn: sa.Connection, arn: str, now: datetime) -> bool:
         "ready": sa.case((is_leased, table.c.ready), (table.c.ready < moment, table.c.ready), else_=moment),
     }
     return conn.execute(sa.update(table).where(table.c.arn == arn).values(changes)).rowcount == 1
+
+
+def disown(conn: sa.Connection, owner: str, now: datetime) -> int:
+    """Make due what `owner` held in an earlier life, which has ended for certain; return how many rows."""
+    moment = to_micros(now)
+    changes = {
+        "due": moment,
+        "ready": moment,
+        "woken": None,
+        "lease_token": None,
+        "lease_owner": None,
+        "lease_until": None,
+    }
+    held = sa.and_(table.c.lease_owner == owner, table.c.lease_token.is_not(None))
+    return conn.execute(sa.update(table).where(held).values(changes)).rowcount
 
 
 def drop(conn: sa.Connection, arn: str) -> bool:
