@@ -5,7 +5,7 @@ import io
 import json
 import random
 from functools import cache
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import botocore.loaders
@@ -73,7 +73,7 @@ def read_by_botocore(model: OperationModel, protocol: str, response: Response) -
         "body": body,
         "context": {},
     }
-    parsed = create_parser(protocol).parse(seen, model.output_shape)
+    parsed = create_parser(protocol).parse(seen, cast("Any", model.output_shape))
     assert parsed.pop("ResponseMetadata")["RequestId"] == "the-request-id"
     whole = {name: value.read() if hasattr(value, "read") else value for name, value in parsed.items()}
     # no body is an empty one; a body without a type of its own gets HTTP's

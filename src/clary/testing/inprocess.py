@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -24,6 +25,12 @@ class _Raw(io.BytesIO):
             yield piece
 
 
+@cache
+def _session() -> botocore.session.Session:
+    """Return the one session: reading models is the dear part of a client, and a session does it once."""
+    return botocore.session.Session()
+
+
 def client(
     name: str,
     answer: Answer,
@@ -35,8 +42,7 @@ def client(
     **config: Any,
 ) -> Any:
     """Return botocore's client of service `name`, whose requests `answer` takes instead of a server."""
-    session = botocore.session.Session()
-    made: Any = session.create_client(
+    made: Any = _session().create_client(
         name,
         region_name="us-east-1",
         endpoint_url=endpoint_url,

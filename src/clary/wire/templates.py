@@ -33,13 +33,13 @@ class Template:
             return None
         return {label: unquote(value) for label, value in zip(self.labels, found.groups(), strict=True)}
 
-    def suits(self, query: Mapping[str, str], headers: Mapping[str, str]) -> bool:
-        """Tell whether the request has everything that this operation asks for."""
-        return (
-            all(key in query and value in ("", query[key]) for key, value in self.literals.items())
-            and self.parameters <= query.keys()
-            and all(name in headers for name in self.headers)
-        )
+    def is_meant(self, query: Mapping[str, str]) -> bool:
+        """Tell whether the query has what the template itself names."""
+        return all(key in query and value in ("", query[key]) for key, value in self.literals.items())
+
+    def is_complete(self, query: Mapping[str, str], headers: Mapping[str, str]) -> bool:
+        """Tell whether the request has the required members that travel outside path and body."""
+        return self.parameters <= query.keys() and all(name in headers for name in self.headers)
 
     @property
     def rank(self) -> tuple[int, int, int, int]:
@@ -65,13 +65,20 @@ def templates(names: tuple[str, ...]) -> Mapping[str, tuple[Template, ...]]:
 def match(
     names: tuple[str, ...], method: str, path: str, query: str, headers: Mapping[str, str]
 ) -> tuple[Operation, dict[str, str]] | None:
-    """Return the operation of a request and its labels' values, or None when no template matches."""
+    """Return the operation of a request and its labels' values, or None when no template matches.
+
+    Where several match, the one that asks for most and gets it is meant. Where none gets all that it
+    requires, it is the one that asks for least: what is missing is for validation to say.
+    """
     given = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
+    incomplete = None
     for template in templates(names).get(method, ()):
         labels = template.match(path)
-        if labels is not None and template.suits(given, headers):
-            return template.operation, labels
-    return None
+        if labels is not None and template.is_meant(given):
+            if template.is_complete(given, headers):
+                return template.operation, labels
+            incomplete = template.operation, labels
+    return incomplete
 
 
 def _template(operation: Operation) -> Template:
