@@ -249,6 +249,14 @@ def test_a_header_signed_by_sigv2_cannot_be_added():
     assert refusal(changed(good, headers={**good.headers, "x-amz-acl": "public-read"})) is FaultKind.MISMATCH
 
 
+def test_a_presigned_url_may_ask_for_one_body(monkeypatch):
+    digest = sha256(b"this one").hexdigest()
+    monkeypatch.setattr(S3SigV4QueryAuth, "payload", lambda _signer, _request: digest)
+    request = signed("s3 presigned", method="PUT", query=f"X-Amz-Content-Sha256={digest}")
+    assert check(request, body=b"this one").payload_hash == digest
+    assert refusal(request, body=b"another") is FaultKind.MISMATCH
+
+
 def test_a_body_that_says_it_is_unsigned_is_so_only_in_s3():
     good = signed("header", body=b"paid", method="POST", headers={"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"})
     assert refusal(good) is FaultKind.MISMATCH

@@ -71,6 +71,8 @@ class _Claim(NamedTuple):
     token: str | None
     expires_s: int | None
     """Life of a presigned URL; None for a signature in the header."""
+    payload: str | None = None
+    """Digest of the body that a presigned URL asks for."""
 
 
 def verify(
@@ -241,6 +243,7 @@ def _claim_of_query(given: Mapping[str, str]) -> _Claim:
         given["X-Amz-Date"],
         given.get("X-Amz-Security-Token"),
         int(expires),
+        given.get("X-Amz-Content-Sha256"),
     )
 
 
@@ -311,7 +314,7 @@ def _check_time(claim: _Claim, now: datetime) -> None:
 
 
 def _payload_hash(claim: _Claim, headers: Mapping[str, str], body_sha256: str | None, *, is_s3: bool) -> str:
-    declared = headers.get("x-amz-content-sha256")
+    declared = claim.payload or headers.get("x-amz-content-sha256")
     if not is_s3:
         payload = body_sha256 or declared or ""
         if not _HEX.fullmatch(payload):
