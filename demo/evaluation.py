@@ -79,7 +79,12 @@ def cheapest_threshold(labels: Labels, scores: Scores, costs: Costs) -> float:
     Only thresholds between two neighbouring scores differ in their counts, so those are all there is to try.
     """
     steps = np.unique(scores)
-    candidates = np.concatenate([[steps[0] / 2], (steps[:-1] + steps[1:]) / 2, [(steps[-1] + 1) / 2]])
+    between = (steps[:-1] + steps[1:]) / 2
+    between = np.where(
+        between > steps[:-1], between, steps[1:]
+    )  # neighbours so close that nothing lies between
+    top = (steps[-1] + 1) / 2 if steps[-1] < 1 else np.nextafter(steps[-1], 2)
+    candidates = np.concatenate([[steps[0] / 2], between, [max(top, np.nextafter(steps[-1], 2))]])
     cost = np.array([judge(labels, scores, each, costs).cost for each in candidates])
     best = np.flatnonzero(cost == cost.min())
     return float(candidates[best[len(best) // 2]])
