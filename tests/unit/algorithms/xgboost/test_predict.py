@@ -22,7 +22,7 @@ def boosted(objective="binary:logistic", n_rounds=3, **params):
     features = draw.normal(size=(80, 3)).astype(np.float32)
     labels = (features[:, 0] > 0).astype(int) + (features[:, 1] > 1) * (objective.startswith("multi:"))
     data = xgboost.DMatrix(features, labels)
-    return xgboost.train({"objective": objective, "nthread": 1, "verbosity": 0, **params}, data, n_rounds)
+    return xgboost.train({"objective": objective, "nthread": 1, **params}, data, n_rounds)
 
 
 @pytest.fixture
