@@ -31,6 +31,9 @@ PASSED_ON = (
 """How this machine reaches the world, for programs that install packages; by beginning of the name."""
 
 
+AS_ROOT = {"USER": "root", "LOGNAME": "root"}
+"""SageMaker's images run as root, and @remote's bootstrap calls sudo for anybody else; all of `/opt/ml` is
+the job's own here, so that it needs no more rights."""
 _COLD = (
     "import importlib, json, sys; module, function = sys.argv[1].split(':'); "
     "sys.exit(getattr(importlib.import_module(module), function)(json.loads(sys.argv[2])))"
@@ -98,7 +101,7 @@ def training(host: Host, packages: Packages, binds: Sequence[tuple[str, str]]) -
     if is_verbatim(request):
         specification = request["AlgorithmSpecification"]
         argv = (*specification.get("ContainerEntrypoint", ()), *specification.get("ContainerArguments", ()))
-        variables = {**machine_environment(), **base, "PATH": packages.path(base)}
+        variables = {**machine_environment(), **AS_ROOT, **base, "PATH": packages.path(base)}
         return Job(Program(argv=argv, environment=variables, **common))
     if spec.runtime.kind == "builtin":
         call, arguments = "clary.algorithms._train:main", {"algorithm": spec.runtime.name}

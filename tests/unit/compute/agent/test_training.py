@@ -328,14 +328,17 @@ def test_the_first_host_publishes_for_all(launch: Any, script: Script, s3: Memor
 
 
 def test_a_container_command_runs_verbatim(launch: Any, s3: MemoryS3, receiver: Any) -> None:
-    s3.put("s3://b/code/run.sh", b"#!/bin/bash\nset -e\necho args $@\npython -c 'print(1 + 1)'\nexport A=1\n")
+    s3.put(
+        "s3://b/code/run.sh",
+        b"#!/bin/bash\nset -e\necho args $@\npython -c 'print(1 + 1)'\nid -un >/dev/null\n",
+    )
     request = {
         "AlgorithmSpecification": {
             "ContainerEntrypoint": ["/bin/bash"],
             "ContainerArguments": [
                 "-c",
                 "chmod +x /opt/ml/input/data/code/run.sh && /opt/ml/input/data/code/run.sh two words"
-                " && command -v pip3 && echo x > /opt/ml/input/sm_training.env && echo $MINE",
+                " && command -v pip3 && echo x > /opt/ml/input/sm_training.env && echo $MINE $USER",
             ],
         },
         "InputDataConfig": [channel("code", "s3://b/code/")],
@@ -346,7 +349,7 @@ def test_a_container_command_runs_verbatim(launch: Any, s3: MemoryS3, receiver: 
     lines = receiver.lines()
     assert lines[:2] == ["args two words", "2"]
     assert lines[2].endswith("/bin/pip3")
-    assert lines[3] == "yes"
+    assert lines[3] == "yes root"
 
 
 def test_a_command_that_fails_names_phase_code_and_last_line(launch: Any) -> None:
