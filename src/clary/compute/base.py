@@ -154,6 +154,8 @@ class RunState:
     """By host, those that ended."""
     addresses: Mapping[str, str] = field(default_factory=dict)
     """By host, the unix socket or `host:port` at which a serving program answers, once it is healthy."""
+    live: frozenset[str] = frozenset()
+    """Hosts that ended but whose agent still runs: it has its last report to send."""
 
 
 class Placement(Protocol):
@@ -164,7 +166,7 @@ class Placement(Protocol):
     - `launch` is idempotent by `run_id`, takes all hosts or none, and returns before they have started.
       What does not fit now is queued, and starts in order when room appears.
     - `poll` never waits. A host whose agent is gone and left no result is `LOST`. An unknown run is `LOST`.
-    - `stop` is idempotent and returns at once: SIGTERM to the program, SIGKILL after `grace_s`; a queued run ends.
+    - `stop` is idempotent and returns at once: SIGTERM to the program, SIGKILL after `grace_s`; what waits ends.
       `outcome` is what the agent then writes: `stopped`, `interrupted` or `out_of_time`.
     - `discard` forgets an ended run and frees its folder; of a live one it first kills every process.
     - Methods may be called from any thread. After a restart of the control plane all of them work as before.

@@ -145,6 +145,7 @@ class Run:
         phases: list[RunPhase] = []
         results: dict[str, Result] = {}
         addresses: dict[str, str] = {}
+        live: set[str] = set()
         is_started = self.is_started
         for host in self.spec.hosts:
             pid = self.agent(host)  # before the result: else a host that ends just now looks lost
@@ -152,6 +153,8 @@ class Run:
             if result is not None:
                 results[host] = result
                 phases.append(RunPhase.ENDED)
+                if pid is not None:
+                    live.add(host)
             elif not is_started:
                 phases.append(RunPhase.QUEUED)
             elif pid is None:
@@ -161,7 +164,8 @@ class Run:
                 phases.append(phase)
                 if address:
                     addresses[host] = address
-        return RunState(phase=min(phases, key=_ORDER.index), results=results, addresses=addresses)
+        phase = min(phases, key=_ORDER.index)
+        return RunState(phase=phase, results=results, addresses=addresses, live=frozenset(live))
 
     def _progress(self, host: str) -> tuple[RunPhase, str | None]:
         try:

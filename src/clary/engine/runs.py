@@ -4,7 +4,7 @@ Life of a run
 1. `open_run` stores the run with a role's temporary credentials; repeating it changes nothing.
 2. The placement launches the agents; each POSTs facts to `receive`.
 3. `state_of` merges what the placement sees with what was reported.
-4. `close_run` revokes the credentials and frees the folder.
+4. `close_run` frees the folder and revokes the credentials.
 """
 
 import hashlib
@@ -20,12 +20,17 @@ from clary.engine import joblogs, jobmetrics
 from clary.engine.world import World
 from clary.kernel import ids
 from clary.kernel.arns import Arn
+from clary.kernel.clock import epoch_ms
 from clary.kernel.errors import AccessDenied, ResourceNotFound
-from clary.store import identities, runs
+from clary.store import identities, runs, work
 from clary.store.identities import Credential
 
 CREDENTIALS_LIFE = timedelta(days=30)
 """Longer than the longest job (28 days); revoked when the run closes."""
+
+
+REPORT_PATIENCE_S = 60.0
+"""How long a job that has ended waits for the last lines of an agent that lives but cannot report."""
 
 
 def run_id_of(arn: str, name: str, *marks: object) -> str:
@@ -106,7 +111,11 @@ def open_run(world: World, spec: RunSpec, *, role_arn: str, context: Mapping[str
 
 
 def close_run(world: World, run_id: str) -> None:
-    """Revoke the run's credentials, forget its facts and free its folder; safe to repeat."""
+    """End what is left of the run, free its folder, revoke its credentials and forget it; safe to repeat.
+
+    The row goes last: after a crash in between it is what shows that there is still something to free.
+    """
+    world.placement.discard(run_id)
 
     def unit(conn: Connection) -> str | None:
         row = runs.find_run(conn, run_id)
@@ -120,20 +129,34 @@ def close_run(world: World, run_id: str) -> None:
     key = world.store.write(unit)
     if key:
         world.publish("credential", key, None)
-    world.placement.discard(run_id)
 
 
 def state_of(world: World, run_id: str) -> RunState:
-    """Return how the run stands: the placement's view, completed by what agents reported."""
+    """Return how the run stands: the placement's view, completed by what agents reported.
+
+    A host that has ended but whose live agent has not told so yet still is `UPLOADING`: its last lines and
+    metrics come with that report.
+    """
     seen = world.placement.poll(run_id)
     reported = world.store.read(runs.hosts, run_id)
     results = {host: Result.from_json(row.result) for host, row in reported.items() if row.result}
     addresses = {host: row.address for host, row in reported.items() if row.address}
     merged = {**results, **seen.results}
     phase = seen.phase
+    if phase is RunPhase.ENDED and _awaits_report(world, seen, results):
+        phase = RunPhase.UPLOADING
     if phase is RunPhase.LOST and merged and len(merged) >= max(1, len(reported)):
         phase = RunPhase.ENDED
     return RunState(phase=phase, results=merged, addresses={**addresses, **seen.addresses})
+
+
+def _awaits_report(world: World, seen: RunState, reported: Mapping[str, Result]) -> bool:
+    """Say whether a live agent still has something to tell of a host that has ended."""
+    now = epoch_ms(world.clock())
+    return any(
+        host in seen.live and host not in reported and now - result.ended_ms < REPORT_PATIENCE_S * 1000
+        for host, result in seen.results.items()
+    )
 
 
 def check_token(world: World, run_id: str, purpose: str, authorization: str) -> None:
@@ -169,11 +192,14 @@ def receive(world: World, run_id: str, host: str, report: Mapping[str, Any]) -> 
         if is_new:
             joblogs.append(conn, row.document, host, report.get("logs") or ())
             jobmetrics.append(conn, row.document, report.get("metrics") or (), host)
-        return row.arn, is_new
+        is_step = is_new and bool(phase or address or result)
+        if is_step:
+            work.wake(conn, row.arn, world.clock())
+        return row.arn, is_step
 
-    arn, is_new = world.store.write(unit)
-    if is_new and (phase or address or result):
-        world.wake(arn)
+    arn, is_step = world.store.write(unit)
+    if is_step:
+        world.nudge(arn)
 
 
 def credentials_of(world: World, run_id: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ Life of one turn
 """
 
 import logging
+import socket
 import threading
 import traceback
 from collections.abc import Mapping
@@ -22,7 +23,6 @@ from sqlalchemy import Connection
 
 from clary.engine.machine import Job, Machine, Move
 from clary.engine.world import World
-from clary.kernel import ids
 from clary.store import records, work
 from clary.store.work import Work
 
@@ -48,7 +48,8 @@ class Worker:
     def __init__(self, world: World, machines: Mapping[str, Machine], *, width: int = 16) -> None:
         self.world = world
         self.machines = machines
-        self.owner = ids.short()
+        self.owner = f"{socket.gethostname()}:{world.settings.data_dir}"
+        """One control plane runs on a data folder: by this it knows what its own earlier life held."""
         self._slots = threading.Semaphore(width)
         self._pool = ThreadPoolExecutor(width, thread_name_prefix="step")
         self._awake = threading.Event()
@@ -56,7 +57,8 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
-        """Begin to drive."""
+        """Begin to drive; first with what this control plane held when it was killed."""
+        self.world.store.write(work.disown, self.owner, self.world.clock())
         self._thread.start()
 
     def close(self) -> None:

@@ -1,6 +1,8 @@
 """Factories and waits for tests that run jobs through boto3: plain functions with defaults."""
 
 import io
+import json
+import tarfile
 import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
@@ -10,6 +12,7 @@ import numpy as np
 from clary.kernel import ids
 
 XGBOOST = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
+SCIKIT_LEARN = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 TERMINAL = frozenset({"Completed", "Failed", "Stopped", "MaxRuntimeExceeded", "MaxWaitTimeExceeded"})
 
 
@@ -63,12 +66,46 @@ def training_request(
     }
 
 
+def upload_script(account: Account, bucket: str, text: str, *, key: str = "source/sourcedir.tar.gz") -> str:
+    """Upload a `sourcedir.tar.gz` with one file, `train.py`; return its URI."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        member = tarfile.TarInfo("train.py")
+        member.size = len(text.encode())
+        archive.addfile(member, io.BytesIO(text.encode()))
+    account.client("s3").put_object(Bucket=bucket, Key=key, Body=packed.getvalue())
+    return f"s3://{bucket}/{key}"
+
+
+def script_request(
+    account: Account,
+    bucket: str,
+    source: str,
+    *,
+    channels: Iterable[str] = (),
+    image: str = SCIKIT_LEARN,
+    instance_type: str = "ml.m5.large",
+) -> dict[str, Any]:
+    """Return a CreateTrainingJob request for the script that `upload_script` put at `source`."""
+    request = training_request(account, bucket, channels=channels, image=image)
+    if not request["InputDataConfig"]:
+        del request["InputDataConfig"]
+    request["ResourceConfig"]["InstanceType"] = instance_type
+    request["HyperParameters"] = {
+        "sagemaker_program": json.dumps("train.py"),
+        "sagemaker_submit_directory": json.dumps(source),
+    }
+    return request
+
+
 def channel(bucket: str, name: str, *, content_type: str = "text/csv", **source: Any) -> dict[str, Any]:
     """Return a File-mode channel of the prefix that has its name."""
     return {
         "ChannelName": name,
         "ContentType": content_type,
-        "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/{name}", **source}},
+        "DataSource": {
+            "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/{name}", **source}
+        },
     }
 
 

@@ -139,8 +139,9 @@ class LocalPlacement:
 
     def _look(self, run: Run) -> None:
         """Tell of a change, and let go of the room of a run that has ended."""
-        state = run.state()
+        # before the state: an agent that ends in between is then still watched, and its end told
         agents = [run.agent(host) for host in run.spec.hosts] if run.is_started else []
+        state = run.state()
         for pid in agents:
             if pid is not None:
                 self._watch.process(pid, run.spec.run_id)
@@ -152,7 +153,7 @@ class LocalPlacement:
                 self._on_change(run.spec.run_id)
             except Exception:
                 log.exception("on_change failed for run %s", run.spec.run_id)
-        if run.is_ended:
+        if run.is_ended and not any(agents):  # till then there is one more change to tell
             self._watch.forget(run.spec.run_id)
 
     def _watch_run(self, run: Run) -> None:

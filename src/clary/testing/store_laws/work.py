@@ -43,6 +43,18 @@ class WorkLaws:
             assert verdict is False
         assert store.read(work.find, "arn:1") == theirs
 
+    def test_leases_of_an_earlier_life_are_void_at_once_and_no_others(self, store: Store) -> None:
+        for arn in ("arn:1", "arn:2"):
+            store.write(work.arm, make_work(arn))
+        (mine,) = store.write(work.claim, NOW, "me", 1, 30.0)
+        (theirs,) = store.write(work.claim, NOW, "you", 1, 30.0)
+        later = NOW + timedelta(seconds=1)
+        assert store.write(work.disown, "me", later) == 1
+        assert store.write(work.disown, "me", later) == 0
+        assert store.write(work.advance, mine.arn, mine.lease_token, "Next", later, {}) is False
+        assert [each.arn for each in store.write(work.claim, later, "me", 9, 30.0)] == [mine.arn]
+        assert store.write(work.advance, theirs.arn, theirs.lease_token, "Next", later, {}) is True
+
     def test_an_advance_moves_the_machine_and_gives_the_lease_back(self, store: Store) -> None:
         store.write(work.arm, make_work("arn:1"))
         (mine,) = store.write(work.claim, NOW, "me", 9, 30.0)
