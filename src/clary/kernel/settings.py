@@ -43,6 +43,8 @@ class Settings:
     """`auto`, `bwrap` or `none`: how a job is walled off."""
     isolation_uid: int = 61000
     """First of the user ids that jobs run under when Clary runs as root."""
+    audit_log: str = ""
+    """File that takes one JSON line per AWS call; empty writes none."""
     memory_overcommit: float = 1.0
     """Memory that runs may declare together, as a share of nine tenths of the machine's."""
 

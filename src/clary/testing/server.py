@@ -25,6 +25,7 @@ from clary.cli.supervisor import identity, state
 from clary.cli.supervisor.state import Running
 from clary.kernel import ids
 from clary.kernel.settings import Settings
+from clary.testing import coverage
 
 START_S = 90.0
 STOP_S = 60.0
@@ -96,13 +97,15 @@ class ClaryServer:
         self._default: Account | None = None
 
     @classmethod
-    def start(cls, data_dir: Path, **settings: str) -> "ClaryServer":
-        """Start one on a free port and wait until it is ready.
+    def start(cls, data_dir: Path, *, port: int = 0, **settings: str) -> "ClaryServer":
+        """Start one and wait until it is ready.
 
         Parameters
         ----------
         data_dir : Path
             Its data folder; kept when it stops.
+        port : int
+            0 for a free one.
         settings : str
             `CLARY_*` variables, by their names without the prefix, in lower case.
         """
@@ -111,7 +114,7 @@ class ClaryServer:
         output = data_dir / "up.log"
         with output.open("ab") as file:
             process = subprocess.Popen(  # noqa: S603 - this package
-                [sys.executable, "-c", _START, "up", "--data-dir", str(data_dir), "--port", "0"],
+                [sys.executable, "-c", _START, "up", "--data-dir", str(data_dir), "--port", str(port)],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -194,12 +197,14 @@ def clary_server() -> Iterator[ClaryServer]:
         return
     home = Path(tempfile.mkdtemp(prefix="clary-test-"))
     home.chmod(0o711)  # jobs of other user ids pass
-    server = ClaryServer.start(home / "data")
+    logs = {"audit_log": str(home / "audit.jsonl"), "access_log": str(home / "access.jsonl")}
+    server = ClaryServer.start(home / "data", **logs)
     try:
         yield server
     finally:
         server.stop()
         end_agents(server.settings)
+        coverage.keep(home)
         shutil.rmtree(home, ignore_errors=True)
 
 

@@ -6,8 +6,10 @@ route ─▶ authenticate ─▶ parse ─▶ validate ─▶ handle ─▶ seri
 import hashlib
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from clary.gateway.control.audit import AuditLog
 from clary.gateway.control.platform import Platform
 from clary.kernel import ids
 from clary.kernel.errors import AwsError, InternalFailure, UnknownOperation
@@ -28,24 +30,43 @@ class Chain:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+        path = platform.world.settings.audit_log
+        self._audit = AuditLog(Path(path)) if path else None
 
     def answer(self, request: Request) -> Response:
         """Answer one request; every failure is an error of AWS's shape."""
         request_id = ids.request_id()
-        target: Route | None = None
         try:
             target = route(request)
+        except AwsError as error:
+            return exchange.serialize_error(None, request, error, request_id)
+        account, response = self._answer(target, request, request_id)
+        if self._audit is not None:
+            self._audit.note(
+                account=account,
+                service=target.service,
+                operation=target.operation.name,
+                status=response.status,
+                client=request.headers.get("user-agent", ""),
+                request_id=request_id,
+            )
+        return response
+
+    def _answer(self, target: Route, request: Request, request_id: str) -> tuple[str, Response]:
+        account = ""
+        try:
             caller, region = self._authenticate(request)
+            account = caller.account
             params = exchange.parse(target, request)
             validate(target.operation, params)
             result = self._handle(target, caller, region, params, request_id)
-            return exchange.serialize(target, result, request_id)
+            return account, exchange.serialize(target, result, request_id)
         except AwsError as error:
-            return exchange.serialize_error(target, request, error, request_id)
+            return account, exchange.serialize_error(target, request, error, request_id)
         except Exception:
-            log.exception("%s failed", target.operation.name if target else request.path)
+            log.exception("%s failed (request id %s)", target.operation.name, request_id)
             text = f"An internal error occurred; request id {request_id} names it in the control plane's log."
-            return exchange.serialize_error(target, request, InternalFailure(text), request_id)
+            return account, exchange.serialize_error(target, request, InternalFailure(text), request_id)
 
     def _authenticate(self, request: Request) -> tuple[Credential, str]:
         verified = signature.verify(

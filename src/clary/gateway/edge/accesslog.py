@@ -29,6 +29,7 @@ class AccessLog:
             "method": head.method,
             "path": head.path,
             "query": "(signed)" if secret else head.query,
+            "client": head.fields.get("user-agent", ""),
             "target": head.fields.get("x-amz-target", ""),
             "status": exchange.status,
             "received": exchange.n_received,

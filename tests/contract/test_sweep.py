@@ -1,0 +1,157 @@
+"""Every served operation gets a minimal and a maximal input; what comes back must satisfy the model.
+
+A refusal must be a 4xx with a code and a message; an answer must have every member that its shape requires.
+"""
+
+import random
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from clary.resource.registry import served
+from clary.services.sagemaker._refused import reason_of
+from clary.testing import coverage
+from clary.testing.jobs import XGBOOST
+from clary.testing.shapes import invalid, maximal, minimal
+from clary.wire.shape import Shape
+
+SERVICES = {name: each for name, each in served("clary.services").items() if name != "s3"}
+OPERATIONS = sorted((name, operation) for name, each in SERVICES.items() for operation in each.handlers)
+N_INVALID = 300
+
+
+@pytest.fixture(scope="module")
+def account(clary_server):
+    return clary_server.account()
+
+
+def client(account, service):
+    config = Config(
+        parameter_validation=False,
+        user_agent_extra=coverage.SWEEP,
+        retries={"total_max_attempts": 1},
+        proxies={},
+    )
+    return boto3.client(
+        service,
+        endpoint_url=account.url,
+        region_name=account.region,
+        aws_access_key_id=account.access_key_id,
+        aws_secret_access_key=account.secret_access_key,
+        config=config,
+    )
+
+
+def pinned(value: Any, account: Any) -> Any:
+    """Return the value with members that must name something real set to it, at any depth."""
+    fixed = {
+        "RoleArn": account.role_arn,
+        "ExecutionRoleArn": account.role_arn,
+        "TrainingImage": XGBOOST,
+        "Image": XGBOOST,
+        "InstanceType": "ml.m5.large",
+        "InstanceCount": 1,
+        "Resource": "TrainingJob",
+        "AssumeRolePolicyDocument": "{}",
+    }
+    if isinstance(value, Mapping):
+        return {name: fixed.get(name, pinned(item, account)) for name, item in value.items()}
+    if isinstance(value, list):
+        return [pinned(item, account) for item in value]
+    return value
+
+
+def missing(shape: Shape, value: Any, path: str = "") -> Iterator[str]:
+    """Yield the paths of required members that an answer lacks."""
+    if shape.type_name == "structure" and isinstance(value, Mapping):
+        for name in shape.required:
+            if name not in value:
+                yield f"{path}.{name}"
+        for name, member in shape.members.items():
+            if name in value:
+                yield from missing(member, value[name], f"{path}.{name}")
+    elif shape.type_name == "list":
+        for n, item in enumerate(value):
+            yield from missing(shape.element, item, f"{path}[{n}]")
+    elif shape.type_name == "map":
+        for key, item in value.items():
+            yield from missing(shape.value, item, f"{path}.{key}")
+
+
+@pytest.mark.parametrize("make", [minimal, maximal], ids=["minimal", "maximal"])
+@pytest.mark.parametrize(("service", "operation"), OPERATIONS)
+def test_an_answer_satisfies_its_shape_and_a_refusal_is_awss(account, service, operation, make):
+    model = SERVICES[service].model.operations[operation]
+    params = pinned(make(model.input, random.Random(5)), account)
+    caller = client(account, service)
+    try:
+        answer = caller._make_api_call(operation, params)
+    except ClientError as refused:
+        status = refused.response["ResponseMetadata"]["HTTPStatusCode"]
+        assert 400 <= status < 500, refused
+        assert refused.response["Error"]["Code"], refused
+        assert refused.response["Error"]["Message"], refused
+        return
+    answer.pop("ResponseMetadata")
+    assert list(missing(model.output, answer)) == []
+
+
+def invalid_requests() -> list[tuple[str, str, Any, str, str]]:
+    """Return generated requests, each with one thing wrong, spread over the served operations."""
+    rng = random.Random(11)
+    found = []
+    for service, operation in OPERATIONS:
+        if SERVICES[service].model.protocols[0] == "query":
+            continue  # every value is text there: a wrong type cannot be told from a right one
+        faults = list(invalid(SERVICES[service].model.operations[operation].input, rng))
+        found += [(service, operation, *fault) for fault in faults]
+    return rng.sample(found, min(N_INVALID, len(found)))
+
+
+def test_three_hundred_invalid_requests_are_refused_by_name(account):
+    requests = invalid_requests()
+    assert len(requests) == N_INVALID
+    wrong = []
+    for service, operation, params, path, why in requests:
+        try:
+            client_of(account, service)._make_api_call(operation, params)
+        except ClientError as refused:
+            error, status = refused.response["Error"], refused.response["ResponseMetadata"]["HTTPStatusCode"]
+            member = path.split(".")[-1] if path.split(".")[-1] != "member" else path.split(".")[-2]
+            is_named = member.lower() in error["Message"].lower() or path in error["Message"]
+            if not (400 <= status < 500 and is_named):
+                wrong.append((operation, path, why, error, status))
+        except (TypeError, ValueError, AttributeError):
+            continue  # botocore itself cannot spell the value
+        else:
+            wrong.append((operation, path, why, "accepted"))
+    assert wrong == []
+
+
+_CLIENTS: dict[tuple[str, str], Any] = {}
+
+
+def client_of(account, service):
+    key = (account.account_id, service)
+    if key not in _CLIENTS:
+        _CLIENTS[key] = client(account, service)
+    return _CLIENTS[key]
+
+
+def test_every_operation_of_sagemaker_is_served_or_listed_with_a_reason():
+    model, handlers = SERVICES["sagemaker"].model, SERVICES["sagemaker"].handlers
+    assert [name for name in model.operations if name not in handlers and reason_of(name) is None] == []
+
+
+def test_an_operation_that_is_not_served_is_refused_by_name(account):
+    model, handlers = SERVICES["sagemaker"].model, SERVICES["sagemaker"].handlers
+    caller = client_of(account, "sagemaker")
+    for name in sorted(set(model.operations) - set(handlers))[::25]:
+        with pytest.raises(ClientError) as refused:
+            caller._make_api_call(name, minimal(model.operations[name].input, random.Random(3)))
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+        assert f"sagemaker:{name}" in refused.value.response["Error"]["Message"]
