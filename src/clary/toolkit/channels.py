@@ -13,7 +13,8 @@ from random import Random
 from typing import Any
 
 from clary.kernel.errors import CustomerError
-from clary.toolkit.objects import Entry, MissingError, Objects, split_uri
+from clary.toolkit.object_faults import MissingError
+from clary.toolkit.objects import Entry, Objects, split_uri
 
 PIPE = "Pipe"
 FILE = "File"

@@ -30,6 +30,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from clary.kernel.errors import CustomerError
+from clary.toolkit.object_faults import CancelledError, MissingError, ObjectsUnavailableError, fault
 
 CHUNK_BYTES = 1 << 20
 """Read and write this much at a time."""
@@ -43,21 +44,9 @@ MAX_PARTS = 10_000
 """Source: S3 user guide, "Multipart upload limits"."""
 
 _AWAY = (HTTPClientError, BotoConnectionError, IncompleteReadError, OSError)
-_REFUSED = frozenset(
-    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "RequestTimeTooSkewed"}
-)
-_BUSY = frozenset({"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable"})
 _T = TypeVar("_T")
 _ready: list["_Client"] = []
 """At most one, not aimed yet."""
-
-
-class ObjectsUnavailableError(Exception):
-    """The object store did not answer, however often it was asked; a fault of the platform."""
-
-
-class CancelledError(Exception):
-    """The transfer was called off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,9 +398,9 @@ class Objects:
             except ParamValidationError as error:
                 raise CustomerError(f"Data {verb} failed for {uri}: {error}") from error
             except ClientError as error:
-                fault = _fault(verb, uri, error, self.region)
-                if fault is not None:
-                    raise fault from error
+                refusal = fault(verb, uri, error, self.region)
+                if refusal is not None:
+                    raise refusal from error
                 last: Exception = error
             except _AWAY as error:
                 last = error
@@ -425,35 +414,6 @@ class Objects:
 
 class NotEmptyError(CustomerError):
     """The bucket still holds objects."""
-
-
-class MissingError(CustomerError):
-    """The bucket or the key is not there."""
-
-
-def _fault(verb: str, uri: str, error: ClientError, region: str) -> Exception | None:
-    """Return what to raise for the store's answer; None to ask again."""
-    answer = error.response.get("Error", {})
-    code = str(answer.get("Code", ""))
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    text = answer.get("Message", "")
-    if status >= 500 or status == 429 or code in _BUSY:
-        return None
-    if code in _REFUSED:
-        return ObjectsUnavailableError(f"the object store refuses the run's own credentials: {code} ({uri})")
-    if code == "NoSuchBucket":
-        return MissingError(
-            f"Data {verb} failed:NoSuchBucket (404): The specified bucket does not exist: {uri}. "
-            f"Please ensure that the bucket exists in the selected region ({region})."
-        )
-    if code == "NoSuchKey" or status == 404:
-        return MissingError(f"Data {verb} failed:NoSuchKey (404): The specified key does not exist: {uri}")
-    if status in {401, 403}:
-        text = "Access Denied. Please ensure that the bucket belongs to this account and the role may use it:"
-        code, status = "AccessDenied", 403
-    elif status == 412:
-        text = "The object was replaced while it was read:"
-    return CustomerError(f"Data {verb} failed:{code} ({status}): {text} {uri}")
 
 
 def _create(path: Path, entry: Entry) -> BinaryIO:

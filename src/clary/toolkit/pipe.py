@@ -16,7 +16,8 @@ from pathlib import Path
 from clary.kernel.errors import CustomerError
 from clary.toolkit import recordio
 from clary.toolkit.channels import Share
-from clary.toolkit.objects import CancelledError, Entry, Objects
+from clary.toolkit.object_faults import CancelledError
+from clary.toolkit.objects import Entry, Objects
 
 WRITE_BYTES = 1 << 20
 _MODE = 0o644

@@ -11,7 +11,8 @@ import pytest
 from clary.kernel.errors import CustomerError
 from clary.testing.s3 import MemoryS3, answers, breaks_after
 from clary.toolkit import objects as module
-from clary.toolkit.objects import CancelledError, Entry, Objects, ObjectsUnavailableError, split_uri
+from clary.toolkit.object_faults import CancelledError, ObjectsUnavailableError
+from clary.toolkit.objects import Entry, Objects, split_uri
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from clary.compute.agent.install import InstallError
 from clary.compute.agent.watch import InterruptionError
 from clary.compute.base import Outcome, Result
 from clary.kernel.errors import CustomerError, SetupError
-from clary.toolkit.objects import ObjectsUnavailableError
+from clary.toolkit.object_faults import ObjectsUnavailableError
 
 log = logging.getLogger(__name__)
 

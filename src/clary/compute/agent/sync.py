@@ -6,7 +6,8 @@ from pathlib import Path
 
 from clary.kernel.errors import CustomerError
 from clary.toolkit import beneath
-from clary.toolkit.objects import CancelledError, Objects, ObjectsUnavailableError
+from clary.toolkit.object_faults import CancelledError, ObjectsUnavailableError
+from clary.toolkit.objects import Objects
 
 EVERY_S = 2.0
 """Between two looks; a file goes up when two looks in a row saw it the same."""

@@ -26,7 +26,8 @@ from clary.compute.runners.base import Exit
 from clary.kernel.errors import CustomerError
 from clary.toolkit import beneath, channels, contract, requirements, script
 from clary.toolkit.channels import Channel, Share
-from clary.toolkit.objects import Objects, ObjectsUnavailableError
+from clary.toolkit.object_faults import ObjectsUnavailableError
+from clary.toolkit.objects import Objects
 from clary.toolkit.pipe import Feeder, content
 
 DEFAULT_RUNTIME_S = 86_400
