@@ -18,13 +18,18 @@ from clary.services.sagemaker._training_machine import MACHINE
 from clary.store import records, work
 from clary.store.records import Record
 
+NEEDED = ("AlgorithmSpecification", "RoleArn", "OutputDataConfig", "ResourceConfig")
+"""Members that the model leaves open for serverless jobs, and that every other job must have."""
 DEFAULT_MAX_RUNTIME_S = 86_400
 """Source: shape `StoppingCondition`, default of one day."""
 
 
 def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Check a CreateTrainingJob beyond the model, and fill in what Describe always shows."""
-    check_role(call, request.get("RoleArn", ""))
+    for member in NEEDED:
+        if member not in request:
+            raise ValidationException(f"{member} is required: serverless training jobs are not served.")
+    check_role(call, request["RoleArn"])
     specification = dict(request["AlgorithmSpecification"])
     if "AlgorithmName" in specification:
         raise ValidationException(
