@@ -1,10 +1,11 @@
 """XGBoost against the plain library, on data that scikit-learn ships.
 
 Breast cancer Wisconsin (diagnostic), 569 x 30, two classes; wine recognition, 178 x 13, three classes;
-diabetes, 442 x 10, a number. Tolerance: 5 decimals, as the log prints: it is the same library on the same rows.
+diabetes, 442 x 10, a number. Tolerance: 5 decimals, as the log prints; library and rows are the same.
 """
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ PARAMS = {"max_depth": "4", "eta": "0.2", "subsample": "0.8", "seed": "11", "nth
 
 
 @pytest.fixture(params=CASES, scope="module")
-def case(request, tmp_path_factory):
+def case(request: Any, tmp_path_factory: Any) -> Any:
     load, objective, metrics = CASES[request.param]
     features, labels = load(return_X_y=True)
     parts = train_test_split(features.astype(np.float32), labels.astype(np.float32), random_state=0)
@@ -38,7 +39,7 @@ def case(request, tmp_path_factory):
     return params, metrics, parts, tmp_path_factory.mktemp(request.param)
 
 
-def written(folder, features, labels):
+def written(folder: Any, features: Any, labels: Any) -> Any:
     folder.mkdir()
     np.savetxt(folder / "rows.csv", np.column_stack([labels, features]), delimiter=",", fmt="%.9g")
     return Source(name=folder.name, path=folder, content_type="text/csv")

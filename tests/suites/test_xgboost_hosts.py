@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,14 +25,14 @@ PROGRAM = "import sys; from clary.algorithms._train import main; sys.exit(main({
 
 
 @pytest.fixture(scope="module")
-def lines():
+def lines() -> Any:
     draw = np.random.default_rng(4)
     features = draw.normal(size=(400, 5)).round(3)
     labels = (features[:, 0] + features[:, 1] * features[:, 2] > 0).astype(int)
     return [f"{label},{','.join(map(str, row))}\n" for label, row in zip(labels, features, strict=True)]
 
 
-def staged(ml, lines, hosts, host):
+def staged(ml: Any, lines: Any, hosts: Any, host: Any) -> Any:
     config = ml / "input/config"
     config.mkdir(parents=True)
     (config / "hyperparameters.json").write_text(json.dumps(HYPERPARAMETERS))
@@ -43,7 +44,7 @@ def staged(ml, lines, hosts, host):
     return ml
 
 
-def run(folder, parts, hosts):
+def run(folder: Any, parts: Any, hosts: Any) -> Any:
     """Run every host; return exit codes, logs and folders."""
     processes, folders = [], []
     for host, lines in zip(hosts, parts, strict=True):
@@ -67,11 +68,11 @@ def run(folder, parts, hosts):
     return [process.returncode for process in processes], logs, folders
 
 
-def model(ml):
+def model(ml: Any) -> Any:
     return _artifact.from_bytes((ml / "model/xgboost-model").read_bytes(), "model")
 
 
-def rounds(log):
+def rounds(log: Any) -> Any:
     return [line for line in log.splitlines() if line.startswith("[") and "\ttrain-" in line]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,8 +25,8 @@ class StagedJob:
         path.write_text(json.dumps(document))
 
     def channel(
-        self, name: str, text: str | bytes, content_type: str = "text/csv", file: str = "part-0", **more
-    ):
+        self, name: str, text: str | bytes, content_type: str = "text/csv", file: str = "part-0", **more: Any
+    ) -> Any:
         path = self.ml / "input/data" / name / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode() if isinstance(text, str) else text)
@@ -48,13 +49,13 @@ class StagedJob:
 
 
 @pytest.fixture
-def job(tmp_path, monkeypatch):
+def job(tmp_path: Any, monkeypatch: Any) -> Any:
     monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
     monkeypatch.setenv("SM_NUM_CPUS", "1")
     return StagedJob(tmp_path)
 
 
 @pytest.fixture(scope="session")
-def rows():
+def rows() -> Any:
     """CSV of two classes, 60 rows of 3 columns."""
     return "".join(f"{int(n % 7 > 3)},{n % 7},{n % 5},{n % 3}\n" for n in range(60))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ class Shouting:
         self.inside = 0
         self.most_inside = 0
 
-    def answer_many(self, questions):
+    def answer_many(self, questions: Any) -> Any:
         self.turns.append(len(questions))
         self.inside += 1
         self.most_inside = max(self.most_inside, self.inside)
@@ -52,31 +53,31 @@ class Shouting:
 class Line:
     """The edge's end of a connection."""
 
-    def __init__(self, handler):
+    def __init__(self, handler: Any) -> None:
         self.here, there = socket.socketpair()
         self.here.settimeout(10)
         self.thread = threading.Thread(target=replica.Replica(handler).attend, args=(there,))
         self.thread.start()
         self.decoder = Decoder()
 
-    def ask(self, *frames):
+    def ask(self, *frames: Any) -> Any:
         self.here.sendall(b"".join(frames))
-        found = []
+        found: list[Any] = []
         while len(found) < len(frames):
             found += self.decoder.feed(self.here.recv(65536))
         return {frame.request_id: (frame.header, frame.body) for frame in found}
 
-    def close(self):
+    def close(self) -> Any:
         self.here.close()
         self.thread.join(10)
         assert not self.thread.is_alive()
 
 
 @pytest.fixture
-def line():
+def line() -> Any:
     lines = []
 
-    def connected(handler):
+    def connected(handler: Any) -> Any:
         lines.append(Line(handler))
         return lines[-1]
 
@@ -143,7 +144,7 @@ def test_a_handler_that_is_not_concurrent_answers_one_connection_at_a_time(line)
 
 
 @pytest.fixture
-def started(tmp_path):
+def started(tmp_path: Any) -> Any:
     """A replica of a script in a process of its own."""
     code = tmp_path / "model/code"
     code.mkdir(parents=True)
@@ -161,7 +162,7 @@ def started(tmp_path):
         f"'model_dir': {str(tmp_path / 'model')!r}, 'failure': {str(tmp_path / 'failure')!r}}}))"
     )
 
-    def start():
+    def start() -> Any:
         process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
         processes.append(process)
         return process, path

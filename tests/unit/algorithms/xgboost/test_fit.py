@@ -5,6 +5,8 @@ import json
 import signal
 import tarfile
 import threading
+import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,16 +14,17 @@ import xgboost
 from sklearn import metrics as peer
 
 from clary.algorithms.xgboost import _artifact, _callbacks, _hosts, _metrics
+from clary.kernel.errors import CustomerError
 from clary.toolkit.formats import recordio_protobuf
 
 BINARY = {"objective": "binary:logistic"}
 
 
-def rounds(path):
+def rounds(path: Any) -> Any:
     return _artifact.from_bytes(path.read_bytes(), path.name).num_boosted_rounds()
 
 
-def lines(capsys):
+def lines(capsys: Any) -> Any:
     return [line for line in capsys.readouterr().out.splitlines() if line.startswith("[") and "\t" in line]
 
 
@@ -117,21 +120,13 @@ def test_a_resumed_model_is_the_one_of_an_undisturbed_job(job, rows):
     np.testing.assert_allclose(resumed.inplace_predict(data), whole.inplace_predict(data), atol=1e-6)
 
 
-class Clockwork(_callbacks.TrainingCallback):
-    """Sends SIGTERM after the second round."""
-
-    def after_iteration(self, model, epoch, evals_log):
-        if epoch == 1:
-            signal.raise_signal(signal.SIGTERM)
-        return False
-
-
 @pytest.fixture
-def sigterm_after_two_rounds(monkeypatch):
+def sigterm_after_two_rounds(monkeypatch: Any) -> Any:
     made = _callbacks.Monitor.after_iteration
 
-    def after_iteration(self, model, epoch, evals_log):
-        Clockwork().after_iteration(model, epoch, evals_log)
+    def after_iteration(self, model: Any, epoch: Any, evals_log: Any) -> Any:
+        if epoch == 1:
+            signal.raise_signal(signal.SIGTERM)
         return made(self, model, epoch, evals_log)
 
     monkeypatch.setattr(_callbacks.Monitor, "after_iteration", after_iteration)
@@ -249,7 +244,7 @@ def test_hosts_meet_and_hear_each_others_faults(monkeypatch):
     monkeypatch.setattr(_hosts, "MEETING_S", 20.0)
     hosts = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
     place = ("127.0.0.1", _hosts.port_of(f"test-{id(hosts)}"))
-    deadline = _hosts.time.monotonic() + 20
+    deadline = time.monotonic() + 20
     heard = {}
 
     def attend(host: str, fault: str) -> None:
@@ -264,15 +259,15 @@ def test_hosts_meet_and_hear_each_others_faults(monkeypatch):
     assert tracker is None
     assert heard == dict.fromkeys(hosts[1:], (reports, 0))
     assert [report.n_rows for report in reports] == [7, 5, 5]
-    with pytest.raises(_hosts.CustomerError, match=r"no file \(on host 127.0.0.3\)"):
+    with pytest.raises(CustomerError, match=r"no file \(on host 127.0.0.3\)"):
         _hosts._check(reports)
 
 
 def test_hosts_that_do_not_come_are_named(monkeypatch):
     monkeypatch.setattr(_hosts, "MEETING_S", 0.05)
     place = ("127.0.0.1", _hosts.port_of(f"alone-{id(monkeypatch)}"))
-    deadline = _hosts.time.monotonic() + 0.05
-    with pytest.raises(_hosts.CustomerError, match="Hosts algo-2 did not report"):
+    deadline = time.monotonic() + 0.05
+    with pytest.raises(CustomerError, match="Hosts algo-2 did not report"):
         _hosts._gather(place, _hosts.Report("algo-1"), ("algo-1", "algo-2"), deadline)
-    with pytest.raises(_hosts.CustomerError, match="did not meet the others"):
+    with pytest.raises(CustomerError, match="did not meet the others"):
         _hosts._attend(("127.0.0.1", 1), _hosts.Report("algo-2"), deadline)

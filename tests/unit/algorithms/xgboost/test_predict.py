@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ ROW = b"1.5,0,2"
 CSV = "text/csv"
 
 
-def boosted(objective="binary:logistic", n_rounds=3, **params):
+def boosted(objective: Any = "binary:logistic", n_rounds: Any = 3, **params: Any) -> Any:
     draw = np.random.default_rng(0)
     features = draw.normal(size=(80, 3)).astype(np.float32)
     labels = (features[:, 0] > 0).astype(int) + (features[:, 1] > 1) * (objective.startswith("multi:"))
@@ -26,22 +27,22 @@ def boosted(objective="binary:logistic", n_rounds=3, **params):
 
 
 @pytest.fixture
-def model_dir(tmp_path):
+def model_dir(tmp_path: Any) -> Any:
     _artifact.save(boosted(), tmp_path / "xgboost-model")
     return tmp_path
 
 
-def load(model_dir, **environ):
+def load(model_dir: Any, **environ: Any) -> Any:
     return base.find("xgboost").load(model_dir, environ)
 
 
-def ask(model_dir, body=ROW, content_type=CSV, accept="", **environ):
+def ask(model_dir: Any, body: Any = ROW, content_type: Any = CSV, accept: Any = "", **environ: Any) -> Any:
     return load(model_dir, **environ).predict_many(
         [Question(body=body, content_type=content_type, accept=accept)]
     )[0]
 
 
-def expected(body=ROW, booster=None):
+def expected(body: Any = ROW, booster: Any = None) -> Any:
     rows = np.array([[float(field) for field in line.split(b",")] for line in body.split(b"\n")], np.float32)
     return (booster or boosted()).predict(xgboost.DMatrix(rows)).tolist()
 
@@ -238,7 +239,7 @@ def test_a_pickled_booster_of_an_old_container_is_read(tmp_path):
 
 
 class Planted:
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return (print, ("run",))
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from typing import Any
 
 import joblib
 import numpy as np
@@ -24,11 +25,13 @@ def output_fn(prediction, accept): return repr((prediction, accept)), "text/x-py
 
 
 @pytest.fixture
-def loaded(tmp_path, monkeypatch):
+def loaded(tmp_path: Any, monkeypatch: Any) -> Any:
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = set(sys.modules)
 
-    def load(text=None, framework="scikit-learn", file="inference.py", **environ):
+    def load(
+        text: Any = None, framework: Any = "scikit-learn", file: Any = "inference.py", **environ: Any
+    ) -> Any:
         if text is not None:
             path = tmp_path / "code" / file
             path.parent.mkdir(exist_ok=True)
@@ -41,7 +44,9 @@ def loaded(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
-def ask(handler, body=b"[[1, 2]]", content_type=JSON, accept="", attributes=""):
+def ask(
+    handler: Any, body: Any = b"[[1, 2]]", content_type: Any = JSON, accept: Any = "", attributes: Any = ""
+) -> Any:
     question = Question(body=body, content_type=content_type, accept=accept, attributes=attributes)
     return handler.answer_many([question])[0]
 
@@ -149,7 +154,7 @@ def model_fn(model_dir): return joblib.load(os.path.join(model_dir, "model.jobli
 
 
 @pytest.fixture
-def regression(tmp_path):
+def regression(tmp_path: Any) -> Any:
     model = LinearRegression().fit([[0, 0], [1, 1], [2, 0]], [0, 3, 2])
     joblib.dump(model, tmp_path / "model.joblib")
     return model

@@ -1,5 +1,6 @@
 import io
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_an_unknown_type_is_refused_in_the_toolkits_words():
 
 
 class Planted:
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return (print, ("run",))
 
 

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from clary.toolkit.formats.base import FormatError, MediaType
 numbers = st.floats(width=32, allow_nan=True, allow_infinity=False)
 
 
-def written(folder, **files):
+def written(folder: Any, **files: Any) -> Any:
     paths = []
     for name, text in files.items():
         path = folder / f"{name}.csv"
@@ -22,14 +23,14 @@ def written(folder, **files):
 
 def test_the_label_comes_first_and_files_are_put_together(tmp_path):
     table = csv.read(written(tmp_path, a="1,2,3\n0,4,5\n", b="1,6,7\n", empty=""))
-    assert table.labels.tolist() == [1, 0, 1]
+    assert np.asarray(table.labels).tolist() == [1, 0, 1]
     assert table.features.tolist() == [[2, 3], [4, 5], [6, 7]]
     assert table.features.dtype == np.float32
 
 
 def test_weights_stand_behind_the_label(tmp_path):
     table = csv.read(written(tmp_path, a="1,0.5,3\n0,2,4\n"), has_weights=True)
-    assert table.weights.tolist() == [0.5, 2]
+    assert np.asarray(table.weights).tolist() == [0.5, 2]
     assert table.features.tolist() == [[3], [4]]
 
 

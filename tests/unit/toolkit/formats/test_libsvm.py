@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,7 +18,7 @@ rows = st.lists(
 )
 
 
-def write(path, text):
+def write(path: Any, text: Any) -> Any:
     path.write_text(text)
     return [path]
 
@@ -29,7 +31,7 @@ def test_rows_read_back_as_written(rows, has_queries, tmp_path_factory):
         for number, (label, row) in enumerate(rows)
     ]
     table = libsvm.read(write(tmp_path_factory.mktemp("libsvm") / "rows", "\n".join(lines)))
-    assert table.labels.tolist() == [label for label, _ in rows]
+    assert np.asarray(table.labels).tolist() == [label for label, _ in rows]
     dense = table.features.toarray()
     for number, (_, row) in enumerate(rows):
         assert {key: float(dense[number, key]) for key in row} == {
@@ -46,8 +48,8 @@ def test_indices_are_taken_as_they_are_and_files_widened(tmp_path):
 
 def test_weights_comments_and_empty_lines(tmp_path):
     table = libsvm.read(write(tmp_path / "a", "1:0.5 0:2 # first\n\n0:2 1:3\n"))
-    assert table.labels.tolist() == [1, 0]
-    assert table.weights.tolist() == [0.5, 2]
+    assert np.asarray(table.labels).tolist() == [1, 0]
+    assert np.asarray(table.weights).tolist() == [0.5, 2]
     assert table.features.toarray().tolist() == [[2, 0], [0, 3]]
 
 

@@ -12,7 +12,7 @@ def test_the_first_column_is_the_label_and_nulls_are_missing(tmp_path):
     path = tmp_path / "rows.parquet"
     writer.write_table(pyarrow.table({"y": [1, 0], "a": [1.5, None], "b": [3, 4]}), path)
     table = parquet.read([path])
-    assert table.labels.tolist() == [1, 0]
+    assert np.asarray(table.labels).tolist() == [1, 0]
     np.testing.assert_array_equal(table.features, np.array([[1.5, 3], [np.nan, 4]], np.float32))
 
 

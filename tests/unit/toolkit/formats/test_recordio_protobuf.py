@@ -46,7 +46,7 @@ def test_a_record_of_the_sdk_is_read():
     record = b"\x0a" + bytes([len(feature)]) + feature + b"\x12" + bytes([len(label)]) + label
     table = recordio_protobuf.decode(recordio.wrap(record) * 3)
     assert table.features.tolist() == [[1, 2]] * 3
-    assert table.labels.tolist() == [3] * 3
+    assert np.asarray(table.labels).tolist() == [3] * 3
 
 
 def test_unpacked_and_double_values_are_read():
@@ -65,7 +65,7 @@ def test_records_of_different_shape_fall_back_to_one_by_one():
     )
     table = recordio_protobuf.decode(body)
     assert table.features.toarray().tolist() == [[1, 1], [0, 5]]
-    assert table.labels.tolist() == [0, 1]
+    assert np.asarray(table.labels).tolist() == [0, 1]
 
 
 def test_answers_stand_in_the_label_map():
