@@ -166,8 +166,8 @@ class Placement(Protocol):
     - `launch` is idempotent by `run_id`, takes all hosts or none, and returns before they have started.
       What does not fit now is queued, and starts in order when room appears.
     - `poll` never waits. A host whose agent is gone and left no result is `LOST`. An unknown run is `LOST`.
-    - `stop` is idempotent and returns at once: SIGTERM to the program, SIGKILL after `grace_s`; what waits ends.
-      `outcome` is what the agent then writes: `stopped`, `interrupted` or `out_of_time`.
+    - `stop` is idempotent and returns at once: SIGTERM to the program, SIGKILL after `grace_s`; what is
+      queued ends. `outcome` is what the agent then writes: `stopped`, `interrupted` or `out_of_time`.
     - `discard` forgets an ended run and frees its folder; of a live one it first kills every process.
     - Methods may be called from any thread. After a restart of the control plane all of them work as before.
     """

@@ -1,6 +1,6 @@
 """Which operations a test session saw succeed, and through which client: what the coverage page is made from.
 
-The server's audit and access logs say it, so that programs in other environments count like tests in this one.
+The server's audit and access logs say it, so that programs in other environments count like these tests.
 """
 
 import json
@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ENVIRONMENT = "CLARY_COVERAGE_DIR"
 """Folder that takes one file per test session; nothing is kept without it."""
@@ -53,7 +54,7 @@ def grade_of(client: str) -> str:
     )
 
 
-def _lines(path: Path) -> Iterator[dict[str, str | int | float]]:
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
     if path.exists():
         with path.open(encoding="utf-8") as file:
             yield from (json.loads(line) for line in file if line.endswith("\n"))

@@ -197,8 +197,9 @@ def clary_server() -> Iterator[ClaryServer]:
         return
     home = Path(tempfile.mkdtemp(prefix="clary-test-"))
     home.chmod(0o711)  # jobs of other user ids pass
-    logs = {"audit_log": str(home / "audit.jsonl"), "access_log": str(home / "access.jsonl")}
-    server = ClaryServer.start(home / "data", **logs)
+    server = ClaryServer.start(
+        home / "data", audit_log=str(home / "audit.jsonl"), access_log=str(home / "access.jsonl")
+    )
     try:
         yield server
     finally:

@@ -87,7 +87,7 @@ def test_it_predicts_what_the_plain_library_predicts(endpoint, cancer):
 
 def test_an_unknown_endpoint_is_a_validation_error(trained):
     account, _bucket, _artefact = trained
-    with pytest.raises(ClientError, match="Endpoint nobody of account .* not found") as missing:
+    with pytest.raises(ClientError, match=r"Endpoint nobody of account .* not found") as missing:
         account.client("sagemaker-runtime").invoke_endpoint(EndpointName="nobody", Body=b"1")
     assert missing.value.response["Error"]["Code"] == "ValidationError"
 

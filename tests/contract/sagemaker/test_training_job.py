@@ -213,6 +213,6 @@ def test_an_image_that_no_engine_runs_is_refused_at_create(clary_server, data):
     bucket = upload_csv(account, "train/data.csv", data[:50])
     request = training_request(account, bucket)
     request["AlgorithmSpecification"]["TrainingImage"] = "registry.example.com/mine:1"
-    with pytest.raises(ClientError, match="registry.example.com/mine:1"):
+    with pytest.raises(ClientError, match=r"registry\.example\.com/mine:1"):
         account.client("sagemaker").create_training_job(**request)
     assert json.dumps(account.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]) == "[]"

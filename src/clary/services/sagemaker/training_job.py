@@ -26,9 +26,9 @@ DEFAULT_MAX_RUNTIME_S = 86_400
 
 def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Check a CreateTrainingJob beyond the model, and fill in what Describe always shows."""
-    for member in NEEDED:
-        if member not in request:
-            raise ValidationException(f"{member} is required: serverless training jobs are not served.")
+    for name in NEEDED:
+        if name not in request:
+            raise ValidationException(f"{name} is required: serverless training jobs are not served.")
     check_role(call, request["RoleArn"])
     specification = dict(request["AlgorithmSpecification"])
     if "AlgorithmName" in specification:
@@ -47,7 +47,7 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     if declared or specification.get("MetricDefinitions"):
         specification["MetricDefinitions"] = declared or specification["MetricDefinitions"]
     output = {"KmsKeyId": "", "CompressionType": "GZIP", **request["OutputDataConfig"]}
-    name = request["TrainingJobName"]
+    job_name = request["TrainingJobName"]
     suffix = "model.tar.gz" if output["CompressionType"] == "GZIP" else "model/"
     return {
         "__private__": {"runtime": asdict(runtime)},
@@ -58,7 +58,7 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
         "InputDataConfig": _channels(request),
         "HyperParameters": dict(request.get("HyperParameters", {})),
         "ModelArtifacts": {
-            "S3ModelArtifacts": f"{output['S3OutputPath'].rstrip('/')}/{name}/output/{suffix}"
+            "S3ModelArtifacts": f"{output['S3OutputPath'].rstrip('/')}/{job_name}/output/{suffix}"
         },
         "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
         "EnableInterContainerTrafficEncryption": request.get("EnableInterContainerTrafficEncryption", False),
