@@ -6,13 +6,15 @@ from clary.toolkit import archive
 from clary.toolkit.objects import Entry, Objects, split_uri
 
 
-def fetch_archive(objects: Objects, uri: str, folder: Path, work: Path) -> int:
+def fetch_archive(objects: Objects, uri: str, folder: Path, work: Path, *, is_large: bool = True) -> int:
     """Download a gzipped tar and unpack it into `folder`; return the number of members.
 
     Parameters
     ----------
     work : Path
         Folder of the agent's own, for the archive itself.
+    is_large : bool
+        Whether it is worth a request to learn its length, so that it may travel in parts.
 
     Raises
     ------
@@ -22,9 +24,11 @@ def fetch_archive(objects: Objects, uri: str, folder: Path, work: Path) -> int:
     path = work / f"{folder.name}.tar.gz"
     path.unlink(missing_ok=True)
     bucket, key = split_uri(uri)
-    # listed, not looked at: the answer to HEAD has no body that could say what is wrong
-    listed = next(objects.list(uri), None)
-    entry = listed if listed is not None and listed.key == key else Entry(bucket, key)
+    entry = Entry(bucket, key)
+    if is_large:
+        # listed, not looked at: the answer to HEAD has no body that could say what is wrong
+        listed = next(objects.list(uri), None)
+        entry = listed if listed is not None and listed.key == key else entry
     objects.fetch([(entry, path)])
     with path.open("rb") as file:
         count = archive.unpack(file, folder, what=uri)

@@ -9,7 +9,8 @@ Downloading ──▶ Training ──▶ Uploading ──▶ result
 import contextlib
 import logging
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from clary.compute.agent import failure, packages, programs, publish
@@ -129,14 +130,29 @@ class TrainingRun:
             group["instance_group_name"]: group["hosts"]
             for group in contract.instance_groups(request.get("ResourceConfig") or {}, hosts)
         }
-        parts = channels.shares(wanted, objects, host.name, hosts, groups)
+        with ThreadPoolExecutor(1, "code") as beside:
+            code = beside.submit(self._stage_code, objects)
+            self._stage_channels(objects, wanted, groups)
+            self._restore_checkpoints(objects)
+            code.result()
+
+    def _stage_code(self, objects: Objects) -> None:
+        """Unpack the submitted source directory."""
+        submitted = programs.hyperparameters(self._request).get("sagemaker_submit_directory")
+        is_script = self._host.spec.runtime.kind != "builtin" and not programs.is_verbatim(self._request)
+        if submitted and is_script:
+            code = self._host.ml / "code"
+            fetch_archive(objects, str(submitted), code, self._host.work, is_large=False)
+
+    def _stage_channels(
+        self, objects: Objects, wanted: Sequence[Channel], groups: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Download the files of the channels and make the FIFOs."""
+        host = self._host
+        parts = channels.shares(wanted, objects, host.name, host.spec.hosts, groups)
         data = host.ml / "input/data"
         channels.stage(parts, objects, data)
         self._feeders = [self._feeder(part, data) for part in parts if part.channel.is_pipe]
-        self._restore_checkpoints(objects)
-        submitted = programs.hyperparameters(request).get("sagemaker_submit_directory")
-        if submitted and host.spec.runtime.kind != "builtin" and not programs.is_verbatim(request):
-            fetch_archive(objects, str(submitted), host.ml / "code", host.work)
 
     def _feeder(self, part: Share, data: Path) -> Feeder:
         assert self._pipes is not None
