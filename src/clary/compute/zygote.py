@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from clary.compute import inside, launcher, linux
+from clary.compute import inside, launcher, limits, linux
 from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
 
@@ -93,7 +93,7 @@ def command(runtime: str = "base") -> list[str]:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Return the environment for a zygote: ours and the settings, without the secrets among them."""
-    merged = {**os.environ, **settings.environment()}
+    merged = {**limits.PATIENT_THREADS, **os.environ, **settings.environment()}
     return {name: value for name, value in merged.items() if name not in launcher.SECRETS}
 
 

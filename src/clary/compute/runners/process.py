@@ -172,6 +172,7 @@ class ProcessRunner:
             "HOSTNAME": host,
             "PYTHONUNBUFFERED": "1",
             "OMP_NUM_THREADS": str(cpus),
+            **limits.PATIENT_THREADS,
         }
         if gpus_of(home):
             defaults["CUDA_VISIBLE_DEVICES"] = gpus_of(home)
