@@ -31,7 +31,7 @@ def foreground(settings: Settings) -> None:
     SetupError
         It cannot start; the text says why.
     """
-    console = Console()
+    console = Console(soft_wrap=True)
     shown = Display(console)
 
     def listen(event: Event) -> None:
@@ -73,7 +73,7 @@ def detached(settings: Settings, *, to_stderr: bool = False) -> None:
     SetupError
         It cannot start; the text says why.
     """
-    console = Console(stderr=to_stderr)
+    console = Console(stderr=to_stderr, soft_wrap=True)
     preflight.check_host(settings)
     preflight.check_data_dir(settings)
     log = settings.data_dir / "logs" / "clary.log"

@@ -164,7 +164,8 @@ def command(settings: Settings) -> Command:
 async def trouble(objects: Objects, *, timeout_s: float = 2.0) -> str:
     """Ask for the list of buckets, signed; return an empty text when it comes, else why not."""
     try:
-        status, body = await asyncio.wait_for(_list_buckets(objects), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            status, body = await _list_buckets(objects)
     except TimeoutError:
         return f"{objects.endpoint} did not answer within {timeout_s:g} s"
     except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:

@@ -18,6 +18,8 @@ from clary.kernel.settings import Settings
 EXAMPLE = "clary status --json"
 EXIT_CODES = "0 all processes are well; 1 one of them is not; 3 Clary is not running"
 PAGE = 100
+N_FAILING = 2
+"""After so many ends in a row a process that starts once more is not taken to be well."""
 
 
 def status(
@@ -78,7 +80,7 @@ def _count(page: dict[str, Any], member: str) -> str:
 
 
 def _show(document: dict[str, Any]) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     head = "[bold green]Clary is up[/]" if document["is_ready"] else "[bold yellow]Clary is starting[/]"
     console.print(f"{head}   [bold]{document['url']}[/]   for {_duration(document['uptime_s'])}")
     console.print(
@@ -119,7 +121,9 @@ def _show(document: dict[str, Any]) -> None:
 
 
 def _is_well(process: ProcessState) -> bool:
-    return process.phase in {"ready", "starting"} and not (process.phase == "ready" and process.unhealthy)
+    if process.phase == "starting":
+        return process.n_failures < N_FAILING
+    return process.phase == "ready" and not process.unhealthy
 
 
 def _seconds_since(moment: str) -> float:

@@ -69,7 +69,8 @@ class Child:
             if self.n_failures <= N_TOLD:
                 self._publish(Event(kind="ended", name=self.process.name, text=why, seconds=delay_s))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), delay_s)
+                async with asyncio.timeout(delay_s):
+                    await self._stopping.wait()
         self._move(Phase.STOPPED)
 
     async def stop(self) -> None:
@@ -83,7 +84,8 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(running.pid, number)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(_ended(running), grace_s)
+                async with asyncio.timeout(grace_s):  # `wait_for` of Python 3.11 may swallow a cancellation
+                    await _ended(running)
                 break
 
     def kill(self) -> None:

@@ -10,7 +10,8 @@ async def http(path: str, *, host: str = "", port: int = 0, socket: Path | None 
     """GET `path`, over TCP or a unix socket; return an empty text when it answers 200, else why not."""
     where = str(socket) if socket else f"{host}:{port}"
     try:
-        status = await asyncio.wait_for(_status(path, host, port, socket), TIMEOUT_S)
+        async with asyncio.timeout(TIMEOUT_S):
+            status = await _status(path, host, port, socket)
     except TimeoutError:
         return f"{where} did not answer within {TIMEOUT_S:g} s"
     except (OSError, ValueError, IndexError) as error:
@@ -21,7 +22,8 @@ async def http(path: str, *, host: str = "", port: int = 0, socket: Path | None 
 async def listens(socket: Path) -> str:
     """Connect to a unix socket; return an empty text when someone accepts, else why not."""
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_unix_connection(str(socket)), TIMEOUT_S)
+        async with asyncio.timeout(TIMEOUT_S):
+            _, writer = await asyncio.open_unix_connection(str(socket))
     except (OSError, TimeoutError) as error:
         return f"{socket}: {error}"
     writer.close()

@@ -130,8 +130,7 @@ class Session:
         try:
             await asyncio.wait([becoming_ready, stopping], return_when=asyncio.FIRST_COMPLETED)
             if becoming_ready.done():
-                becoming_ready.result()
-                self._is_ready()
+                self._is_ready(becoming_ready.result())
                 await stopping
         finally:
             becoming_ready.cancel()
@@ -140,11 +139,12 @@ class Session:
                 await becoming_ready
             await supervisor.stop()
 
-    def _is_ready(self) -> None:
+    def _is_ready(self, seconds: float) -> None:
         assert self._running is not None
         assert self._supervisor is not None
         self._running = dataclasses.replace(self._running, is_ready=True)
-        self._record(self._supervisor.children)
+        self._record(self._supervisor.children)  # first: who hears of it may look at once
+        self._publish(Event(kind="up", seconds=seconds))
 
     def _describe(self) -> Running:
         (self.settings.data_dir / SAGEMAKER_CONFIG).write_text(TELEMETRY_OFF)
@@ -187,6 +187,7 @@ def _state_of(child: Child) -> ProcessState:
         since=child.since,
         started_at=child.started_at.isoformat(timespec="seconds") if child.started_at else "",
         n_restarts=child.n_restarts,
+        n_failures=child.n_failures,
         last_end=child.last_end,
         last_lines=child.last_lines,
         unhealthy=child.unhealthy,

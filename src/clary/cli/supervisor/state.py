@@ -28,6 +28,8 @@ class ProcessState:
     since: str = ""
     started_at: str = ""
     n_restarts: int = 0
+    n_failures: int = 0
+    """Ends in a row, without a while of health between."""
     last_end: str = ""
     last_lines: list[str] = field(default_factory=list)
     unhealthy: str = ""

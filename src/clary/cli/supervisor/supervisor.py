@@ -64,7 +64,8 @@ class Supervisor:
         required = [each for each in self.children if each.process.is_required]
         while late := [each for each in required if not each.is_ready.is_set()]:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(late[0].is_ready.wait(), LOOK_EVERY_S)
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await late[0].is_ready.wait()
             for each in required:
                 if each.n_failures >= MAX_FAILURES_AT_START:
                     raise SetupError(
@@ -74,9 +75,7 @@ class Supervisor:
                 name, why = late[0].process.name, late[0].unhealthy
                 why = f": {why}" if why else ""
                 raise SetupError(f"{name} was not ready within {timeout_s:g} s{why}{_told(late[0])}")
-        seconds = time.monotonic() - self._began
-        self._publish(Event(kind="up", seconds=seconds))
-        return seconds
+        return time.monotonic() - self._began
 
     async def stop(self) -> None:
         """Stop every process, the last of the list first."""
