@@ -123,11 +123,12 @@ class Stopper(TrainingCallback):
         self._stop = stop
         self._keeps_model = keeps_model
         self._at_end = at_end
+        self._is_shared = collective.is_distributed()
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
         """Stop, or go on."""
         is_asked = self._stop.is_asked
-        if collective.is_distributed():
+        if self._is_shared:
             is_asked = bool(collective.allreduce(np.array([float(is_asked)]), collective.Op.MAX)[0])
         if not is_asked:
             return False
