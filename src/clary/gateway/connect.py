@@ -114,7 +114,7 @@ class ConnectProxy:
             transport.close()
 
     async def _reach(self, far: "_Pipe", host: str, port: int) -> bytes:
-        """Connect `far` to a host, through the upstream proxy when there is one; return bytes read too early."""
+        """Connect `far` to a host, by way of the upstream proxy if there is one; return bytes read early."""
         loop = asyncio.get_running_loop()
         proxy = self._upstream
         if proxy is None or proxy.hostname is None:

@@ -52,10 +52,11 @@ class Site:
         self.port = settings.port
 
     def client(self, service: str, *, key: str = KEY, secret: str = SECRET, **given: Any) -> Any:
-        retries = {"total_max_attempts": given.pop("attempts", 1)}
+        retries: Any = {"total_max_attempts": given.pop("attempts", 1)}
         given.setdefault("endpoint_url", self.url)
         config = Config(retries=retries, proxies=given.pop("proxies", {}), **given.pop("config", {}))
-        return boto3.client(
+        make: Any = boto3.client  # its overloads know services by name only
+        return make(
             service,
             region_name=given.pop("region", "us-east-1"),
             aws_access_key_id=key,

@@ -141,6 +141,8 @@ class Control:
             await asyncio.sleep(self.delay_s)
         if b"Action=GetCallerIdentity" in body:
             await _send(send, 200, IDENTITY.format(account=ACCOUNT).encode(), b"text/xml")
+        elif "/s3/aws4_request" in dict(headers).get("authorization", ""):
+            await _send(send, 200, b"", b"application/xml")
         elif path == "/_clary/stream":
             await _stream(send)
         else:

@@ -25,7 +25,8 @@ def answers(stream: bytes) -> list[tuple[int, bytes]]:
 
 
 def get(path: str, *, close: bool = False) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: x\r\n{'Connection: close' + chr(13) + chr(10) if close else ''}\r\n".encode()
+    ending = "Connection: close\r\n\r\n" if close else "\r\n"
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\n{ending}".encode()
 
 
 def test_pipelined_requests_are_answered_in_their_order(site: Site) -> None:
@@ -35,7 +36,7 @@ def test_pipelined_requests_are_answered_in_their_order(site: Site) -> None:
 
 
 def test_thousands_of_pipelined_requests_in_one_write_are_answered(site: Site) -> None:
-    stream = get("/_clary/metrics/edge") * 3000 + get("/_clary/metrics/edge", close=True)
+    stream = get("/_clary/../internal/x") * 3000 + get("/_clary/metrics/edge", close=True)
     with site.connect() as connection:
         connection.sendall(stream)
         assert len(answers(read_all(connection))) == 3001
@@ -107,10 +108,11 @@ def test_a_client_that_leaves_in_the_middle_of_a_body_is_dropped(site: Site) -> 
 
 
 def test_a_head_that_drips_in_too_slowly_is_refused(site: Site) -> None:
+    request = b"GET /_clary/" + b"x" * 200
     with site.connect() as connection:
-        for _ in range(100):
+        for n in range(100):
             try:
-                connection.sendall(b"G" if _ == 0 else b"E")
+                connection.sendall(request[n : n + 1])
             except OSError:
                 break
             time.sleep(0.02)
@@ -122,7 +124,7 @@ def test_a_head_that_drips_in_too_slowly_is_refused(site: Site) -> None:
                 pass
             connection.setblocking(True)
         connection.settimeout(5)
-        assert b" 4" in read_all(connection)[:13]
+        assert read_all(connection).startswith(b"HTTP/1.1 408")
 
 
 def test_a_body_that_stalls_is_refused(site: Site) -> None:
@@ -167,7 +169,8 @@ def test_the_control_plane_sees_the_request_as_sent_and_the_true_peer(site: Site
 
 
 def test_internal_paths_are_never_forwarded(site: Site) -> None:
-    scope = "Authorization: AWS4-HMAC-SHA256 Credential=A/20260101/r/sagemaker/aws4_request, SignedHeaders=h, Signature=0"
+    credential = "Credential=A/20260101/r/sagemaker/aws4_request"
+    scope = f"Authorization: AWS4-HMAC-SHA256 {credential}, SignedHeaders=h, Signature=0"
     for path in (
         "/internal/objects",
         "/%69nternal/objects",

@@ -52,10 +52,8 @@ class Callers:
         if _LEGAL_KEY.match(access_key_id):
             await self._credentials.find(access_key_id)
 
-    def check(
-        self, head: Head, access_key_id: str, body_sha256: str | None, now: datetime | None = None
-    ) -> Caller:
-        """Check a signature made with `access_key_id`; `body_sha256` None means what the request itself claims.
+    def check(self, head: Head, body_sha256: str | None, now: datetime | None = None) -> Caller:
+        """Check a signature; `body_sha256` None means what the request itself claims.
 
         Raises
         ------

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 TLS_HANDSHAKE = 0x16
 """First byte of a TLS connection; no HTTP method begins with it."""
+PLAIN_BYTES = 64 * 1024
+"""Rest of a body from which on it goes past the parser."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 WRITE_BUFFER_BYTES = 1024 * 1024
 """Answer bytes queued for a client before its source is asked to wait."""
@@ -45,7 +47,9 @@ class Connection(asyncio.Protocol):
         "_held",
         "_in_head",
         "_is_fresh",
+        "_is_plain",
         "_lines",
+        "_n_left",
         "_parser",
         "_queue",
         "_seen",
@@ -74,6 +78,8 @@ class Connection(asyncio.Protocol):
         self._drops = False
         self._is_fresh = True
         self._in_head = False
+        self._is_plain = False
+        self._n_left = 0
         self._lines: Lines = []
         self._target = b""
         self._head_bytes = 0
@@ -103,6 +109,9 @@ class Connection(asyncio.Protocol):
                 return
         if self._drops:
             return
+        if self._is_plain or self._n_left >= PLAIN_BYTES:
+            self._take_plain(data)
+            return
         self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -120,6 +129,22 @@ class Connection(asyncio.Protocol):
         else:
             if self._in_head and self._head_bytes > self.limits.head_bytes:
                 self._refuse(431, f"a request's head holds at most {self.limits.head_bytes} bytes")
+
+    def _take_plain(self, data: bytes) -> None:
+        """Take a piece of a long body past the parser, which would copy it."""
+        self._is_plain = True
+        rest = data[self._n_left :]
+        if rest:
+            data = data[: self._n_left]
+        self._n_left -= len(data)
+        if self._filling is not None:
+            self._filling.feed(data)
+        if not self._n_left:
+            self._is_plain = False
+            self._parser = httptools.HttpRequestParser(self)
+            self.on_message_complete()
+            if rest and not self._transport.is_closing():
+                self.data_received(rest)
 
     def eof_received(self) -> bool:
         """Hear that the client sends no more: finish what it asked for, then close."""
@@ -182,6 +207,7 @@ class Connection(asyncio.Protocol):
             is_http10=parser.get_http_version() == "1.0",
             keeps_alive=parser.should_keep_alive(),
         )
+        self._n_left = head.length or 0
         exchange = self._filling = self._edge.exchange(self, head)
         if self._active is None:
             self._activate(exchange)
@@ -191,6 +217,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
+        self._n_left -= len(body)
         if self._filling is not None:
             self._filling.feed(body)
 

@@ -13,7 +13,7 @@ from clary.gateway.edge import faults
 from clary.gateway.edge.exchange import Exchange
 from clary.gateway.edge.head import Lines
 from clary.gateway.edge.limits import Limits
-from clary.gateway.edge.relay import HOP_BY_HOP, AtMost, Away, Refused, connect, forward, framing
+from clary.gateway.edge.relay import AtMost, Away, Refused, connect, forward, framing, passed_on
 from clary.gateway.edge.tables import Table
 from clary.gateway.edge.upstream import Address, Pool, Upstream
 from clary.kernel.clock import from_epoch_ms
@@ -22,7 +22,7 @@ from clary.wire.credential import Credential
 
 _LOG = logging.getLogger(__name__)
 REST_S = 4.0
-"""That an unused connection is kept; below uvicorn's 5 s, so that it is never the control plane that closes."""
+"""That an unused connection is kept; below uvicorn's 5 s, so that never the other side closes it."""
 SILENCE_S = 15.0
 """Without a line on the stream of pushes; pings come every 5 s."""
 _PAUSE_S = 0.2
@@ -107,7 +107,7 @@ class ControlPlane:
     # Pushes.
 
     async def watch(self) -> None:
-        """Hear the control plane's pushes, for ever; what is cached turns old whenever they were interrupted."""
+        """Hear the control plane's pushes, for ever; what is cached turns old when they are interrupted."""
         while True:
             stream = _Stream(self._hear, self._interrupted)
             upstream: Upstream | None = None
@@ -151,11 +151,7 @@ class ControlPlane:
             return
         lines = [
             b"%b %b HTTP/1.1\r\n" % (head.method.encode(), head.target),
-            *(
-                b"%b: %b\r\n" % (name, value)
-                for name, value in head.lines
-                if not (lower := name.lower()).startswith(b"x-clary-") and lower not in HOP_BY_HOP
-            ),
+            passed_on([each for each in head.lines if not each[0].lower().startswith(b"x-clary-")]),
             b"x-clary-peer: %b\r\n" % exchange.peer.encode(),
             extra,
             framing(exchange),

@@ -83,7 +83,8 @@ def rest_json(code: str, message: str, status: int, **members: object) -> Fault:
 
 def _json(code: str, message: str, status: int) -> Fault:
     identity = request_id()
-    lines = f"content-type: application/x-amz-json-1.1\r\nx-amzn-RequestId: {identity}\r\nx-amzn-ErrorType: {code}\r\n"
+    lines = f"x-amzn-RequestId: {identity}\r\nx-amzn-ErrorType: {code}\r\n"
+    lines += "content-type: application/x-amz-json-1.1\r\n"
     return Fault(status, lines.encode(), json.dumps({"__type": code, "message": message}).encode())
 
 

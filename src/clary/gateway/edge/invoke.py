@@ -15,9 +15,9 @@ from clary.gateway.edge.faults import Fault
 from clary.gateway.edge.limits import Limits
 from clary.gateway.edge.metrics import Metrics
 from clary.gateway.edge.relay import Away
-from clary.gateway.edge.replicas import Replicas
+from clary.gateway.edge.replicas import ReplicaConnection, Replicas
 from clary.kernel.errors import SignatureFault
-from clary.serving.frames import Frame
+from clary.serving.frames import Frame, FrameError
 from clary.serving.policies.base import Policy, Route, Variant
 
 INLINE_HASH_BYTES = 64 * 1024
@@ -141,7 +141,7 @@ class Invoke:
 
     def start(self, exchange: Exchange, signer: Scope) -> None:
         """Take an exchange whose head is here."""
-        _, operation = invocation(exchange.head.path)
+        endpoint, operation = invocation(exchange.head.path)
         if operation in OPERATIONS:
             name = OPERATIONS[operation]
             exchange.collect(
@@ -154,20 +154,21 @@ class Invoke:
                 ),
             )
             return
-        exchange.collect(self._limits.invocation_bytes, lambda one, body: self._take(one, signer, body))
+        exchange.collect(
+            self._limits.invocation_bytes, lambda one, body: self._take(one, signer, endpoint, body)
+        )
 
-    def _take(self, exchange: Exchange, signer: Scope, body: bytes | None) -> None:
+    def _take(self, exchange: Exchange, signer: Scope, endpoint: str, body: bytes | None) -> None:
         """Take the whole body: at once where everything is cached, else in a task."""
         if body is None:
             self.refuse(exchange, self._too_long())
             return
-        endpoint, _ = invocation(exchange.head.path)
         if len(body) > INLINE_HASH_BYTES or not self._callers.is_known(signer.access_key_id):
             self._spawn(self._prepare(exchange, signer, endpoint, body), exchange)
             return
         digest = hashlib.sha256(body).hexdigest()
         try:
-            caller = self._callers.check(exchange.head, signer.access_key_id, digest)
+            caller = self._callers.check(exchange.head, digest)
         except SignatureFault as error:
             self.refuse(exchange, faults.unsigned(exchange.head, error, is_s3=False))
             return
@@ -189,7 +190,7 @@ class Invoke:
         try:
             await self._callers.fetch(signer.access_key_id)
             digest = (await asyncio.to_thread(hashlib.sha256, body)).hexdigest()
-            caller = self._callers.check(exchange.head, signer.access_key_id, digest)
+            caller = self._callers.check(exchange.head, digest)
         except SignatureFault as error:
             self.refuse(exchange, faults.unsigned(exchange.head, error, is_s3=False))
         except Away:
@@ -239,9 +240,16 @@ class Invoke:
         if connection is None:
             self._spawn(self._connect(one, replica.address), one.exchange)
             return
+        self._ask(one, connection)
+
+    def _ask(self, one: Invocation, connection: ReplicaConnection) -> None:
         now = self._clock()
         one.deadline = now + self._limits.invocation_s
-        connection.ask(one, one.header, one.body, now)
+        try:
+            connection.ask(one, one.header, one.body, now)
+        except FrameError as error:
+            text = f"The headers of the invocation are too long: {error}."
+            self.refuse(one.exchange, faults.rest_json("ValidationError", text, 400))
 
     async def _connect(self, one: Invocation, address: str) -> None:
         try:
@@ -250,9 +258,7 @@ class Invoke:
             one.broken(f"its replica does not listen ({error.strerror or error})")
             return
         if not one.exchange.is_gone:
-            now = self._clock()
-            one.deadline = now + self._limits.invocation_s
-            connection.ask(one, one.header, one.body, now)
+            self._ask(one, connection)
 
     def finish(self, one: Invocation, frame: Frame) -> None:
         """Turn a replica's answer into the client's."""

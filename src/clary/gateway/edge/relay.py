@@ -238,7 +238,7 @@ async def forward(
 ) -> None:
     """Pass `exchange` to a neighbour; again, when it dies before it answers and the request allows it.
 
-    `head` and `alter` are called for each try: a signature carries the time, a rewriter its place in the body.
+    `head` and `alter` are called for each try: a signature carries the time, a rewriter its place.
 
     Raises
     ------

@@ -33,6 +33,7 @@ class ReplicaConnection(asyncio.Protocol):
         self._decoder = Decoder()
         self._asking: dict[int, Asker] = {}
         self._n_asked = 0
+        self._outbox: list[bytes] = []
         self.seen = 0.0
         """When it was last asked."""
 
@@ -42,11 +43,25 @@ class ReplicaConnection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
 
     def ask(self, asker: Asker, header: Mapping[str, Any], body: bytes, now: float) -> None:
-        """Send one request."""
+        """Send one request.
+
+        Raises
+        ------
+        FrameError
+            The header is too long for a frame.
+        """
         self._n_asked = number = (self._n_asked + 1) & 0xFFFFFFFF
         self.seen = now
+        frame = pack(number, header, body)
         self._asking[number] = asker
-        self._transport.write(pack(number, header, body))
+        if not self._outbox:
+            # Requests of one turn of the loop leave in one write, and reach the replica as a batch.
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outbox.append(frame)
+
+    def _flush(self) -> None:
+        outbox, self._outbox = self._outbox, []
+        self._transport.write(outbox[0] if len(outbox) == 1 else b"".join(outbox))
 
     @property
     def n_in_flight(self) -> int:

@@ -78,6 +78,12 @@ class Table(Generic[V]):
             return None
         return self._keep(key, document)
 
+    def doubt(self, key: str) -> None:
+        """Make one entry old: it did not prove right."""
+        value = self._fresh.pop(key, None)
+        if value is not None:
+            self._old[key] = value
+
     def age(self) -> None:
         """Make every entry old: pushes may have been missed."""
         self._old.update(self._fresh)

@@ -13,6 +13,8 @@ from clary.gateway.edge.head import Lines
 
 WRITE_BUFFER_BYTES = 1024 * 1024
 """Request bytes queued for a neighbour before the client is asked to wait."""
+PLAIN_BYTES = 64 * 1024
+"""Rest of a body from which on it goes past the parser."""
 
 
 class UpstreamLost(ConnectionError):  # noqa: N818 - as Away
@@ -48,8 +50,11 @@ class Upstream(asyncio.Protocol):
         "_bodyless",
         "_ends_at_close",
         "_head_seen",
+        "_is_plain",
+        "_keeps",
         "_lines",
         "_listener",
+        "_n_left",
         "_parser",
         "_status",
         "_transport",
@@ -57,7 +62,6 @@ class Upstream(asyncio.Protocol):
         "is_lost",
         "is_reusable",
         "seen",
-        "was_used",
     )
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -67,13 +71,14 @@ class Upstream(asyncio.Protocol):
         self.is_lost = False
         self.is_reusable = False
         """The last answer ended well, and another request may follow."""
-        self.was_used = False
-        """It answered before: the neighbour may be closing it as idle this very moment."""
         self._listener: Listener | None = None
         self._bodyless = False
         self._head_seen = False
         self._ends_at_close = False
         self._status = 0
+        self._n_left = 0
+        self._is_plain = False
+        self._keeps = False
         self._lines: Lines = []
         self._parser = httptools.HttpResponseParser(self)
 
@@ -86,7 +91,8 @@ class Upstream(asyncio.Protocol):
         """Send a request's head; the answer goes to `listener`."""
         self._listener = listener
         self._bodyless = method == "HEAD"
-        self._head_seen = self._ends_at_close = self.is_reusable = False
+        self._head_seen = self._ends_at_close = self._is_plain = self.is_reusable = False
+        self._n_left = 0
         self.seen = self.clock()
         self._transport.write(head)
 
@@ -124,11 +130,28 @@ class Upstream(asyncio.Protocol):
         if self._listener is None:
             self.abort()  # bytes that nobody asked for
             return
+        if self._is_plain or self._n_left >= PLAIN_BYTES:
+            self._take_plain(data)
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             if self._listener is not None:
                 self._fail(UpstreamLost(f"the answer is not HTTP/1.1: {error.__context__ or error}"))
+
+    def _take_plain(self, data: bytes) -> None:
+        """Take a piece of a long body past the parser, which would copy it."""
+        self._is_plain = True
+        surplus = len(data) - self._n_left
+        if surplus > 0:
+            data = data[: self._n_left]
+        self._n_left -= len(data)
+        if self._listener is not None:
+            self._listener.answer_body(data)
+        if not self._n_left:
+            self._is_plain = False
+            self._parser = httptools.HttpResponseParser(self)
+            self._over(reusable=self._keeps and surplus <= 0)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Hear that the connection is gone."""
@@ -178,26 +201,27 @@ class Upstream(asyncio.Protocol):
         self._bodyless = self._bodyless or status in BODYLESS
         self._ends_at_close = length is None and not is_chunked and not self._bodyless
         self._head_seen = True
-        reusable = self._parser.should_keep_alive() and not self._ends_at_close
+        self._n_left = 0 if self._bodyless else length or 0
+        self._keeps = self._parser.should_keep_alive() and not self._ends_at_close
         self._listener.answer_head(status, self._lines, length)
         if self._bodyless:
             # The parser cannot know that this answer has no body; the next one gets a parser of its own.
             self._parser = httptools.HttpResponseParser(self)
-            self._over(reusable=reusable)
+            self._over(reusable=self._keeps)
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the answer's body."""
+        self._n_left -= len(body)
         if self._listener is not None:
             self._listener.answer_body(body)
 
     def on_message_complete(self) -> None:
         """Take the answer's end."""
         if self._status >= 200 and self._listener is not None:
-            self._over(reusable=self._parser.should_keep_alive())
+            self._over(reusable=self._keeps)
 
     def _over(self, *, reusable: bool = False) -> None:
         listener, self._listener = self._listener, None
-        self.was_used = True
         self.is_reusable = reusable and not self.is_lost
         if listener is not None:
             listener.answer_end()
