@@ -66,11 +66,13 @@ demo:
 
 test:
 	@$(MAKE) --no-print-directory -j2 $(DEV) $(AWS)
-	@$(PY) -m pytest -q -n $(JOBS) --dist $(DIST) -m "not slow and not postgres and not sdk_v3" $(PYTEST)
+	@rm -rf build/coverage
+	@CLARY_COVERAGE_DIR=$(CURDIR)/build/coverage $(PY) -m pytest -q -n $(JOBS) --dist $(DIST) -m "not slow and not postgres and not sdk_v3" $(PYTEST)
 
 test-all: lint
 	@$(MAKE) --no-print-directory -j2 $(DEV) $(AWS) $(CLIENT3)
-	@$(PY) -m pytest -q -n $(JOBS) --dist $(DIST) $(PYTEST)
+	@rm -rf build/coverage
+	@CLARY_COVERAGE_DIR=$(CURDIR)/build/coverage $(PY) -m pytest -q -n $(JOBS) --dist $(DIST) $(PYTEST)
 
 check: lint
 	@$(PY) -m pytest -q -n $(JOBS) tests/unit $(PYTEST)

@@ -1,8 +1,8 @@
 """Write `docs/coverage.md` from graded operations.
 
-    python docs/_tools/coverage.py [build/coverage.json]
+    python docs/_tools/coverage.py [build/coverage]
 
-The tests write the JSON: {"<service>": {"<operation>": {"grade": "proven", "note": ""}}}.
+The tests leave one JSON a session in that folder: {"<service>": {"<operation>": "proven"}}; the best grade counts.
 Grades, each more than the one before:
 
     refused   answered with 400 and a message that names the operation
@@ -16,6 +16,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from clary.services.sagemaker._refused import reason_of
+from clary.wire.service import service
 
 ROOT = Path(__file__).resolve().parents[2]
 GRADES = ("proven", "behaves", "typed", "refused")
@@ -62,11 +65,31 @@ def page(services: dict[str, dict[str, dict[str, Any]]]) -> str:
     return HEAD + "".join(section(name, services[name]) for name in sorted(services))
 
 
+def merged(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the best grade of every operation that a session saw, and what of SageMaker is refused, and why."""
+    best: dict[str, dict[str, dict[str, Any]]] = {}
+    for path in sorted(folder.glob("*.json")):
+        for service_name, operations in json.loads(path.read_text()).items():
+            known = best.setdefault(service_name, {})
+            for name, grade in operations.items():
+                before = known.get(name, {"grade": "refused"})["grade"]
+                if GRADES.index(grade) <= GRADES.index(before):
+                    known[name] = {"grade": grade}
+    if best:
+        sagemaker = best.setdefault("sagemaker", {})
+        for name in service("sagemaker").operations:
+            reason = reason_of(name)
+            if name not in sagemaker and reason is not None:
+                sagemaker[name] = {"grade": "refused", "note": reason}
+    return best
+
+
 def main() -> None:
     """Read the grades and write the page."""
-    source = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "coverage.json"
-    services = json.loads(source.read_text()) if source.exists() else {}
-    (ROOT / "docs" / "coverage.md").write_text(page(services))
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "coverage"
+    services = merged(folder)
+    if services:
+        (ROOT / "docs" / "coverage.md").write_text(page(services))
 
 
 if __name__ == "__main__":

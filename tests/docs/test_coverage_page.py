@@ -34,3 +34,15 @@ def test_an_unknown_grade_is_refused(coverage: ModuleType) -> None:
 
 def test_no_results_say_so(coverage: ModuleType) -> None:
     assert "make test" in coverage.page({})
+
+
+def test_the_best_grade_of_all_sessions_counts(coverage: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "1.json").write_text(
+        '{"sagemaker": {"DescribeModel": "typed"}, "sts": {"GetCallerIdentity": "proven"}}'
+    )
+    (tmp_path / "2.json").write_text('{"sagemaker": {"DescribeModel": "behaves"}}')
+    merged = coverage.merged(tmp_path)
+    assert merged["sagemaker"]["DescribeModel"] == {"grade": "behaves"}
+    assert merged["sts"]["GetCallerIdentity"] == {"grade": "proven"}
+    assert merged["sagemaker"]["CreateEdgeDeploymentPlan"]["grade"] == "refused"
+    assert "retired" in merged["sagemaker"]["CreateEdgeDeploymentPlan"]["note"]

@@ -19,7 +19,7 @@ GROUP = "clary"
 """Name of the folder that holds our groups in the cgroup tree."""
 OPEN_FILES = 65536
 PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""OpenMP's threads sleep while they wait: spinning ones made 50 rounds of XGBoost 10 times slower on busy cores."""
+"""OpenMP's threads sleep while they wait: spinning ones made XGBoost ten times slower on busy cores."""
 PROCESSES = 8192
 """Cap on processes of one user id: stops a fork bomb, far above what a data loader starts."""
 LOOK_EVERY_S = 0.08
