@@ -5,6 +5,7 @@ import json
 import tarfile
 import time
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -66,14 +67,35 @@ def training_request(
     }
 
 
-def upload_script(account: Account, bucket: str, text: str, *, key: str = "source/sourcedir.tar.gz") -> str:
-    """Upload a `sourcedir.tar.gz` with one file, `train.py`; return its URI."""
+def pack(files: Mapping[str, str | bytes]) -> bytes:
+    """Return a gzipped tar of files by name."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        member = tarfile.TarInfo("train.py")
-        member.size = len(text.encode())
-        archive.addfile(member, io.BytesIO(text.encode()))
-    account.client("s3").put_object(Bucket=bucket, Key=key, Body=packed.getvalue())
+        for name, content in files.items():
+            body = content.encode() if isinstance(content, str) else content
+            member = tarfile.TarInfo(name)
+            member.size = len(body)
+            archive.addfile(member, io.BytesIO(body))
+    return packed.getvalue()
+
+
+def unpack(body: bytes) -> dict[str, bytes]:
+    """Return the files of a gzipped tar by name."""
+    with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as archive:
+        opened = {member.name: archive.extractfile(member) for member in archive if member.isfile()}
+        return {name: file.read() for name, file in opened.items() if file is not None}
+
+
+def read_object(account: Account, uri: str) -> bytes:
+    """Return an object's bytes."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    body: bytes = account.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    return body
+
+
+def upload_script(account: Account, bucket: str, text: str, *, key: str = "source/sourcedir.tar.gz") -> str:
+    """Upload a `sourcedir.tar.gz` with one file, `train.py`; return its URI."""
+    account.client("s3").put_object(Bucket=bucket, Key=key, Body=pack({"train.py": text}))
     return f"s3://{bucket}/{key}"
 
 
@@ -133,3 +155,77 @@ def wait_for_endpoint(account: Account, name: str, *, limit_s: float = 60.0) -> 
             return described
         time.sleep(0.05)
     raise TimeoutError(f"{name} is still {described['EndpointStatus']} after {limit_s} s")
+
+
+@dataclass(frozen=True)
+class ScriptJob:
+    """A script-mode training job that was created."""
+
+    account: Account
+    bucket: str
+    name: str
+
+    @classmethod
+    def create(
+        cls,
+        account: Account,
+        text: str,
+        *,
+        bucket: str = "",
+        hyperparameters: Mapping[str, str] | None = None,
+        image: str = SCIKIT_LEARN,
+        instances: int = 1,
+        **members: Any,
+    ) -> "ScriptJob":
+        """Upload `text` as `train.py` and create a job that runs it.
+
+        Parameters
+        ----------
+        bucket : str
+            Bucket of the account for all that the job reads and writes; a new one when none is given.
+        hyperparameters : mapping, optional
+            Of the script, beside those that name it.
+        members : Any
+            Members of CreateTrainingJob to add or set otherwise.
+        """
+        bucket = bucket or new_bucket(account)
+        source = upload_script(account, bucket, text, key=f"source/{ids.short()}/sourcedir.tar.gz")
+        request = script_request(account, bucket, source, image=image) | members
+        request["HyperParameters"] |= hyperparameters or {}
+        request["ResourceConfig"] |= {"InstanceCount": instances}
+        account.client("sagemaker").create_training_job(**request)
+        return cls(account, bucket, request["TrainingJobName"])
+
+    def wait(self, *, until: Collection[str] = TERMINAL, limit_s: float = 60.0) -> dict[str, Any]:
+        """Return DescribeTrainingJob once its secondary status is one of `until`."""
+        return wait_for_job(self.account, self.name, until=until, limit_s=limit_s)
+
+    def completed(self, *, limit_s: float = 60.0) -> dict[str, Any]:
+        """Return DescribeTrainingJob of the completed job."""
+        described = self.wait(limit_s=limit_s)
+        assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
+        return described
+
+    def model(self) -> dict[str, bytes]:
+        """Return the files of the model artefact, once the job has completed."""
+        return unpack(read_object(self.account, self.completed()["ModelArtifacts"]["S3ModelArtifacts"]))
+
+    def findings(self, name: str = "findings.json") -> Any:
+        """Return what the script wrote as JSON to `/opt/ml/model`."""
+        return json.loads(self.model()[name])
+
+    def lines(self) -> list[str]:
+        """Return the log lines of all its hosts."""
+        events = self.account.client("logs").filter_log_events(
+            logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{self.name}/"
+        )["events"]
+        return [event["message"] for event in events]
+
+    def await_line(self, text: str, *, limit_s: float = 30.0) -> None:
+        """Wait until the job has printed a line that holds `text`."""
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            if any(text in line for line in self.lines()):
+                return
+            time.sleep(0.05)
+        raise TimeoutError(f"{self.name} printed no {text!r} within {limit_s} s: {self.lines()[-5:]}")
