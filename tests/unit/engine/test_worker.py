@@ -1,4 +1,4 @@
-"""The worker over a real store and a placement that only remembers: leases, retries, releases, no double commit."""
+"""The worker over a real store: leases, retries, releases, and no move twice."""
 
 import threading
 from dataclasses import replace

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from clary.compute.base import RunPhase
 from clary.compute.placements.local import LocalPlacement
 from clary.engine import runs as engine_runs
 from clary.engine.worker import Worker
@@ -26,6 +27,8 @@ from clary.toolkit.objects import Objects
 
 ROLE = "SageMakerRole"
 """Role of every new account: what `get_execution_role()` returns."""
+_TOLD_BY_AGENTS = frozenset({RunPhase.DOWNLOADING, RunPhase.TRAINING, RunPhase.UPLOADING, RunPhase.SERVING})
+"""Told twice they cost two steps; a machine's own polling is the net under a lost report."""
 Publish = Callable[[str, str, Mapping[str, Any] | None], None]
 
 
@@ -117,7 +120,10 @@ class Platform:
 
 
 def _changed(world: World, run_id: str) -> None:
-    """Wake the job whose run changed state on this machine."""
+    """Wake the job whose run changed state on this machine, unless a live agent reports the change itself."""
+    state = world.placement.poll(run_id)
+    if state.live or state.phase in _TOLD_BY_AGENTS:
+        return
     row = world.store.read(runs.find_run, run_id)
     if row is not None:
         world.wake(row.arn)
