@@ -66,15 +66,16 @@ def end(agents: list[Agent], *, within_s: float) -> int:
 
 
 def described(agents: list[Agent]) -> str:
-    """Return how many of what there are, with the verb: `1 job and 2 endpoint replicas go`."""
+    """Return how many of what there are: `1 job and 2 endpoint replicas`."""
     replicas = sum(1 for each in agents if each.kind == "serving")
     jobs = len({each.run_id for each in agents if each.kind != "serving"})
-    parts = [
-        f"{n} {name}{'s' if n != 1 else ''}"
-        for n, name in ((jobs, "job"), (replicas, "endpoint replica"))
-        if n
-    ]
-    return f"{' and '.join(parts)} {'goes' if jobs + replicas == 1 else 'go'}"
+    counts = ((jobs, "job"), (replicas, "endpoint replica"))
+    return " and ".join(f"{n} {name}{'s' if n != 1 else ''}" for n, name in counts if n)
+
+
+def going_on(agents: list[Agent]) -> str:
+    """Return the same as the start of a sentence: `1 job goes on`."""
+    return f"{described(agents)} {'goes' if len({each.run_id for each in agents}) == 1 else 'go'} on"
 
 
 def _spec(run: Path) -> dict[str, object]:

@@ -62,7 +62,7 @@ def foreground(settings: Settings) -> None:
         asyncio.run(run())
     console.print("Clary has stopped.")
     if left := agents.alive(session.settings):
-        console.print(f"{agents.described(left)} on; the next `clary up` takes over.", highlight=False)
+        console.print(f"{agents.going_on(left)}; the next `clary up` takes over.", highlight=False)
 
 
 def detached(settings: Settings, *, to_stderr: bool = False) -> None:

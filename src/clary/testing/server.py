@@ -104,8 +104,8 @@ class ClaryServer:
         ----------
         data_dir : Path
             Its data folder; kept when it stops.
-        port : int
-            0 for a free one.
+        port : int, optional
+            0 takes a free one. Agents of an earlier life report to the port of that life.
         settings : str
             `CLARY_*` variables, by their names without the prefix, in lower case.
         """

@@ -153,7 +153,7 @@ def test_a_job_goes_on_without_the_platform_and_is_taken_over(own):
     assert "1 job goes on" in down.stdout
     (agent,) = agents.alive(own.settings)
     assert agent.name == job
-    again = ClaryServer.start(own.data_dir)
+    again = ClaryServer.start(own.data_dir, port=own.settings.port)
     account = again.account("default")
     assert (
         account.client("sagemaker").describe_training_job(TrainingJobName=job)["TrainingJobStatus"]
@@ -165,7 +165,7 @@ def test_a_job_goes_on_without_the_platform_and_is_taken_over(own):
     assert ended.stdout.endswith("Clary has stopped.\n")
     assert not identity.is_alive(agent.pid, agent.since)
     assert state.running(own.data_dir) is None
-    last = ClaryServer.start(own.data_dir)
+    last = ClaryServer.start(own.data_dir, port=own.settings.port)
     described = last.account("default").client("sagemaker").describe_training_job(TrainingJobName=job)
     assert described["TrainingJobStatus"] == "Stopped"
     last.stop()

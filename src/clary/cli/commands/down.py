@@ -25,7 +25,7 @@ def down(
     settings = options.settings_of(data_dir)
     was_running = state.is_locked(settings.data_dir)
     if with_jobs and (going := agents.alive(settings)):
-        print(f"{agents.described(going)} on: each gets {GRACE_S:.0f} s to end.", flush=True)
+        print(f"Ending {agents.described(going)}, within {GRACE_S:.0f} s …", flush=True)
     if with_jobs and was_running:
         _stop_jobs(settings)
     starting.stop(settings)
@@ -35,7 +35,7 @@ def down(
         left = agents.alive(settings)
     print("Clary has stopped." if was_running else f"Clary was not running on {settings.data_dir}.")
     if left:
-        print(f"{agents.described(left)} on; `clary up` takes over, `clary down --jobs` ends what goes on.")
+        print(f"{agents.going_on(left)}; `clary up` takes over, `clary down --jobs` ends what goes on.")
 
 
 def _stop_jobs(settings: Settings) -> None:
