@@ -198,10 +198,30 @@ def test_a_post_form_is_not_implemented_and_says_so(stored: Site) -> None:
     assert b"POST forms" in caught.value.read()
 
 
-def test_a_bucket_part_that_the_store_would_mistake_is_not_implemented(s3: Any) -> None:
-    with pytest.raises(ClientError) as caught:
-        s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={})
-    assert code(caught) == ("NotImplemented", 501)
+def test_a_bucket_part_that_the_store_would_mistake_for_the_bucket_is_not_implemented(s3: Any) -> None:
+    website = {"IndexDocument": {"Suffix": "i"}}
+    calls: tuple[Callable[[], Any], ...] = (
+        lambda: s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={}),
+        lambda: s3.put_bucket_website(Bucket=BUCKET, WebsiteConfiguration=website),
+        lambda: s3.delete_bucket_website(Bucket=BUCKET),
+        lambda: s3.delete_bucket_replication(Bucket=BUCKET),
+        lambda: s3.delete_bucket_metrics_configuration(Bucket=BUCKET, Id="1"),
+    )
+    for call in calls:
+        with pytest.raises(ClientError) as caught:
+            call()
+        assert code(caught) == ("NotImplemented", 501)
+    s3.head_bucket(Bucket=BUCKET)
+
+
+def test_the_parts_of_a_bucket_that_the_store_has_work(s3: Any) -> None:
+    s3.put_bucket_tagging(Bucket=BUCKET, Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    assert s3.get_bucket_tagging(Bucket=BUCKET)["TagSet"] == [{"Key": "a", "Value": "b"}]
+    s3.delete_bucket_tagging(Bucket=BUCKET)
+    s3.delete_bucket_lifecycle(Bucket=BUCKET)
+    s3.delete_bucket_cors(Bucket=BUCKET)
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
+    s3.head_bucket(Bucket=BUCKET)
 
 
 @pytest.mark.parametrize("version", ["s3", "s3v4"])

@@ -142,18 +142,19 @@ class ControlPlane:
 
     # Requests.
 
-    async def answer(self, exchange: Exchange, extra: bytes = b"") -> None:
-        """Have the control plane answer `exchange`; `extra` are further headers of ours."""
+    async def answer(
+        self, exchange: Exchange, target: bytes | None = None, given: Lines | None = None
+    ) -> None:
+        """Have the control plane answer `exchange`, with its own target and headers if no others are given."""
         head, limit = exchange.head, self._limits.control_bytes
         too_long = faults.too_long(head, limit)
         if (head.length or 0) > limit:
             exchange.answer(too_long.status, too_long.lines, too_long.body)
             return
         lines = [
-            b"%b %b HTTP/1.1\r\n" % (head.method.encode(), head.target),
-            passed_on([each for each in head.lines if not each[0].lower().startswith(b"x-clary-")]),
+            b"%b %b HTTP/1.1\r\n" % (head.method.encode(), target or head.target),
+            passed_on([each for each in given or head.lines if not each[0].lower().startswith(b"x-clary-")]),
             b"x-clary-peer: %b\r\n" % exchange.peer.encode(),
-            extra,
             framing(exchange),
             b"\r\n",
         ]

@@ -17,7 +17,7 @@ from clary.gateway.edge.callers import UNSIGNED_PAYLOAD, Caller, Callers, access
 from clary.gateway.edge.control import ControlPlane, ObjectStore
 from clary.gateway.edge.exchange import Exchange
 from clary.gateway.edge.faults import Fault
-from clary.gateway.edge.head import Head
+from clary.gateway.edge.head import Head, Lines
 from clary.gateway.edge.limits import Limits
 from clary.gateway.edge.relay import HOP_BY_HOP, Alter, Away, Refused, forward, framing
 from clary.gateway.edge.upstream import Address, Pool
@@ -48,8 +48,22 @@ _DROPPED = frozenset(
     }
 )
 _PATHLIKE = frozenset({"prefix", "marker", "start-after", "key-marker", "delimiter"})
-_REFUSED = frozenset({"notification"})
-"""Parts of a bucket that the store would mistake for the bucket itself. Source: reference/feasibility, B."""
+_PARTS = frozenset(
+    {
+        "acl",
+        "cors",
+        "encryption",
+        "lifecycle",
+        "object-lock",
+        "ownershipControls",
+        "policy",
+        "publicAccessBlock",
+        "tagging",
+        "versioning",
+    }
+)
+"""Parts of a bucket that the store knows. It takes a PUT or DELETE of any other for one of the bucket itself:
+`DELETE /bucket?website` would drop the bucket and all that is in it (measured on SeaweedFS 4.48)."""
 
 
 class Denied(Exception):  # noqa: N818 - an answer, not a fault of ours
@@ -84,13 +98,16 @@ class Objects:
             else:
                 key = access_key_id(head, exchange.signer)
                 query = query_of(head, is_presigned="authorization" not in head.fields)
-                if _is_control(head, place, query):
-                    extra = f"x-clary-bucket: {place.bucket}\r\n".encode() if place.is_virtual else b""
-                    await self._control.answer(exchange, extra)
+                is_control = _is_control(head, place, query)
+                if is_control and not place.is_virtual:
+                    await self._control.answer(exchange)
                     return
                 _check_payload(head)
                 await self._callers.fetch(key)
                 caller = self._callers.check(head, None)
+                if is_control:
+                    await self._control.answer(exchange, *self._path_style(head, key, caller, place, query))
+                    return
             self._check_place(head, place, query)
             await self._check_wall(head, caller, place)
             await self._forward(exchange, caller, place, query)
@@ -111,6 +128,32 @@ class Objects:
             self._control.stores.doubt("")  # it may have come back elsewhere
             exchange.answer(*faults.away(head, "The object store does not answer; it may be restarting."))
 
+    def _path_style(
+        self, head: Head, key: str, caller: Caller, place: Place, query: Query
+    ) -> tuple[bytes, Lines]:
+        """Return target and headers of a request that named its bucket by host, signed anew for its caller.
+
+        The control plane knows buckets by path alone.
+        """
+        credential = self._control.credentials.get(key)
+        own = sign(
+            method=head.method,
+            host=head.fields["host"],
+            path=place.path,
+            query=query.text,
+            headers=(headers := _headers(head, query)),
+            payload_hash=head.fields.get("x-amz-content-sha256", UNSIGNED_PAYLOAD),
+            access_key_id=key,
+            secret=caller.secret,
+            region=caller.region or "us-east-1",
+            now=clock.now(),
+            session_token=credential.session_token if credential is not None else None,
+        )
+        target = f"{place.path}?{query.text}" if query.text else place.path
+        return target.encode(), [
+            (name.encode(), value.encode()) for name, value in {**headers, **own}.items()
+        ]
+
     # Checks.
 
     def _check_place(self, head: Head, place: Place, query: Query) -> None:
@@ -126,7 +169,7 @@ class Objects:
             raise Denied(faults.s3(head, "InvalidArgument", text, 400))
         if not place.key and head.method in {"PUT", "DELETE"}:
             for name, _ in query.kept:
-                if name in _REFUSED:
+                if name not in _PARTS and name != "x-id":
                     text = f"A query you provided implies functionality that is not implemented: {name}."
                     raise Denied(faults.s3(head, "NotImplemented", text, 501))
 
