@@ -145,7 +145,7 @@ class ControlPlane:
     async def answer(
         self, exchange: Exchange, target: bytes | None = None, given: Lines | None = None
     ) -> None:
-        """Have the control plane answer `exchange`, with its own target and headers if no others are given."""
+        """Have the control plane answer `exchange`, with its own target and headers unless given others."""
         head, limit = exchange.head, self._limits.control_bytes
         too_long = faults.too_long(head, limit)
         if (head.length or 0) > limit:
