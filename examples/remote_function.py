@@ -1,10 +1,9 @@
 """SageMaker Python SDK v2, @remote: call a function here, run it as a training job.
 
-    CLARY_RUNTIME_PYTHON=$PWD/.venvs/sdk2/bin/python clary up -d
     clary run -- .venvs/sdk2/bin/python examples/remote_function.py
 
-The job runs the SDK's own runtime, so its environment must have the SDK in the client's version: hence
-CLARY_RUNTIME_PYTHON.
+The job imports the SDK in the client's version. Clary installs it beside the runtime when it is first asked
+for, which takes half a minute, and keeps it.
 """
 
 import numpy as np

@@ -1,16 +1,13 @@
 """The examples run as they stand, under `clary run`."""
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from clary.testing.server import ClaryServer, end_agents
+from clary.testing.server import ClaryServer
 
 ROOT = Path(__file__).resolve().parents[2]
 SDK2 = ROOT / ".venvs" / "sdk2" / "bin" / "python"
@@ -49,23 +46,9 @@ def test_sdk_v3_trains_a_builtin_and_a_script(clary_server: ClaryServer) -> None
     assert text.count("model     s3://") == 2
 
 
-@pytest.fixture
-def server_with_sdk() -> Iterator[ClaryServer]:
-    """Yield a Clary whose scripts run in the environment that has the SDK."""
-    home = Path(tempfile.mkdtemp(prefix="clary-remote-"))
-    home.chmod(0o711)  # jobs of other user ids pass
-    server = ClaryServer.start(home / "data", runtime_python=str(SDK2))
-    try:
-        yield server
-    finally:
-        server.stop()
-        end_agents(server.settings)
-        shutil.rmtree(home, ignore_errors=True)
-
-
 @pytest.mark.slow
-def test_a_remote_function_answers_as_a_local_one(server_with_sdk: ClaryServer) -> None:
-    text = clary_run(server_with_sdk, SDK2, "examples/remote_function.py")
+def test_a_remote_function_answers_as_a_local_one(clary_server: ClaryServer) -> None:
+    text = clary_run(clary_server, SDK2, "examples/remote_function.py")
     assert text.strip().splitlines()[-1].startswith("remote ")
 
 

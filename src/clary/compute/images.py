@@ -6,11 +6,15 @@ SageMaker Python SDK).
 
 import importlib.util
 import re
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from clary.compute.base import Runtime
 from clary.kernel import registry
 from clary.kernel.errors import ValidationException
+from clary.kernel.settings import Settings
+from clary.toolkit import requirements
 
 _URI = re.compile(
     r"(?:(?P<registry>[A-Za-z0-9.-]+(?::\d+)?)/)?(?P<repository>[a-z0-9._/-]+?)"
@@ -173,4 +177,12 @@ def _folder(repository: str) -> str:
 
 
 def _is_installed(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
+    """Return whether the Python that runs scripts has a module; the settings may name one."""
+    chosen = Settings.load().runtime_python
+    if not chosen:
+        return importlib.util.find_spec(module) is not None
+    try:
+        folders = requirements.interpreter(chosen).packages
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return False
+    return any((Path(each) / module).is_dir() for each in folders)

@@ -1,10 +1,14 @@
 """Image URIs resolve by repository and tag."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from clary.compute import images
 from clary.kernel import registry
 from clary.kernel.errors import ValidationException
+from clary.toolkit import requirements
 
 EAST = "683313688378.dkr.ecr.us-east-1.amazonaws.com"
 CHINA = "450853457545.dkr.ecr.cn-north-1.amazonaws.com.cn"
@@ -103,3 +107,15 @@ def test_an_unknown_image_is_refused_with_what_there_is(uri: str) -> None:
 def test_what_is_no_image_uri_is_refused(uri: str) -> None:
     with pytest.raises(ValidationException, match="is not an image URI"):
         images.resolve(uri)
+
+
+def test_pytorch_runs_where_the_runtime_that_the_settings_name_has_torch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python = requirements.interpreter()
+    monkeypatch.setenv("CLARY_RUNTIME_PYTHON", "/opt/other/bin/python")
+    monkeypatch.setattr(requirements, "interpreter", lambda _: replace(python, packages=(str(tmp_path),)))
+    with pytest.raises(ValidationException, match="needs torch"):
+        images.resolve(f"{EAST}/pytorch-training:2.1-cpu-py310")
+    (tmp_path / "torch").mkdir()
+    assert images.resolve(f"{EAST}/pytorch-training:2.1-cpu-py310").name == "pytorch"

@@ -32,6 +32,8 @@ class Packages:
     """Overlay, outside; None for the runtime as it is."""
     is_writable: bool = False
     """The overlay lies in `/opt/ml` and the program may install into it."""
+    beneath: tuple[tuple[str, str], ...] = ()
+    """Overlays between this one and the runtime, as read-only (path outside, path inside) pairs."""
 
     @property
     def is_warm(self) -> bool:
@@ -52,6 +54,7 @@ class Packages:
     def ro_binds(self) -> tuple[tuple[str, str], ...]:
         """Read-only mounts the program needs."""
         binds = [] if self.folder is None or self.is_writable else [(str(self.folder), FOLDER)]
+        binds += self.beneath
         if not self.is_warm:
             binds += [(path, path) for path in self.python.prefixes if not path.startswith("/usr")]
         return tuple(binds)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from clary.compute.agent import failure, packages, programs, publish
+from clary.compute.agent import failure, packages, programs, publish, remote
 from clary.compute.agent.execute import Executor, objects_for
 from clary.compute.agent.host import INSIDE, REASON_CHARS, Host
 from clary.compute.agent.install import install
@@ -193,9 +193,15 @@ class TrainingRun:
         if host.spec.runtime.kind == "builtin" and not programs.is_verbatim(request):
             return Packages(requirements.interpreter())
         python = packages.runtime()
+
+        def installed(code: Path) -> Packages:
+            return install(host, self._watch, self._executor, python, code)
+
         if programs.is_verbatim(request):
+            if sdk := remote.wanted(request, python):
+                return remote.stacked(host, python, sdk, installed)
             return packages.writable(host, python)
-        found = install(host, self._watch, self._executor, python, host.ml / "code")
+        found = installed(host.ml / "code")
         name = programs.entry_point(request)
         is_command = name and script.kind_of(host.ml / "code", name) is script.EntryPoint.COMMAND
         return packages.writable(host, python) if is_command and found.folder is None else found
