@@ -267,6 +267,8 @@ def _be_agent(home: Path) -> NoReturn:
 
 def warm_up(runtime: str) -> None:
     """Import what the runtime names, single-threaded."""
+    for name, value in limits.PATIENT_THREADS.items():
+        os.environ.setdefault(name, value)  # whoever started this: OpenMP reads it once, when it is loaded
     for name in _ONE_THREAD:
         os.environ[name] = "1"
     os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"
