@@ -146,6 +146,7 @@ def test_a_stop_before_it_is_healthy_ends_it(serve: Any, receiver: Any) -> None:
 @pytest.mark.parametrize(
     ("body", "says"),
     [(b"nothing", "s3://b/model.tar.gz is not a gzip archive"), (gzip.compress(b"x"), "is damaged")],
+    ids=["no gzip", "damaged"],
 )
 def test_a_bad_model_is_explained(serve: Any, body: bytes, says: str) -> None:
     result = serve(body).result()
