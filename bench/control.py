@@ -33,7 +33,7 @@ from clary.testing.server import Account, ClaryServer, end_agents
 
 ROWS, COLUMNS, ROUNDS = 10_000, 20, 10
 N_COLD = 3
-POLL_S = 0.005
+POLL_S = 0.01
 N_DESCRIBES = 1_000
 N_LISTS = 40
 N_LINES, LINE_S = 100, 0.05

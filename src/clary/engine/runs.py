@@ -82,6 +82,9 @@ def open_run(world: World, spec: RunSpec, *, role_arn: str, context: Mapping[str
         return credential
 
     credential = world.store.write(unit)
+    world.publish(
+        "credential", credential.access_key_id, entry_of(credential)
+    )  # before the agent's first call
     url = world.settings.url
     environment = {
         "AWS_REGION": spec.region,
@@ -108,6 +111,17 @@ def open_run(world: World, spec: RunSpec, *, role_arn: str, context: Mapping[str
             },
         }
     )
+
+
+def entry_of(credential: Credential) -> dict[str, Any]:
+    """Return what the edges keep of a credential."""
+    return {
+        "secret": credential.secret,
+        "account": credential.account,
+        "principal": credential.principal,
+        "session_token": credential.session_token,
+        "expires_ms": epoch_ms(credential.expires) if credential.expires else None,
+    }
 
 
 def close_run(world: World, run_id: str) -> None:

@@ -4,10 +4,10 @@ import json
 import re
 from collections.abc import Callable
 
+from clary.engine.runs import entry_of
 from clary.gateway.control.answers import as_error, as_json
 from clary.gateway.control.platform import Platform
 from clary.kernel import ids
-from clary.kernel.clock import epoch_ms
 from clary.kernel.errors import AwsError, ResourceNotFound, ValidationException
 from clary.resource.call import Call
 from clary.services.s3.bucket import owner_of
@@ -51,15 +51,7 @@ class Internal:
         found = self._world.store.read(identities.find, access_key_id)
         if found is None:
             return as_json({"message": "unknown"}, 404)
-        return as_json(
-            {
-                "secret": found.secret,
-                "account": found.account,
-                "principal": found.principal,
-                "session_token": found.session_token,
-                "expires_ms": epoch_ms(found.expires) if found.expires else None,
-            }
-        )
+        return as_json(entry_of(found))
 
     def _bucket(self, _request: Request, name: str) -> Response:
         owner = self._world.store.read(owner_of, name)
