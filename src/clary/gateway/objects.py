@@ -153,7 +153,8 @@ def command(settings: Settings) -> Command:
         str(weed), "-logtostderr=true", "mini", f"-dir={volumes}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         "-master.telemetry=false", f"-s3.config={config / 'identities.json'}", "-s3.iam.readOnly=false",
         "-s3.domainName=s3.localhost", "-s3.autoCreateBucket=false", "-s3.allowDeleteBucketNotEmpty=false",
-        "-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-volume.preStopSeconds=0", f"-admin.password={document['admin_password']}",
+        "-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-volume.preStopSeconds=0",
+        f"-admin.password={document['admin_password']}",
         *(f"-{name}.port={ports[name]}" for name in PORT_NAMES),
     )  # fmt: skip
     # Not the caller's environment: `weed` would take AWS_ACCESS_KEY_ID for an admin, and WEED_* for settings.

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from clary.kernel.errors import AwsError
+from clary.kernel.errors import AwsError, ResourceNotFound
 from clary.wire.http import Response
 
 
@@ -12,6 +12,7 @@ def as_json(document: Any, status: int = 200) -> Response:
     return Response(status, {"content-type": "application/json"}, json.dumps(document, default=str).encode())
 
 
-def as_error(error: AwsError, status: int | None = None) -> Response:
-    """Return an error with its code and message."""
-    return as_json({"code": error.wire_code, "message": error.message}, status or error.wire_status)
+def as_error(error: AwsError) -> Response:
+    """Return an error with its code and message; what is not there is 404."""
+    status = 404 if isinstance(error, ResourceNotFound) else error.wire_status
+    return as_json({"code": error.wire_code, "message": error.message}, status)

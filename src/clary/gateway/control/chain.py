@@ -55,7 +55,7 @@ class Chain:
     def _answer(self, target: Route, request: Request, request_id: str) -> tuple[str, Response]:
         account = ""
         try:
-            caller, region = self._authenticate(request)
+            caller, region = self._authenticate(target, request)
             account = caller.account
             params = exchange.parse(target, request)
             validate(target.operation, params)
@@ -68,7 +68,7 @@ class Chain:
             text = f"An internal error occurred; request id {request_id} names it in the control plane's log."
             return account, exchange.serialize_error(target, request, InternalFailure(text), request_id)
 
-    def _authenticate(self, request: Request) -> tuple[Credential, str]:
+    def _authenticate(self, target: Route, request: Request) -> tuple[Credential, str]:
         verified = signature.verify(
             method=request.method,
             path=request.path,
@@ -77,6 +77,7 @@ class Chain:
             body_sha256=hashlib.sha256(request.body).hexdigest(),
             lookup=self._credential,
             now=self._platform.world.clock(),
+            service=target.operation.service.signing_name,
         )
         return verified.credential, verified.region
 

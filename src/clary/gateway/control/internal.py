@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable
 
 from clary.engine.runs import entry_of
-from clary.gateway.control.answers import as_error, as_json
+from clary.gateway.control.answers import as_json
+from clary.gateway.control.paths import Paths
 from clary.gateway.control.platform import Platform
 from clary.kernel import ids
-from clary.kernel.errors import AwsError, ResourceNotFound, ValidationException
+from clary.kernel.errors import ResourceNotFound, ValidationException
 from clary.resource.call import Call
 from clary.services.s3.bucket import owner_of
 from clary.services.sagemaker._endpoint_machine import route
@@ -26,26 +26,17 @@ class Internal:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._world = platform.world
-        self._paths: tuple[tuple[str, re.Pattern[str], Callable[..., Response]], ...] = (
-            ("GET", re.compile(r"/internal/credential/([\w]+)"), self._credential),
-            ("GET", re.compile(r"/internal/bucket/([^/]+)"), self._bucket),
-            ("GET", re.compile(r"/internal/route/(\d+)/([\w-]+)/([^/]+)"), self._route),
-            ("GET", re.compile(r"/internal/objects"), self._objects),
-            ("GET", re.compile(r"/internal/accounts"), self._accounts),
-            ("POST", re.compile(r"/internal/accounts"), self._create_account),
-            ("POST", re.compile(r"/internal/jobs/interrupt"), self._interrupt),
-        )
-
-    def answer(self, request: Request) -> Response:
-        """Answer one request."""
-        for method, pattern, function in self._paths:
-            match = pattern.fullmatch(request.path)
-            if match and method == request.method:
-                try:
-                    return function(request, *match.groups())
-                except AwsError as error:
-                    return as_error(error)
-        return as_json({"message": f"nothing at {request.path}"}, 404)
+        self.answer = Paths(
+            {
+                r"GET /internal/credential/(\w+)": self._credential,
+                r"GET /internal/bucket/([^/]+)": self._bucket,
+                r"GET /internal/route/(\d+)/([\w-]+)/([^/]+)": self._route,
+                r"GET /internal/objects": self._objects,
+                r"GET /internal/accounts": self._accounts,
+                r"POST /internal/accounts": self._create_account,
+                r"POST /internal/jobs/interrupt": self._interrupt,
+            }
+        ).answer
 
     def _credential(self, _request: Request, access_key_id: str) -> Response:
         found = self._world.store.read(identities.find, access_key_id)

@@ -1,7 +1,6 @@
 """Errors of the edge's own, as each kind of client reads them."""
 
 import json
-from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import uuid4
 from xml.sax.saxutils import escape
@@ -9,41 +8,11 @@ from xml.sax.saxutils import escape
 from clary.gateway.edge.classify import scope
 from clary.gateway.edge.head import Head
 from clary.kernel.errors import AwsError, FaultKind, SignatureFault
+from clary.wire.faults import S3_TEXTS, SIGNATURE_CODES
 
 _QUERY_SERVICES = frozenset({"sts", "iam", "sns", "monitoring", "cloudformation", "ec2", "autoscaling"})
 _CORRELATION = uuid4().hex[:20]
 _n_requests = 0
-
-_JSON_CODES: Mapping[FaultKind, tuple[str, int]] = {
-    FaultKind.MISSING: ("MissingAuthenticationTokenException", 403),
-    FaultKind.MALFORMED: ("IncompleteSignatureException", 403),
-    FaultKind.UNKNOWN_KEY: ("UnrecognizedClientException", 403),
-    FaultKind.MISMATCH: ("InvalidSignatureException", 403),
-    FaultKind.SKEWED: ("InvalidSignatureException", 403),
-    FaultKind.EXPIRED_URL: ("InvalidSignatureException", 403),
-    FaultKind.EXPIRED_TOKEN: ("ExpiredTokenException", 403),
-    FaultKind.INVALID_TOKEN: ("UnrecognizedClientException", 403),
-}
-_S3_CODES: Mapping[FaultKind, tuple[str, int]] = {
-    FaultKind.MISSING: ("AccessDenied", 403),
-    FaultKind.MALFORMED: ("AuthorizationHeaderMalformed", 400),
-    FaultKind.UNKNOWN_KEY: ("InvalidAccessKeyId", 403),
-    FaultKind.MISMATCH: ("SignatureDoesNotMatch", 403),
-    FaultKind.SKEWED: ("RequestTimeTooSkewed", 403),
-    FaultKind.EXPIRED_URL: ("AccessDenied", 403),
-    FaultKind.EXPIRED_TOKEN: ("ExpiredToken", 400),
-    FaultKind.INVALID_TOKEN: ("InvalidToken", 400),
-}
-_S3_TEXTS: Mapping[FaultKind, str] = {
-    FaultKind.MISSING: "Access Denied",
-    FaultKind.UNKNOWN_KEY: "The AWS Access Key Id you provided does not exist in our records.",
-    FaultKind.MISMATCH: "The request signature we calculated does not match the signature you provided. "
-    "Check your key and signing method.",
-    FaultKind.SKEWED: "The difference between the request time and the current time is too large.",
-    FaultKind.EXPIRED_URL: "Request has expired",
-    FaultKind.EXPIRED_TOKEN: "The provided token has expired.",
-    FaultKind.INVALID_TOKEN: "The provided token is malformed or otherwise invalid.",
-}
 
 
 class Fault(NamedTuple):
@@ -128,9 +97,9 @@ def unsigned(head: Head, error: AwsError, *, is_s3: bool) -> Fault:
         code, status = error.wire_code, error.wire_status
         return s3(head, code, error.message, status) if is_s3 else rest_json(code, error.message, status)
     if not is_s3:
-        code, status = _JSON_CODES[error.kind]
+        code, status = SIGNATURE_CODES["rest_json"][error.kind]
         return rest_json(code, error.message, status)
-    code, status = _S3_CODES[error.kind]
+    code, status = SIGNATURE_CODES["rest_xml"][error.kind]
     if error.kind is FaultKind.MALFORMED and "authorization" not in head.fields:
         code = "AuthorizationQueryParametersError"
-    return s3(head, code, _S3_TEXTS.get(error.kind, error.message), status)
+    return s3(head, code, S3_TEXTS.get(error.kind, error.message), status)
