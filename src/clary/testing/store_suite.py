@@ -5,20 +5,21 @@ class TestMyStore(StoreSuite):
     def store(self) -> Iterator[Store]: ...   # open and empty
 """
 
+import sys
+
 import pytest
 
-pytest.register_assert_rewrite(
-    "clary.testing.store_laws"
-)  # before the imports: a broken law shows its values
+if "clary.testing.store_laws" not in sys.modules:
+    pytest.register_assert_rewrite("clary.testing.store_laws")  # a broken law then shows its values
 
-from clary.testing.store_laws.identities import IdentityLaws  # noqa: E402
-from clary.testing.store_laws.lists import ListingLaws  # noqa: E402
-from clary.testing.store_laws.logs import LogLaws  # noqa: E402
-from clary.testing.store_laws.metrics import MetricLaws  # noqa: E402
-from clary.testing.store_laws.records import RecordLaws  # noqa: E402
-from clary.testing.store_laws.runs import RunLaws  # noqa: E402
-from clary.testing.store_laws.transactions import TransactionLaws  # noqa: E402
-from clary.testing.store_laws.work import WorkLaws  # noqa: E402
+from clary.testing.store_laws.identities import IdentityLaws
+from clary.testing.store_laws.lists import ListingLaws
+from clary.testing.store_laws.logs import LogLaws
+from clary.testing.store_laws.metrics import MetricLaws
+from clary.testing.store_laws.records import RecordLaws
+from clary.testing.store_laws.runs import RunLaws
+from clary.testing.store_laws.transactions import TransactionLaws
+from clary.testing.store_laws.work import WorkLaws
 
 
 class StoreSuite(

@@ -181,6 +181,24 @@ class ListingLaws:
         query = make_query(Condition("key", "contains", part), sort="key", descending=False, limit=2)
         assert keys_of(store, query) == sorted(key for key in keys if part in key)
 
+    @pytest.mark.parametrize("descending", [True, False])
+    @pytest.mark.parametrize("sort", ["key", "created"])
+    def test_bounds_on_the_sort_column_hold_on_every_page(
+        self, store: Store, sort: str, descending: bool
+    ) -> None:
+        for i, key in enumerate(["a", "b1", "b2", "b3", "b4", "c", "d"]):
+            store.write(records.insert, make_record(key, created=NOW + timedelta(seconds=i)))
+        expected = ["b2", "b3", "b4"][:: -1 if descending else 1]
+        for bounds in (
+            (Condition("key", "prefix", "b"), Condition("key", "gt", "b1")),
+            (Condition("key", "ge", "b2"), Condition("key", "lt", "c")),
+            (
+                Condition("created", "gt", NOW + timedelta(seconds=1)),
+                Condition("created", "le", NOW + timedelta(seconds=4)),
+            ),
+        ):
+            assert keys_of(store, make_query(*bounds, sort=sort, descending=descending, limit=1)) == expected
+
     def test_a_position_of_another_order_is_refused(self, store: Store) -> None:
         with pytest.raises(ValueError, match="does not belong"):
             store.read(listing.page, make_query(sort="key", after=Position((5,), "a")))
