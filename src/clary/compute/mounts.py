@@ -164,6 +164,8 @@ class Identity:
         user = f"clary:x:{self.uid}:{self.gid}:Clary job:{HOME}:/bin/sh"
         (etc / "passwd").write_text(_with_entry("/etc/passwd", user, self.uid))
         (etc / "group").write_text(_with_entry("/etc/group", f"clary:x:{self.gid}:", self.gid))
+        for name in ("hosts", "passwd", "group"):
+            (etc / name).chmod(0o644)  # read by the job's user, whatever our umask is
 
 
 def python_environment(other: str = "") -> tuple[Path, ...]:

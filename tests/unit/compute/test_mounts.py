@@ -1,5 +1,6 @@
 """What a sandbox shows, as bubblewrap's arguments."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,15 @@ def test_names_inside_are_the_hosts_and_the_runs_user(tmp_path: Path) -> None:
     assert "127.77.0.2 algo-2\n" in (tmp_path / "hosts").read_text()
     assert "clary:x:61234:61234:" in (tmp_path / "passwd").read_text()
     assert "root:" in (tmp_path / "group").read_text()
+
+
+def test_names_are_read_by_the_runs_user_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        mounts.Identity(uid=61234, gid=61234, hostname="algo-1").write(tmp_path)
+    finally:
+        os.umask(before)
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in ("hosts", "passwd", "group")} == {0o644}
 
 
 def test_the_python_environment_never_is_somebodys_home() -> None:

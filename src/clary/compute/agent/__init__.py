@@ -6,6 +6,7 @@ home/ ── spec of the run, lock ─▶ programme (training, serving) ─▶ r
 It outlives the control plane, and asks it for nothing: what it needs stands in the run's `spec.json`.
 """
 
+import os
 from pathlib import Path
 
 from clary.compute import launcher
@@ -30,6 +31,7 @@ def main(home: Path) -> int:
     int
         0, also where another agent has the host already: how the job ended stands in `result.json`.
     """
+    os.umask(0o022)  # of the zygote's forks; the control plane, which stands in for it, keeps all to itself
     launcher.prepare()  # first of all: what forks off it later must know nothing of this run's secrets
     try:
         host = Host.open(Path(home))

@@ -35,9 +35,10 @@ def of_program(
     if written.strip():
         text = written.strip()
         if text.startswith(PREFIXES):
-            return clip("", text, "")
+            return text[:REASON_CHARS]
         is_input = spec.runtime.kind == "builtin" and exit_.code == BAD_INPUT
-        return clip("ClientError: " if is_input else "AlgorithmError: ", text, f", {ended}")
+        lead, tail = "ClientError: " if is_input else "AlgorithmError: ", f", {ended}"
+        return f"{lead}{text[: REASON_CHARS - len(lead) - len(tail)]}{tail}"
     if command:
         return of_script("ExecuteUserScriptError", exit_, stderr, command)
     lead = f"AlgorithmError: the program ended in phase {phase.value} with {ended}"

@@ -100,3 +100,10 @@ def test_a_builtin_algorithm_blames_its_input_or_itself(code: int, lead: str) ->
         Exit(code=code), spec=spec, phase=RunPhase.TRAINING, written="num_round must be at least 1", stderr=[]
     )
     assert found == f"{lead}num_round must be at least 1, exit code: {code}"
+
+
+@pytest.mark.parametrize("lead", ["", "AlgorithmError: "])
+def test_of_a_long_written_failure_the_beginning_stays(lead: str) -> None:
+    text = reason(Exit(code=1), written=f"{lead}seed must be positive{'!' * 5000}")
+    assert text.startswith("AlgorithmError: seed must be positive!")
+    assert len(text) == 1024
