@@ -66,7 +66,7 @@ forest = SKLearn(
     metric_definitions=[{"Name": "train:accuracy", "Regex": r"train-accuracy=(\S+)"}],
     sagemaker_session=session,
 )
-forest.fit({"train": train})
+forest.fit({"train": train}, logs=False)  # waits as well, and looks more often
 predictor = forest.deploy(initial_instance_count=1, instance_type="ml.m5.large", wait=False)
 session.wait_for_endpoint(predictor.endpoint_name, poll=1)
 guesses = predictor.predict(features[800:])
