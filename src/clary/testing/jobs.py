@@ -215,10 +215,14 @@ class ScriptJob:
         return json.loads(self.model()[name])
 
     def lines(self) -> list[str]:
-        """Return the log lines of all its hosts."""
-        events = self.account.client("logs").filter_log_events(
-            logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{self.name}/"
-        )["events"]
+        """Return the log lines of all its hosts; none before the account's first line is there."""
+        logs = self.account.client("logs")
+        try:
+            events = logs.filter_log_events(
+                logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{self.name}/"
+            )["events"]
+        except logs.exceptions.ResourceNotFoundException:
+            return []
         return [event["message"] for event in events]
 
     def await_line(self, text: str, *, limit_s: float = 30.0) -> None:
