@@ -25,7 +25,7 @@ words = st.sampled_from(["", "a", "ab", "B", "é", "z-1"])
 numbers = st.integers(-3, 3) | st.sampled_from([0.5, -0.5, 1e9])
 scalars = words | numbers | st.booleans() | st.none() | moments
 elements = st.fixed_dictionaries({"N": numbers}, optional={"Name": words})
-documents = st.just({}) | st.fixed_dictionaries(
+documents: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.fixed_dictionaries(
     {
         "Value": scalars,
         "Deep": st.fixed_dictionaries({}, optional={"Er": scalars}),

@@ -175,7 +175,7 @@ def test_a_file_that_is_no_database_is_named(path):
 def test_a_store_in_memory_is_gone_when_closed():
     with Store.open("sqlite://") as store:
         store.write(records.insert, make_record("one"))
-        (where,) = store.read(lambda conn: conn.exec_driver_sql("PRAGMA database_list").first()[2:])
+        ((_, _, where),) = store.read(lambda conn: conn.exec_driver_sql("PRAGMA database_list").all())
     with Store.open("sqlite://") as store:
         assert store.read(listing.count, make_query()) == 0
     with pytest.raises(FileNotFoundError):

@@ -55,7 +55,9 @@ def test_no_acknowledged_write_is_lost_by_kill(path):
         stored = set(keys_of(store, make_query(limit=1000)))
         assert acknowledged <= stored
         for name in random.sample(sorted(acknowledged), 5):
-            assert store.read(records.find, *HERE, "Job", name).document == {"Name": name}
+            record = store.read(records.find, *HERE, "Job", name)
+            assert record is not None
+            assert record.document == {"Name": name}
             found = store.read(listing.page, make_query(Condition("key", "contains", name)))
             assert name in [each.key for each in found.records]
         assert store.read(lambda conn: conn.exec_driver_sql("PRAGMA integrity_check").scalar()) == "ok"

@@ -36,7 +36,7 @@ def test_a_store_with_secrets_refuses_a_missing_or_foreign_key(path):
         Store.open(f"sqlite:///{path}")
     key.write_bytes(right)
     with Store.open(f"sqlite:///{path}") as store:
-        assert store.read(identities.find, "AKIA1").secret == "s"
+        assert store.read(identities.find, "AKIA1") == Credential("AKIA1", "s", "1", "arn")
 
 
 def test_a_store_without_secrets_takes_a_new_key(path):
