@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -130,6 +131,13 @@ def sdk2_with_torch() -> Iterator[Client]:
 @pytest.mark.slow
 def test_a_pytorch_script_trains_and_serves_where_there_is_torch(sdk2_with_torch: Client) -> None:
     assert sdk2_with_torch("pytorch_script") > 0.9
+
+
+@pytest.mark.slow
+def test_remote_functions_bring_requirements_and_raise_what_they_raise(sdk2: Client, tmp_path: Path) -> None:
+    seen = sdk2("remote_functions", str(tmp_path))
+    assert seen["table"].split() == ["1", "2", "3", "4"]
+    assert seen["raised"] == ["ZeroDivisionError", "by hand"]
 
 
 def test_the_account_of_a_client_is_its_own(clary_server: ClaryServer, sdk2: Client) -> None:

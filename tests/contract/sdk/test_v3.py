@@ -28,3 +28,9 @@ def test_a_builder_serves_a_built_in_model_from_its_address(sdk3: Client) -> Non
 
 def test_a_builder_serves_a_script_with_its_own_functions(sdk3: Client) -> None:
     assert sdk3("builder_of_a_script") > 0.9
+
+
+@pytest.mark.slow
+def test_a_remote_function_answers_as_a_local_one(sdk3: Client) -> None:
+    remote, local = sdk3("remote_function")
+    assert remote == pytest.approx(local)

@@ -19,6 +19,8 @@ from sagemaker.exceptions import UnexpectedStatusException
 from sagemaker.inputs import TrainingInput
 from sagemaker.predictor import Predictor
 from sagemaker.pytorch import PyTorch
+from sagemaker.remote_function import remote
+from sagemaker.remote_function.errors import RemoteFunctionError
 from sagemaker.serializers import CSVSerializer, JSONSerializer, NumpySerializer
 from sagemaker.sklearn import SKLearn, SKLearnModel
 from sagemaker.xgboost import XGBoost
@@ -324,3 +326,31 @@ def stopped_job():
     except ClientError as error:
         return [error.response["Error"]["Code"], error.response["Error"]["Message"]]
     return []
+
+
+def remote_functions(folder):
+    """Call functions as jobs: one with requirements of its own, one that raises."""
+    requirements = Path(folder) / "requirements.txt"
+    requirements.write_text("tabulate\n")
+    given = {
+        "image_uri": image_uris.retrieve("sklearn", region, "1.2-1"),
+        "instance_type": "ml.m5.large",
+        "role": sagemaker.get_execution_role(),
+        "sagemaker_session": session,
+    }
+
+    @remote(**given, dependencies=str(requirements))
+    def table(rows):
+        import tabulate  # noqa: PLC0415 - in the job only
+
+        return tabulate.tabulate(rows, tablefmt="plain")
+
+    @remote(**given)
+    def fail():
+        raise ZeroDivisionError("by hand")
+
+    try:
+        fail()
+    except (ZeroDivisionError, RemoteFunctionError) as error:
+        raised = [type(error).__name__, str(error)]
+    return {"table": table([[1, 2], [3, 4]]), "raised": raised}

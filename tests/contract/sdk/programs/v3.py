@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from sagemaker.core import image_uris
 from sagemaker.core.helper.session_helper import Session, get_execution_role
+from sagemaker.core.remote_function import remote
 from sagemaker.core.resources import Endpoint, TrainingJob
 from sagemaker.serve import ModelBuilder
 from sagemaker.train import ModelTrainer
@@ -177,3 +178,18 @@ def builder_of_a_script():
     guesses = np.array(json.loads(answer.body.read()))
     remove(endpoint)
     return float(np.mean(guesses == labels))
+
+
+def remote_function():
+    """Call a function as a job; return its answer and the local one."""
+
+    @remote(
+        image_uri=image_uris.retrieve("sklearn", region, "1.2-1"),
+        instance_type="ml.m5.large",
+        role=role,
+        sagemaker_session=session,
+    )
+    def total(rows):
+        return float(rows.sum())
+
+    return [total(features), float(features.sum())]

@@ -28,6 +28,12 @@ def test_the_sdk_is_wanted_in_the_version_of_the_client() -> None:
     assert remote.wanted(asked, BARE) == "sagemaker==2.257.7"
 
 
+def test_a_client_of_version_3_gets_the_part_that_runs_in_jobs() -> None:
+    assert (
+        remote.wanted(request("--client_sagemaker_pysdk_version", "3.27.0"), BARE) == "sagemaker-core>=2,<3"
+    )
+
+
 def test_a_client_that_names_no_version_gets_version_2() -> None:
     assert remote.wanted(request(), BARE) == "sagemaker<3"
 
