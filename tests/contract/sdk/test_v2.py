@@ -106,7 +106,7 @@ def test_a_script_that_raises_is_told_with_the_end_of_its_traceback(sdk2: Client
 
 
 def test_what_is_not_there_is_told_in_the_words_that_the_sdk_reads(sdk2: Client) -> None:
-    code, message = sdk2("stopped_job")
+    code, message = sdk2("deleting_what_is_not_there")
     assert code == "ValidationException"
     assert "Could not find" in message
 

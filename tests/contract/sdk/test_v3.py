@@ -20,10 +20,10 @@ def test_a_command_runs_in_the_folder_of_its_source(sdk3: Client) -> None:
     assert sdk3("command") == ["model.joblib", "train.py"]
 
 
-def test_a_builder_serves_a_built_in_model_from_its_address(sdk3: Client) -> None:
-    seen = sdk3("builder_of_an_artefact")
-    assert seen["accuracy"] > 0.9
-    assert seen["content_type"].startswith("text/csv")
+def test_builders_serve_a_built_in_model_from_its_address_and_its_trainer(sdk3: Client) -> None:
+    seen = sdk3("builders_of_a_built_in")
+    assert seen["address"] > 0.9
+    assert seen["trainer"] == seen["address"]
 
 
 def test_a_builder_serves_a_script_with_its_own_functions(sdk3: Client) -> None:

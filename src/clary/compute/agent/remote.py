@@ -45,7 +45,7 @@ def wanted(request: Mapping[str, Any], python: Interpreter) -> str:
         raise CustomerError(
             f'ContainerArguments: {_VERSION} is "{version}"; it must be a version, as 2.257.7.'
         )
-    if version.split(".")[0] != "2":
+    if version.split(".", maxsplit=1)[0] != "2":
         return "sagemaker-core>=2,<3"  # all that version 3 runs in a job; the whole brings mlflow and more
     return f"sagemaker=={version}"
 

@@ -319,8 +319,8 @@ def pytorch_script():
     return float(np.mean((np.array(answer["predictions"]) > 0.5) == labels))
 
 
-def stopped_job():
-    """Delete and stop what is not there, as scripts do that tidy up."""
+def deleting_what_is_not_there():
+    """Return what the SDK is told that deletes an endpoint which is not there."""
     try:
         session.delete_endpoint("never-made")
     except ClientError as error:

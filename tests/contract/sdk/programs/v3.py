@@ -131,22 +131,27 @@ def remove(endpoint):
     client.delete_model(ModelName=config["ProductionVariants"][0]["ModelName"])
 
 
-def builder_of_an_artefact():
-    """Serve built-in XGBoost from its image and its model's address."""
-    job = train(xgboost_trainer())
-    builder = ModelBuilder(
-        image_uri=image_uris.retrieve("xgboost", region, "1.7-1"),
-        s3_model_data_url=job.model_artifacts.s3_model_artifacts,
-        role_arn=role,
-        instance_type="ml.m5.large",
-        sagemaker_session=session,
-    )
+def builders_of_a_built_in():
+    """Serve built-in XGBoost from its image and its model's address, and from the trainer."""
+    trainer = xgboost_trainer()
+    job = train(trainer)
+    common = {
+        "image_uri": image_uris.retrieve("xgboost", region, "1.7-1"),
+        "role_arn": role,
+        "instance_type": "ml.m5.large",
+        "sagemaker_session": session,
+    }
+    address = ModelBuilder(s3_model_data_url=job.model_artifacts.s3_model_artifacts, **common)
+    return {"address": accuracy(address), "trainer": accuracy(ModelBuilder(model=trainer, **common))}
+
+
+def accuracy(builder):
     endpoint = deploy(builder)
     answer = endpoint.invoke(body=body, content_type="text/csv", accept="text/csv")
     text = answer.body.read().decode()
     remove(endpoint)
     scores = np.array(text.replace("\n", ",").strip(",").split(","), dtype=float)
-    return {"accuracy": float(np.mean((scores > 0.5) == labels)), "content_type": answer.content_type}
+    return float(np.mean((scores > 0.5) == labels))
 
 
 def builder_of_a_script():
