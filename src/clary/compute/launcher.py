@@ -26,8 +26,20 @@ from clary.kernel.errors import SetupError
 
 SECRETS = ("CLARY_OBJECTS_ACCESS_KEY", "CLARY_OBJECTS_SECRET_KEY", "CLARY_STORE_URL")
 """Variables that neither zygote nor launcher may have in memory."""
+KEPT = (
+    "CLARY_", "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_", "TZ", "TERM", "TMPDIR", "PYTHON",
+    "VIRTUAL_ENV", "LD_", "DYLD_", "OMP_", "OPENBLAS_", "MKL_", "KMP_", "GOTO_", "GOMP_", "CUDA_", "NVIDIA_",
+    "PIP_", "UV_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT", "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE", "XDG_", "__",
+)  # fmt: skip
+"""Beginnings of the variables that they keep: the shell of `clary up` may hold anybody's tokens."""
 _FRAME = 8
 _MAX_DESCRIPTORS = 16
+
+
+def is_kept(name: str) -> bool:
+    """Say whether a variable may be in the memory that customers' programs are forked from."""
+    return name not in SECRETS and name.upper().startswith(KEPT)
 
 
 @dataclass
@@ -69,7 +81,7 @@ class Launcher:
     def spawned(cls) -> "Launcher":
         """Start one in a new interpreter: slower, and cold, but from anywhere."""
         here, there = socket.socketpair()
-        environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
+        environment = {name: value for name, value in os.environ.items() if is_kept(name)}
         child = subprocess.Popen(  # noqa: S603 - this interpreter, this package
             [sys.executable, "-P", "-m", "clary.compute.launcher", str(there.fileno())],
             pass_fds=[there.fileno()],

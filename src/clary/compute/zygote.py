@@ -94,7 +94,7 @@ def command(runtime: str = "base") -> list[str]:
 def environment(settings: Settings) -> dict[str, str]:
     """Return the environment for a zygote: ours and the settings, without the secrets among them."""
     merged = {**limits.PATIENT_THREADS, **os.environ, **settings.environment()}
-    return {name: value for name, value in merged.items() if name not in launcher.SECRETS}
+    return {name: value for name, value in merged.items() if launcher.is_kept(name)}
 
 
 def listens(settings: Settings, runtime: str = "base") -> bool:
@@ -315,9 +315,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--runtime", choices=sorted(RUNTIMES), default="base")
     given = parser.parse_args(arguments)
-    if any(name in os.environ for name in launcher.SECRETS):
+    if not all(map(launcher.is_kept, os.environ)):
         # even a variable that is unset stays readable in memory, and forks of this memory run customers' code
-        clean = {name: value for name, value in os.environ.items() if name not in launcher.SECRETS}
+        clean = {name: value for name, value in os.environ.items() if launcher.is_kept(name)}
         os.execve(sys.executable, command(given.runtime), clean)  # noqa: S606 - ourselves again
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     settings = Settings.load()

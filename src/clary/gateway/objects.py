@@ -63,6 +63,8 @@ class Command:
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     directory: Path
+    keeps: tuple[int, ...] = ()
+    """Descriptors that it inherits."""
 
 
 def is_embedded(settings: Settings) -> bool:
@@ -154,6 +156,7 @@ def command(settings: Settings) -> Command:
         "-master.telemetry=false", f"-s3.config={config / 'identities.json'}", "-s3.iam.readOnly=false",
         "-s3.domainName=s3.localhost", "-s3.autoCreateBucket=false", "-s3.allowDeleteBucketNotEmpty=false",
         "-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-volume.preStopSeconds=0",
+        "-disableHttp", "-admin.ui=false",  # the master's HTTP deletes buckets for anyone who asks
         f"-admin.password={document['admin_password']}",
         *(f"-{name}.port={ports[name]}" for name in PORT_NAMES),
     )  # fmt: skip

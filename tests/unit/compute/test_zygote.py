@@ -125,3 +125,13 @@ def test_no_secret_is_in_a_zygotes_environment() -> None:
     text = " ".join(zygote.environment(settings).values())
     assert "hidden" not in text
     assert "pw@h" not in text
+
+
+def test_what_the_shell_of_clary_up_held_is_not_in_a_zygotes_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", "hidden")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    kept = zygote.environment(Settings(region="eu-west-1"))
+    assert "GITHUB_TOKEN" not in kept
+    assert {"PATH", "OMP_NUM_THREADS", "CLARY_REGION"} <= kept.keys()
