@@ -5,12 +5,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
 from clary.engine.world import World
 from clary.kernel.arns import Arn
-from clary.kernel.errors import AccessDenied, AwsError, ResourceNotFound, ValidationException
+from clary.kernel.errors import (
+    AccessDenied,
+    AwsError,
+    ConflictException,
+    ResourceNotFound,
+    ValidationException,
+)
 from clary.resource.declare import NotFound, Resource
-from clary.store import records, tags
+from clary.store import records, tags, work
+from clary.store.base import Stale
 from clary.store.records import Record
+
+AMEND_TRIES = 20
+"""Writers of one record that may come in between before a change gives up."""
 
 Handler = Callable[["Call", Mapping[str, Any]], Mapping[str, Any] | None]
 
@@ -47,10 +59,11 @@ class Call:
 
     def seek(self, noun: str, key: str) -> Record | None:
         """Return the record of a noun by name or ARN, or None."""
-        if key.startswith("arn:"):
-            key = self.own(key).resource.partition("/")[2]
+        arn = key if key.startswith("arn:") else ""
+        if arn:
+            key = self.own(arn).resource.partition("/")[2]
         record: Record | None = self.read(records.find, self.account, self.region, noun, key)
-        return record
+        return record if record is None or arn in {"", record.arn} else None
 
     def find(self, noun: str, key: str) -> Record:
         """Return the record of a noun by name or ARN.
@@ -64,6 +77,44 @@ class Call:
         if record is None:
             raise self.missing(self.resources[noun], key)
         return record
+
+    def amend(self, record: Record, change: Callable[[Record], Record], *, is_waking: bool = False) -> Record:
+        """Write what `change` makes of a record; of its newest version where another wrote in between.
+
+        Parameters
+        ----------
+        is_waking : bool
+            Wake the machine that drives it, in the same transaction.
+
+        Raises
+        ------
+        ResourceNotFound, ValidationException
+            The record is gone; which of them is the noun's to say.
+        """
+
+        def unit(conn: Connection, changed: Record) -> Record:
+            written = records.update(conn, changed, expected_version=record.version)
+            if is_waking:
+                work.wake(conn, record.arn, self.now)
+            return written
+
+        for _ in range(AMEND_TRIES):
+            try:
+                written: Record = self.write(unit, change(record))
+            except Stale:
+                again = self.read(records.find, record.account, record.region, record.noun, record.key)
+                if again is None:
+                    break
+                record = again
+            else:
+                if is_waking:
+                    self.world.nudge(record.arn)
+                return written
+        else:
+            raise ConflictException(f"{record.arn} is being changed by others; try again.")
+        if record.noun in self.resources:
+            raise self.missing(self.resources[record.noun], record.key)
+        raise ConflictException(f"{record.arn} was deleted meanwhile.")
 
     def missing(self, resource: Resource, key: str) -> AwsError:
         """Return the error of a noun that does not exist."""
@@ -117,5 +168,19 @@ def as_tags(pairs: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def from_tags(items: Any) -> dict[str, str]:
-    """Return a list of tag structures as a mapping."""
-    return {item["Key"]: item.get("Value", "") for item in items or ()}
+    """Return a list of tag structures as a mapping.
+
+    Raises
+    ------
+    ValidationException
+        A key is given twice, or is one of AWS's own. Source: developer guide, "Tag restrictions".
+    """
+    pairs: dict[str, str] = {}
+    for item in items or ():
+        key = item["Key"]
+        if key.lower().startswith("aws:"):
+            raise ValidationException(f"Tags: key '{key}' must not start with 'aws:', which AWS reserves.")
+        if key in pairs:
+            raise ValidationException(f"Tags: key '{key}' is given twice; keys must be unique per resource.")
+        pairs[key] = item.get("Value", "")
+    return pairs

@@ -18,6 +18,10 @@ Admit = Callable[["Call", Mapping[str, Any]], Mapping[str, Any]]
 """Checks a Create request beyond the model; returns members to store beside the request's own."""
 
 
+SINCE: Mapping[str, str] = {"CreationTimeAfter": "created ge"}
+"""Filters of nouns whose `CreationTimeAfter` is "greater than or equal to", in the model's words."""
+
+
 class NotFound(Enum):
     """Which code a missing resource answers with."""
 

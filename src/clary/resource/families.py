@@ -46,6 +46,7 @@ def create(resource: Resource, call: Call, request: Mapping[str, Any]) -> Mappin
     arn = call.arn(resource, key)
     if call.seek(resource.noun, key) is not None:
         raise taken(resource, key, arn)
+    given = from_tags(request.get("Tags"))
     extra = resource.admit(call, request)
     private = dict(extra.get("__private__", {}))
     document = {name: value for name, value in request.items() if name != "Tags"}
@@ -72,7 +73,7 @@ def create(resource: Resource, call: Call, request: Mapping[str, Any]) -> Mappin
 
     def unit(conn: Connection) -> None:
         records.insert(conn, record)
-        tags.put(conn, arn, from_tags(request.get("Tags")))
+        tags.put(conn, arn, given)
         if machine is not None:
             work.arm(
                 conn,
@@ -118,14 +119,17 @@ def document_of(resource: Resource, call: Call, record: Record) -> dict[str, Any
 
 def delete(resource: Resource, call: Call, request: Mapping[str, Any]) -> None:
     """Delete one; refuse while its state forbids it."""
-    record = call.find(resource.noun, request[resource.name_member])
-    if resource.deletable and record.status not in resource.deletable:
-        raise ValidationException(
-            f"The {resource.title} {record.key} is in status {record.status} and can only be deleted in: "
-            f"{', '.join(sorted(resource.deletable))}."
-        )
+    key = call.find(resource.noun, request[resource.name_member]).key
 
     def unit(conn: Connection) -> None:
+        record = records.find(conn, call.account, call.region, resource.noun, key)
+        if record is None:
+            raise call.missing(resource, key)
+        if resource.deletable and record.status not in resource.deletable:
+            raise ValidationException(
+                f"The {resource.title} {key} is in status {record.status} and can only be deleted in: "
+                f"{', '.join(sorted(resource.deletable))}."
+            )
         records.delete(conn, record.account, record.region, record.noun, record.key)
         tags.drop(conn, record.arn)
 

@@ -98,11 +98,20 @@ def page_of(
 
 
 def run_raw(call: Call, query: Query, token: str | None) -> tuple[list[Record], str | None]:
-    """Read one page of `query`, from where `token` left off; return its records and the next token."""
+    """Read one page of `query`, from where `token` left off; return its records and the next token.
+
+    Raises
+    ------
+    ValidationException
+        The query makes no sense, or the token is not one that this very query gave out.
+    """
     mark = _mark(query)
     if token:
         query = replace(query, after=_position(token, mark))
-    page = call.read(listing.page, query)
+    try:
+        page = call.read(listing.page, query)
+    except ValueError as error:
+        raise ValidationException(str(error)) from None
     return list(page.records), _token(page.next, mark) if page.next else None
 
 

@@ -1,5 +1,7 @@
 """CloudWatch metrics: points written by jobs and clients, read as statistics."""
 
+import math
+import re
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,6 +10,7 @@ from typing import Any
 
 from clary.kernel.clock import epoch_ms, from_epoch_ms
 from clary.kernel.errors import AwsError
+from clary.resource import tokens
 from clary.resource.call import Call
 from clary.resource.operation import operation
 from clary.store import metrics
@@ -24,7 +27,14 @@ _SIMPLE: Mapping[str, Callable[[Sequence[float]], float]] = {
 }
 
 MAX_DATAPOINTS = 1_440
-"""Source: API reference, GetMetricStatistics."""
+SHORT_PERIODS = frozenset({1, 5, 10, 20, 30})
+"""Source of both: API reference, GetMetricStatistics."""
+MAX_DATA = 100_800
+"""Source: API reference, GetMetricData, MaxDatapoints."""
+PAGE = 500
+"""Source: API reference, ListMetrics."""
+MAX_SAMPLES = 100_000
+"""Samples that one PutMetricData may stand for: each is a row."""
 
 
 def _dimensions(items: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
@@ -56,6 +66,22 @@ def buckets(points: Points, period_s: int) -> dict[int, list[float]]:
     return dict(sorted(grouped.items()))
 
 
+def _check_times(start: datetime, end: datetime, period_s: int) -> None:
+    if start >= end:
+        raise AwsError(
+            "The parameter StartTime must be less than the parameter EndTime.", code="InvalidParameterValue"
+        )
+    if period_s not in SHORT_PERIODS and period_s % 60:
+        raise AwsError(
+            f"The parameter Period must be 1, 5, 10, 20, 30 or a multiple of 60; it is {period_s}.",
+            code="InvalidParameterValue",
+        )
+
+
+def _of_unit(points: Points, unit: str | None) -> Points:
+    return [point for point in points if unit in {None, point[2]}]
+
+
 def statistic(name: str, values: Sequence[float]) -> float:
     """Return one statistic of a bucket's values.
 
@@ -66,7 +92,7 @@ def statistic(name: str, values: Sequence[float]) -> float:
     """
     if name in _SIMPLE:
         return _SIMPLE[name](values)
-    if name.startswith("p") and name[1:].replace(".", "", 1).isdigit():
+    if re.fullmatch(r"p\d{1,3}(\.\d{1,10})?", name) and float(name[1:]) <= 100:
         return _percentile(values, float(name[1:]))
     allowed = ", ".join(_SIMPLE)
     raise AwsError(
@@ -87,38 +113,76 @@ def _percentile(values: Sequence[float], percent: float) -> float:
 
 @operation("PutMetricData")
 def put_metric_data(call: Call, request: Mapping[str, Any]) -> None:
-    """Store points; a statistic set is stored as its average, once for each sample."""
-    rows = []
+    """Store points; a statistic set as samples that have its sum, extremes and count."""
+    rows: list[Any] = []
     for datum in request.get("MetricData", ()):
-        ms = epoch_ms(datum.get("Timestamp", call.now))
-        unit = datum.get("Unit", "None")
         head = (
             call.account,
             call.region,
             request["Namespace"],
             datum["MetricName"],
             _dimensions(datum.get("Dimensions")),
-            ms,
+            epoch_ms(datum.get("Timestamp", call.now)),
         )
-        if "Values" in datum:
-            counts = datum.get("Counts") or [1.0] * len(datum["Values"])
-            if len(counts) != len(datum["Values"]):
-                raise AwsError("Counts must have as many entries as Values.", code="InvalidParameterValue")
-            pairs = zip(datum["Values"], counts, strict=True)
-            rows += [(*head, float(value), unit) for value, count in pairs for _ in range(int(count))]
-        elif "StatisticValues" in datum:
-            values = datum["StatisticValues"]
-            mean = values["Sum"] / max(1.0, values["SampleCount"])
-            rows += [(*head, mean, unit)] * int(values["SampleCount"])
-        else:
-            rows.append((*head, float(datum["Value"]), unit))
+        room = MAX_SAMPLES - len(rows)
+        rows += [(*head, value, datum.get("Unit", "None")) for value in _samples(datum, room)]
     call.write(metrics.append, rows)
+
+
+def _samples(datum: Mapping[str, Any], room: int) -> list[float]:
+    name = datum["MetricName"]
+    given = [member for member in ("Value", "Values", "StatisticValues") if member in datum]
+    if len(given) != 1:
+        raise AwsError(
+            f"MetricData '{name}': give one of Value, Values and StatisticValues; "
+            f"there is {' and '.join(given) or 'none'}.",
+            code="InvalidParameterCombination" if given else "MissingParameter",
+        )
+    if "Value" in datum:
+        pairs = [(datum["Value"], 1.0)]
+    elif "Values" in datum:
+        counts = datum.get("Counts") or [1.0] * len(datum["Values"])
+        if len(counts) != len(datum["Values"]):
+            raise AwsError("Counts must have as many entries as Values.", code="InvalidParameterValue")
+        pairs = list(zip(datum["Values"], counts, strict=True))
+    else:
+        pairs = _pairs_of_set(datum["StatisticValues"])
+    if not all(math.isfinite(value) and 0 <= count < math.inf for value, count in pairs):
+        raise AwsError(
+            f"MetricData '{name}': values must be finite numbers, and counts not negative.",
+            code="InvalidParameterValue",
+        )
+    if sum(count for _value, count in pairs) > room:
+        raise AwsError(
+            f"MetricData '{name}': a request may stand for {MAX_SAMPLES} samples.",
+            code="InvalidParameterValue",
+        )
+    return [float(value) for value, count in pairs for _ in range(int(count))]
+
+
+def _pairs_of_set(values: Mapping[str, float]) -> list[tuple[float, float]]:
+    """Return values and their counts that have the statistics of a set."""
+    count, total = values["SampleCount"], values["Sum"]
+    low, high = values["Minimum"], values["Maximum"]
+    if count <= 2:
+        return [(total, 1.0)] if count == 1 else [(low, 1.0), (high, 1.0)] if count == 2 else []
+    return [(low, 1.0), ((total - low - high) / (count - 2), count - 2), (high, 1.0)]
 
 
 @operation("GetMetricStatistics")
 def get_metric_statistics(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return statistics of one metric by period."""
     dimensions = _dimensions(request.get("Dimensions"))
+    period = int(request["Period"])
+    names, extended = request.get("Statistics", ()), request.get("ExtendedStatistics", ())
+    if bool(names) == bool(extended):
+        raise AwsError(
+            "Give Statistics or ExtendedStatistics, and not both.",
+            code="InvalidParameterCombination" if names else "MissingParameter",
+        )
+    for name in (*names, *extended):
+        statistic(name, (0.0,))
+    _check_times(request["StartTime"], request["EndTime"], period)
     points = _points(
         call,
         request["Namespace"],
@@ -127,51 +191,75 @@ def get_metric_statistics(call: Call, request: Mapping[str, Any]) -> Mapping[str
         request["StartTime"],
         request["EndTime"],
     )
-    grouped = buckets(points, int(request["Period"]))
-    if len(grouped) > MAX_DATAPOINTS:
+    n_asked = math.ceil((request["EndTime"] - request["StartTime"]).total_seconds() / period)
+    if n_asked > MAX_DATAPOINTS:
         raise AwsError(
-            f"You have requested up to {len(grouped)} datapoints, which exceeds the limit of "
+            f"You have requested up to {n_asked} datapoints, which exceeds the limit of "
             f"{MAX_DATAPOINTS}. "
             "You may reduce the datapoints requested by increasing Period, or decreasing the time range.",
             code="InvalidParameterCombination",
         )
-    unit = points[0][2] if points else "None"
-    names = request.get("Statistics", ())
-    extended = request.get("ExtendedStatistics", ())
     datapoints = []
-    for ms, values in grouped.items():
-        datapoint: dict[str, Any] = {"Timestamp": from_epoch_ms(ms), "Unit": unit}
-        datapoint |= {name: statistic(name, values) for name in names}
-        if extended:
-            datapoint["ExtendedStatistics"] = {name: statistic(name, values) for name in extended}
-        datapoints.append(datapoint)
+    for unit in sorted({point[2] for point in _of_unit(points, request.get("Unit"))}):
+        for ms, values in buckets(_of_unit(points, unit), period).items():
+            datapoint: dict[str, Any] = {"Timestamp": from_epoch_ms(ms), "Unit": unit}
+            datapoint |= {name: statistic(name, values) for name in names}
+            if extended:
+                datapoint["ExtendedStatistics"] = {name: statistic(name, values) for name in extended}
+            datapoints.append(datapoint)
     return {"Label": request["MetricName"], "Datapoints": datapoints}
 
 
 @operation("GetMetricData")
 def get_metric_data(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return statistics of several metrics; metric maths is refused by name."""
-    results = [_result(call, request, query) for query in request["MetricDataQueries"]]
-    return {"MetricDataResults": [each for each in results if each], "Messages": []}
+    queries = request["MetricDataQueries"]
+    if len({query["Id"] for query in queries}) < len(queries):
+        raise _refused("The values for parameter id in MetricDataQueries are not unique.")
+    skipped = _place(request.get("NextToken"))
+    room = int(request.get("MaxDatapoints", MAX_DATA))
+    place, results, is_whole = 0, [], True
+    for result in filter(None, (_result(call, request, query) for query in queries)):
+        n = len(result["Values"])
+        begin = max(0, skipped - place)
+        end = min(n, skipped + room - place)
+        place += n
+        if begin < end or (n == 0 and place >= skipped):
+            cut = {name: result[name][begin:end] for name in ("Timestamps", "Values")}
+            results.append({**result, **cut, "StatusCode": "Complete" if end == n else "PartialData"})
+        is_whole = is_whole and end >= n
+    answer: dict[str, Any] = {"MetricDataResults": results, "Messages": []}
+    return answer if is_whole else answer | {"NextToken": tokens.encode(skipped + room)}
+
+
+def _refused(text: str) -> AwsError:
+    return AwsError(text, code="ValidationError")
+
+
+def _place(token: str | None) -> int:
+    """Return how much earlier pages showed."""
+    try:
+        return int(tokens.decode(token, int)) if token else 0
+    except ValueError:
+        raise AwsError("The value for parameter NextToken is invalid.", code="InvalidNextToken") from None
 
 
 def _result(call: Call, request: Mapping[str, Any], query: Mapping[str, Any]) -> dict[str, Any] | None:
     if "MetricStat" not in query:
-        raise AwsError(
-            f"MetricDataQueries '{query['Id']}': Expression is not served; give a MetricStat.",
-            code="ValidationError",
-        )
+        raise _refused(f"MetricDataQueries '{query['Id']}': Expression is not served; give a MetricStat.")
     if query.get("ReturnData") is False:
         return None
     wanted = query["MetricStat"]
     metric = wanted["Metric"]
+    statistic(wanted["Stat"], (0.0,))
+    _check_times(request["StartTime"], request["EndTime"], int(wanted["Period"]))
     dimensions = _dimensions(metric.get("Dimensions"))
     points = _points(
         call, metric["Namespace"], metric["MetricName"], dimensions, request["StartTime"], request["EndTime"]
     )
     pairs = [
         (from_epoch_ms(ms), statistic(wanted["Stat"], values))
-        for ms, values in buckets(points, int(wanted["Period"])).items()
+        for ms, values in buckets(_of_unit(points, wanted.get("Unit")), int(wanted["Period"])).items()
     ]
     if request.get("ScanBy", "TimestampDescending") == "TimestampDescending":
         pairs.reverse()
@@ -187,7 +275,8 @@ def _result(call: Call, request: Mapping[str, Any], query: Mapping[str, Any]) ->
 
 @operation("ListMetrics")
 def list_metrics(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the metrics that have points."""
+    """Return one page of the metrics that have points."""
+    begin = _place(request.get("NextToken"))
     dimensions = {item["Name"]: item.get("Value") for item in request.get("Dimensions", ())}
     found = call.read(metrics.series, call.account, call.region, request.get("Namespace"), None)
     shown = [
@@ -205,4 +294,5 @@ def list_metrics(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
             for name, value in dimensions.items()
         )
     ]
-    return {"Metrics": shown}
+    answer: dict[str, Any] = {"Metrics": shown[begin : begin + PAGE]}
+    return answer | ({"NextToken": tokens.encode(begin + PAGE)} if begin + PAGE < len(shown) else {})

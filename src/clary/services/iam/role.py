@@ -10,15 +10,18 @@ from sqlalchemy import Connection
 
 from clary.kernel.errors import AwsError, ConflictException
 from clary.resource.call import Call, as_tags, from_tags
+from clary.resource.listing import run_raw
 from clary.resource.operation import operation
-from clary.store import listing, records, tags
+from clary.store import records, tags
 from clary.store.base import Duplicate
-from clary.store.listing import Query
+from clary.store.listing import Condition, Query
 from clary.store.records import Record
 
 NOUN = "IamRole"
 GLOBAL = "aws-global"
 """IAM is not regional: its records lie in this one."""
+PAGE = 100
+"""Source: API reference, ListRoles, MaxItems."""
 
 
 def find_role(call: Call, name: str) -> Record | None:
@@ -37,12 +40,36 @@ def required(call: Call, name: str) -> Record:
     """
     record = find_role(call, name)
     if record is None:
-        raise AwsError(f"The role with name {name} cannot be found.", code="NoSuchEntity", status=404)
+        raise _no_entity(f"The role with name {name} cannot be found.")
     return record
 
 
+def _no_entity(text: str) -> AwsError:
+    return AwsError(text, code="NoSuchEntity", status=404)
+
+
+def _no_policy(name: str) -> AwsError:
+    return _no_entity(f"The role policy with name {name} cannot be found.")
+
+
+def _check_policy(document: str) -> None:
+    try:
+        is_policy = isinstance(json.loads(document), dict)
+    except ValueError:
+        is_policy = False
+    if not is_policy:
+        raise AwsError("This policy contains invalid Json", code="MalformedPolicyDocument")
+
+
 def new_role(
-    account: str, name: str, now: Any, *, path: str = "/", document: str = "", about: str = ""
+    account: str,
+    name: str,
+    now: Any,
+    *,
+    path: str = "/",
+    document: str = "",
+    about: str = "",
+    max_session_s: int = 3600,
 ) -> Record:
     """Return the record of a new role."""
     arn = f"arn:aws:iam::{account}:role{path}{name}"
@@ -54,7 +81,7 @@ def new_role(
         "CreateDate": now,
         "AssumeRolePolicyDocument": document or json.dumps(TRUST),
         "Description": about,
-        "MaxSessionDuration": 3600,
+        "MaxSessionDuration": max_session_s,
     }
     return Record(
         account=account, region=GLOBAL, noun=NOUN, key=name, arn=arn, status="", created=now, modified=now,
@@ -80,10 +107,8 @@ def get_role(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
 def create_role(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Create a role; jobs of the account may be given it."""
     name = request["RoleName"]
-    try:
-        json.loads(request["AssumeRolePolicyDocument"])
-    except ValueError:
-        raise AwsError("This policy contains invalid Json", code="MalformedPolicyDocument") from None
+    _check_policy(request["AssumeRolePolicyDocument"])
+    given = from_tags(request.get("Tags"))
     record = new_role(
         call.account,
         name,
@@ -91,11 +116,12 @@ def create_role(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
         path=request.get("Path", "/"),
         document=request["AssumeRolePolicyDocument"],
         about=request.get("Description", ""),
+        max_session_s=int(request.get("MaxSessionDuration", 3600)),
     )
 
     def unit(conn: Connection) -> None:
         records.insert(conn, record)
-        tags.put(conn, record.arn, from_tags(request.get("Tags")))
+        tags.put(conn, record.arn, given)
 
     try:
         call.write(unit)
@@ -114,38 +140,51 @@ def delete_role(call: Call, request: Mapping[str, Any]) -> None:
         raise ConflictException(
             "Cannot delete entity, must detach all policies first.", code="DeleteConflict"
         )
-    call.write(records.delete, call.account, GLOBAL, NOUN, record.key)
+    if record.private.get("inline"):
+        raise ConflictException("Cannot delete entity, must delete policies first.", code="DeleteConflict")
+
+    def unit(conn: Connection) -> None:
+        records.delete(conn, call.account, GLOBAL, NOUN, record.key)
+        tags.drop(conn, record.arn)
+
+    call.write(unit)
 
 
 @operation("ListRoles")
 def list_roles(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the account's roles."""
-    query = Query(
-        account=call.account, region=GLOBAL, noun=NOUN, where=(), match="all", sort="key", descending=False,
-        limit=1000, after=None,
-    )  # fmt: skip
     prefix = request.get("PathPrefix", "/")
-    found = call.read(listing.page, query).records
-    return {
-        "Roles": [_shown(call, each) for each in found if each.document["Path"].startswith(prefix)],
-        "IsTruncated": False,
-    }
+    query = Query(
+        account=call.account, region=GLOBAL, noun=NOUN, where=(Condition("Path", "prefix", prefix),),
+        sort="key", descending=False, limit=int(request.get("MaxItems", PAGE)),
+    )  # fmt: skip
+    found, token = run_raw(call, query, request.get("Marker"))
+    answer = {"Roles": [dict(each.document) for each in found], "IsTruncated": token is not None}
+    return answer | ({"Marker": token} if token else {})
 
 
 @operation("AttachRolePolicy")
 def attach_role_policy(call: Call, request: Mapping[str, Any]) -> None:
     """Attach a managed policy to a role."""
-    record = required(call, request["RoleName"])
-    attached = sorted({*record.private["attached"], request["PolicyArn"]})
-    call.write(records.update, replace(record, private={**record.private, "attached": attached}))
+
+    def change(record: Record) -> Record:
+        attached = sorted({*record.private["attached"], request["PolicyArn"]})
+        return replace(record, private={**record.private, "attached": attached})
+
+    call.amend(required(call, request["RoleName"]), change)
 
 
 @operation("DetachRolePolicy")
 def detach_role_policy(call: Call, request: Mapping[str, Any]) -> None:
     """Detach a managed policy from a role."""
-    record = required(call, request["RoleName"])
-    attached = [arn for arn in record.private["attached"] if arn != request["PolicyArn"]]
-    call.write(records.update, replace(record, private={**record.private, "attached": attached}))
+
+    def change(record: Record) -> Record:
+        attached = [arn for arn in record.private["attached"] if arn != request["PolicyArn"]]
+        if len(attached) == len(record.private["attached"]):
+            raise _no_entity(f"Policy {request['PolicyArn']} was not found.")
+        return replace(record, private={**record.private, "attached": attached})
+
+    call.amend(required(call, request["RoleName"]), change)
 
 
 @operation("ListAttachedRolePolicies")
@@ -161,9 +200,37 @@ def list_attached_role_policies(call: Call, request: Mapping[str, Any]) -> Mappi
 @operation("PutRolePolicy")
 def put_role_policy(call: Call, request: Mapping[str, Any]) -> None:
     """Store an inline policy of a role."""
-    record = required(call, request["RoleName"])
-    inline = {**record.private["inline"], request["PolicyName"]: request["PolicyDocument"]}
-    call.write(records.update, replace(record, private={**record.private, "inline": inline}))
+    _check_policy(request["PolicyDocument"])
+
+    def change(record: Record) -> Record:
+        inline = {**record.private["inline"], request["PolicyName"]: request["PolicyDocument"]}
+        return replace(record, private={**record.private, "inline": inline})
+
+    call.amend(required(call, request["RoleName"]), change)
+
+
+@operation("GetRolePolicy")
+def get_role_policy(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an inline policy of a role."""
+    name = request["PolicyName"]
+    inline = required(call, request["RoleName"]).private["inline"]
+    if name not in inline:
+        raise _no_policy(name)
+    return {"RoleName": request["RoleName"], "PolicyName": name, "PolicyDocument": inline[name]}
+
+
+@operation("DeleteRolePolicy")
+def delete_role_policy(call: Call, request: Mapping[str, Any]) -> None:
+    """Delete an inline policy of a role."""
+    name = request["PolicyName"]
+
+    def change(record: Record) -> Record:
+        inline = dict(record.private["inline"])
+        if inline.pop(name, None) is None:
+            raise _no_policy(name)
+        return replace(record, private={**record.private, "inline": inline})
+
+    call.amend(required(call, request["RoleName"]), change)
 
 
 @operation("ListRolePolicies")

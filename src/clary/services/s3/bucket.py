@@ -3,6 +3,7 @@
 Objects stream through the edge to the object store; only what makes, lists and removes buckets comes here.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,11 @@ from sqlalchemy import Connection
 
 from clary.kernel.errors import AwsError
 from clary.resource.call import Call
+from clary.resource.listing import run_raw
 from clary.resource.operation import operation
-from clary.store import listing, records
+from clary.store import records
 from clary.store.base import Duplicate
-from clary.store.listing import Query
+from clary.store.listing import Condition, Query
 from clary.store.records import Record
 from clary.toolkit.objects import NotEmptyError, Objects
 
@@ -23,6 +25,10 @@ REGION = "aws-global"
 OWNERS = "000000000000"
 """Account under which the names of all buckets are kept: they are unique across accounts."""
 LIMIT = 10_000
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_IP_ADDRESS = re.compile(r"(\d+\.){3}\d+")
+_RESERVED_PREFIXES = ("xn--", "sthree-")
+_RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
 
 @dataclass(frozen=True)
@@ -46,45 +52,83 @@ def _objects(call: Call) -> Objects:
 @operation("ListBuckets")
 def list_buckets(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the caller's buckets."""
+    prefix, region = request.get("Prefix", ""), request.get("BucketRegion", "")
+    where = [Condition("Account", "eq", call.account)]
+    where += [Condition("key", "prefix", prefix)] if prefix else []
+    where += [Condition("Region", "eq", region)] if region else []
     query = Query(
         account=OWNERS,
         region=REGION,
         noun=NOUN,
-        where=(listing.Condition("Account", "eq", call.account),),
-        match="all",
+        where=tuple(where),
         sort="key",
         descending=False,
-        limit=LIMIT,
-        after=None,
+        limit=int(request.get("MaxBuckets", LIMIT)),
     )
-    prefix = request.get("Prefix", "")
-    found = [each for each in call.read(listing.page, query).records if each.key.startswith(prefix)]
-    return {
-        "Buckets": [{"Name": each.key, "CreationDate": each.created} for each in found],
+    found, token = run_raw(call, query, request.get("ContinuationToken"))
+    answer: dict[str, Any] = {
+        "Buckets": [
+            {"Name": each.key, "CreationDate": each.created, "BucketRegion": each.document["Region"]}
+            for each in found
+        ],
         "Owner": {"ID": call.account, "DisplayName": call.account},
     }
+    if prefix:
+        answer["Prefix"] = prefix
+    return answer | ({"ContinuationToken": token} if token else {})
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that S3 does not allow.
+
+    Raises
+    ------
+    AwsError
+        `InvalidBucketName`. Source: S3 user guide, General purpose bucket naming rules.
+    """
+    if (
+        not _NAME.fullmatch(name)
+        or ".." in name
+        or _IP_ADDRESS.fullmatch(name)
+        or name.startswith(_RESERVED_PREFIXES)
+        or name.endswith(_RESERVED_SUFFIXES)
+    ):
+        raise AwsError(
+            f"The specified bucket is not valid: '{name}' must be 3 to 63 lower-case letters, digits, dots "
+            "and hyphens, beginning and ending with a letter or digit, no IP address, without two dots in a "
+            "row and without the prefixes and suffixes that S3 reserves.",
+            code="InvalidBucketName",
+        )
+
+
+def _region_of(call: Call, request: Mapping[str, Any]) -> str:
+    """Return the region of a new bucket; what is asked for must be the endpoint's, or that the classic one.
+
+    Raises
+    ------
+    AwsError
+        `IllegalLocationConstraintException`, as S3 in any other region.
+    """
+    asked = request.get("CreateBucketConfiguration", {}).get("LocationConstraint", "")
+    asked = "eu-west-1" if asked == "EU" else asked  # its first name
+    if asked and call.region not in {asked, "us-east-1"}:  # the classic endpoint serves every region
+        raise AwsError(
+            f"The {asked} location constraint is incompatible for the region specific endpoint this request "
+            f"was sent to, which is {call.region}'s.",
+            code="IllegalLocationConstraintException",
+        )
+    return asked or call.region
 
 
 @operation("CreateBucket")
 def create_bucket(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Make a bucket of the caller's; making one's own again changes nothing."""
     name = request["Bucket"]
+    check_name(name)
+    region = _region_of(call, request)
     known = call.read(owner_of, name)
-    if known is not None and known.account != call.account:
-        raise AwsError(
-            "The requested bucket name is not available. The bucket namespace is shared by all users of the "
-            "system. Please select a different name and try again.",
-            code="BucketAlreadyExists",
-            status=409,
-        )
     if known is not None:
-        if call.region == "us-east-1":  # as S3: a second Create of one's own is an error everywhere else
-            return {"Location": f"/{name}"}
-        raise AwsError(
-            "Your previous request to create the named bucket succeeded and you already own it.",
-            code="BucketAlreadyOwnedByYou",
-            status=409,
-        )
+        return _existing(call, name, known)
     _objects(call).make_bucket(name)
     record = Record(
         account=OWNERS,
@@ -95,16 +139,34 @@ def create_bucket(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
         status="",
         created=call.now,
         modified=call.now,
-        document={"Name": name, "Account": call.account, "Region": call.region},
+        document={"Name": name, "Account": call.account, "Region": region},
         private={},
         version=1,
     )
     try:
         call.write(records.insert, record)
     except Duplicate:
-        return {"Location": f"/{name}"}
+        return _existing(call, name, call.read(owner_of, name))  # another came first
     call.world.publish("bucket", name, {"account": call.account})
     return {"Location": f"/{name}"}
+
+
+def _existing(call: Call, name: str, known: Owner | None) -> Mapping[str, Any]:
+    """Answer the Create of a bucket that exists."""
+    if known is None or known.account != call.account:
+        raise AwsError(
+            "The requested bucket name is not available. The bucket namespace is shared by all users of the "
+            "system. Please select a different name and try again.",
+            code="BucketAlreadyExists",
+            status=409,
+        )
+    if call.region == "us-east-1":  # as S3: a second Create of one's own is an error everywhere else
+        return {"Location": f"/{name}"}
+    raise AwsError(
+        "Your previous request to create the named bucket succeeded and you already own it.",
+        code="BucketAlreadyOwnedByYou",
+        status=409,
+    )
 
 
 @operation("DeleteBucket")

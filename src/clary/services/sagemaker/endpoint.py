@@ -6,17 +6,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection
-
 from clary.kernel.errors import ValidationException
 from clary.resource.call import Call
-from clary.resource.declare import NotFound, Resource
+from clary.resource.declare import SINCE, NotFound, Resource
 from clary.resource.families import document_of
+from clary.resource.listing import page_of
 from clary.resource.operation import operation
 from clary.services.sagemaker._endpoint_machine import MACHINE, plan
-from clary.store import records, work
 from clary.store.records import Record
 
+PAGE = 10
+"""Source: ListEndpoints, `MaxResults`: "This value defaults to 10"."""
 FIRST_ANSWER_S = 0.8
 """How long a first Describe may wait: the SDKs poll every 30 s, so `InService` must be seen at once."""
 
@@ -60,6 +60,31 @@ def variants(_call: Call, record: Record) -> list[dict[str, Any]]:
     ]
 
 
+def pending(_call: Call, record: Record) -> dict[str, Any] | None:
+    """Return the deployment in progress, as DescribeEndpoint shows it; None where there is none."""
+    intent = record.private.get("intent", {})
+    target = intent.get("update") if record.status == "Updating" else record.private.get("plan")
+    if record.status not in {"Creating", "Updating"} or target is None:
+        return None
+    serving = {variant["VariantName"]: variant for variant in record.private.get("served", ())}
+    return {
+        "EndpointConfigName": intent.get("config", record.document["EndpointConfigName"]),
+        "StartTime": record.modified,
+        "ProductionVariants": [
+            {
+                "VariantName": variant["VariantName"],
+                "DeployedImages": [{"SpecifiedImage": variant["Image"], "ResolvedImage": variant["Image"]}],
+                "CurrentWeight": serving.get(variant["VariantName"], {}).get("Weight", 0.0),
+                "DesiredWeight": variant["Weight"],
+                "CurrentInstanceCount": len(serving.get(variant["VariantName"], {}).get("Replicas", ())),
+                "DesiredInstanceCount": variant["InstanceCount"],
+                "InstanceType": variant["InstanceType"],
+            }
+            for variant in target["variants"]
+        ],
+    }
+
+
 ENDPOINT = Resource(
     noun="Endpoint",
     arn="endpoint/{EndpointName}",
@@ -70,8 +95,16 @@ ENDPOINT = Resource(
     taken="ValidationException",
     taken_text='Cannot create already existing endpoint "{arn}".',
     admit=admit,
-    view={"ProductionVariants": variants},
+    view={"ProductionVariants": variants, "PendingDeploymentSummary": pending},
+    filters=SINCE,
 )
+
+
+@operation("ListEndpoints")
+def list_endpoints(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return one page of the endpoints."""
+    page = page_of(call, ENDPOINT, request, limit=PAGE)
+    return {"Endpoints": page.items} | ({"NextToken": page.next_token} if page.next_token else {})
 
 
 @operation("DescribeEndpoint")
@@ -91,8 +124,7 @@ def update_endpoint(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]
     for member in ("DeploymentConfig", "RetainAllVariantProperties", "ExcludeRetainedVariantProperties"):
         if request.get(member):
             raise ValidationException(f"{member} is not served yet; leave it out.")
-    name = request["EndpointName"]
-    call.find("Endpoint", name)
+    record = call.find("Endpoint", request["EndpointName"])
     target = _plan(call, request["EndpointConfigName"])
 
     def change(record: Record) -> Record:
@@ -104,7 +136,7 @@ def update_endpoint(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]
         private = {**record.private, "intent": intent}
         return replace(record, document=document, private=private, status="Updating", modified=call.now)
 
-    return {"EndpointArn": _change(call, name, change)}
+    return {"EndpointArn": call.amend(record, change, is_waking=True).arn}
 
 
 @operation("UpdateEndpointWeightsAndCapacities")
@@ -136,7 +168,8 @@ def update_weights(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
         private = {**record.private, "intent": {"update": target}}
         return replace(record, private=private, status="Updating", modified=call.now)
 
-    return {"EndpointArn": _change(call, request["EndpointName"], change)}
+    record = call.find("Endpoint", request["EndpointName"])
+    return {"EndpointArn": call.amend(record, change, is_waking=True).arn}
 
 
 @operation("DeleteEndpoint")
@@ -149,18 +182,4 @@ def delete_endpoint(call: Call, request: Mapping[str, Any]) -> None:
         private = {**record.private, "intent": {"delete": True}}
         return replace(record, private=private, status="Deleting", modified=call.now)
 
-    _change(call, request["EndpointName"], change)
-
-
-def _change(call: Call, name: str, change: Any) -> str:
-    def unit(conn: Connection) -> str:
-        record = records.find(conn, call.account, call.region, "Endpoint", name)
-        if record is None:
-            raise call.missing(ENDPOINT, name)
-        records.update(conn, change(record))
-        work.wake(conn, record.arn, call.now)
-        return record.arn
-
-    arn: str = call.write(unit)
-    call.world.nudge(arn)
-    return arn
+    call.amend(call.find("Endpoint", request["EndpointName"]), change, is_waking=True)

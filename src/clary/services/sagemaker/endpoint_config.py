@@ -6,7 +6,7 @@ from typing import Any
 from clary.compute.machine import size_of
 from clary.kernel.errors import ValidationException
 from clary.resource.call import Call
-from clary.resource.declare import NotFound, Resource
+from clary.resource.declare import SINCE, NotFound, Resource
 
 NOT_SERVED = ("ShadowProductionVariants", "AsyncInferenceConfig", "DataCaptureConfig", "ExplainerConfig")
 """Members whose behaviour does not exist yet: refused, not stored and ignored."""
@@ -57,4 +57,5 @@ ENDPOINT_CONFIG = Resource(
     taken="ValidationException",
     taken_text='Cannot create already existing endpoint configuration "{arn}".',
     admit=admit,
+    filters=SINCE,
 )

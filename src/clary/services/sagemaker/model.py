@@ -9,7 +9,7 @@ from clary.compute.base import Runtime
 from clary.kernel.errors import ValidationException
 from clary.kernel.registry import stems
 from clary.resource.call import Call
-from clary.resource.declare import NotFound, Resource
+from clary.resource.declare import SINCE, NotFound, Resource
 from clary.services.sagemaker.training_job import check_role
 
 
@@ -50,6 +50,8 @@ def runtime_of(container: Mapping[str, Any]) -> Runtime:
         raise ValidationException(
             f"Mode '{container['Mode']}' is not served yet; the mode must be SingleModel."
         )
+    if "ModelDataUrl" in container and "ModelDataSource" in container:
+        raise ValidationException("Give ModelDataUrl or ModelDataSource, not both.")
     if not container.get("Image"):
         raise ValidationException("The container must have an Image.")
     runtime = images.resolve(container["Image"])
@@ -67,4 +69,5 @@ MODEL = Resource(
     taken="ValidationException",
     taken_text='Cannot create already existing model "{arn}".',
     admit=admit,
+    filters=SINCE,
 )

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from clary.kernel.errors import ValidationException
-from clary.resource.call import Call
-from clary.resource.declare import Resource
+from clary.resource.call import Call, as_tags
 from clary.resource.families import document_of
-from clary.resource.listing import column_of, run_raw
+from clary.resource.listing import run_raw
 from clary.resource.operation import operation
-from clary.store.listing import Condition, Group, Query
+from clary.services.sagemaker._property import Searched, property_of, searched, searched_names
+from clary.store import tags
+from clary.store.conditions import Clause, Condition, Group, Within
+from clary.store.listing import Query
 
 OPERATORS = {
     "Equals": "eq",
@@ -24,78 +26,128 @@ OPERATORS = {
     "In": "in",
 }
 PAGE = 100
+MAX_PARTS = 50
+"""Source: API reference, Search, SearchExpression: recursive SubExpressions, NestedFilters and Filters."""
 
 
 @operation("Search")
 def search(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Find resources of one kind by an expression over their documented properties."""
-    resource = _resource(call, request["Resource"])
+    kind = _kind(call, request["Resource"])
     expression = request.get("SearchExpression", {})
-    group = _group(resource, expression)
+    n_parts = _size(expression)
+    if n_parts > MAX_PARTS:
+        raise ValidationException(
+            f"SearchExpression: {n_parts} filters and sub-expressions; {MAX_PARTS} are allowed."
+        )
     query = Query(
         account=call.account,
         region=call.region,
-        noun=resource.noun,
-        where=group.conditions,
-        match=group.match,
-        sort=column_of(resource, request.get("SortBy", "LastModifiedTime")),
+        noun=kind.resource.noun,
+        where=(_group(kind, expression), *_visible(request.get("VisibilityConditions", ()))),
+        sort=_sort(kind, request.get("SortBy", "LastModifiedTime")),
         descending=request.get("SortOrder", "Descending") == "Descending",
         limit=int(request.get("MaxResults", PAGE)),
-        after=None,
     )
+    if request.get("CrossAccountFilterOption") == "CrossAccount":
+        return {"Results": [], "TotalHits": {"Value": 0, "Relation": "EqualTo"}}  # nothing is ever shared
     found, token = run_raw(call, query, request.get("NextToken"))
+    labels = call.read(tags.of_many, [record.arn for record in found])
     results = []
     for record in found:
-        shown = document_of(resource, call, record)
-        shown["Tags"] = call.tags_of(record.arn)
-        results.append({request["Resource"]: shown})
-    answer: dict[str, Any] = {"Results": results}
+        shown = {**document_of(kind.resource, call, record), "Tags": as_tags(labels[record.arn])}
+        results.append({kind.member: {kind.inside: shown} if kind.inside else shown})
     if token:
-        answer["NextToken"] = token
-    return answer
+        hits = {"Value": len(found) + 1, "Relation": "GreaterThanOrEqualTo"}
+        return {"Results": results, "NextToken": token, "TotalHits": hits}
+    if request.get("NextToken"):
+        return {"Results": results, "TotalHits": {"Value": len(found), "Relation": "GreaterThanOrEqualTo"}}
+    return {"Results": results, "TotalHits": {"Value": len(found), "Relation": "EqualTo"}}
 
 
 @operation("GetSearchSuggestions")
 def suggest(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return property names that begin with the hint."""
     hint = request.get("SuggestionQuery", {}).get("PropertyNameQuery", {}).get("PropertyNameHint", "")
-    _resource(call, request["Resource"])
-    members = call.world.extras["members_of"](request["Resource"])
-    names = [name for name in members if name.lower().startswith(hint.lower())]
+    kind = _kind(call, request["Resource"])
+    names = [name for name in kind.shape.members if name.lower().startswith(hint.lower())]
     return {"PropertyNameSuggestions": [{"PropertyName": name} for name in sorted(names)]}
 
 
-def _resource(call: Call, name: str) -> Resource:
-    resource = call.resources.get(name)
-    if resource is None:
-        raise ValidationException(
-            f"Resource '{name}' cannot be searched yet; there are: {', '.join(sorted(call.resources))}."
-        )
-    return resource
+def _kind(call: Call, name: str) -> Searched:
+    kind = searched(call.resources, name)
+    if kind is None:
+        known = ", ".join(searched_names(call.resources))
+        raise ValidationException(f"Resource '{name}' cannot be searched yet; there are: {known}.")
+    return kind
 
 
-def _group(resource: Resource, expression: Mapping[str, Any]) -> Group:
-    parts: list[Condition | Group] = [_filter(resource, each) for each in expression.get("Filters", ())]
+def _size(expression: Mapping[str, Any]) -> int:
+    """Return how many filters, nested filters and sub-expressions an expression has, at any depth."""
+    nested = expression.get("NestedFilters", ())
+    deeper = expression.get("SubExpressions", ())
+    return (
+        len(expression.get("Filters", ()))
+        + sum(1 + len(each["Filters"]) for each in nested)
+        + sum(1 + _size(each) for each in deeper)
+    )
+
+
+def _group(kind: Searched, expression: Mapping[str, Any]) -> Group:
+    parts: list[Clause] = [_filter(kind, each) for each in expression.get("Filters", ())]
     for nested in expression.get("NestedFilters", ()):
-        path = nested["NestedPropertyName"]
-        parts.append(
-            Group("all", tuple(_filter(resource, each, below=f"{path}.") for each in nested["Filters"]))
-        )
-    parts += [_group(resource, each) for each in expression.get("SubExpressions", ())]
+        inner = property_of(kind, nested["NestedPropertyName"])
+        if inner.kind != "list":
+            raise ValidationException(
+                f"NestedPropertyName '{inner.name}' is not a list of structures; use it in Filters."
+            )
+        clauses = (_filter(kind, each, below=inner.name) for each in nested["Filters"])
+        parts.append(Within(inner.field, tuple(clauses)))
+    parts += [_group(kind, each) for each in expression.get("SubExpressions", ())]
     match: Literal["all", "any"] = "any" if expression.get("Operator", "And") == "Or" else "all"
-    return Group(match, tuple(parts))
+    return Group(match if parts else "all", tuple(parts))
 
 
-def _filter(resource: Resource, each: Mapping[str, Any], *, below: str = "") -> Condition:
-    name = each["Name"]
+def _filter(kind: Searched, each: Mapping[str, Any], *, below: str = "") -> Clause:
+    name, text = each["Name"], each.get("Value")
     operator = OPERATORS[each.get("Operator", "Equals")]
-    if name.startswith("Tags."):
-        field = f"tag:{name.removeprefix('Tags.')}"
-    elif below and not name.startswith(below):
-        field = below + name
+    if below:
+        name = f"{below}.{name.removeprefix(f'{below}.')}"
+    asked = property_of(kind, name, below=below)
+    if operator not in {"exists", "not_exists"}:
+        if text is None:
+            raise ValidationException(f"Filter on '{name}': operator {each.get('Operator')} needs a Value.")
+        value = asked.value(each.get("Operator", "Equals"), text)
     else:
-        field = column_of(resource, name)
-    value: Any = each.get("Value")
-    if operator == "in":
-        value = [part.strip() for part in str(value).split(",")]
-    return Condition(field, operator, value)
+        value = None
+    if asked.metric is None:
+        return Condition(asked.field, operator, value)
+    if operator == "not_exists":
+        return Condition("FinalMetricDataList.MetricName", "ne", asked.metric)
+    named = Condition("MetricName", "eq", asked.metric)
+    return Within(
+        "FinalMetricDataList",
+        (named,) if operator == "exists" else (named, Condition("Value", operator, value)),
+    )
+
+
+def _visible(conditions: Any) -> list[Clause]:
+    """Return what holds of a visible record: for each tag the value asked for, or no such tag."""
+    clauses: list[Clause] = []
+    for each in conditions:
+        key = each.get("Key", "")
+        if not key.startswith("Tags."):
+            raise ValidationException(f"VisibilityConditions: Key '{key}' must have the form Tags.<key>.")
+        field = f"tag:{key.removeprefix('Tags.')}"
+        same = Condition(field, "eq", each.get("Value", ""))
+        clauses.append(Group("any", (same, Condition(field, "not_exists"))))
+    return clauses
+
+
+def _sort(kind: Searched, name: str) -> str:
+    if name == "LastModifiedTime":
+        return "modified"  # every record has it, whatever its shape shows
+    asked = property_of(kind, name)
+    if asked.metric is not None or asked.field.startswith("tag:") or asked.kind in {"list", "structure"}:
+        raise ValidationException(f"SortBy '{name}': results are sorted by single values of a resource only.")
+    return asked.field

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import Connection
-
 from clary.compute import images
 from clary.compute.base import Runtime
 from clary.compute.machine import size_of
@@ -15,7 +13,6 @@ from clary.resource.call import Call
 from clary.resource.declare import NotFound, Resource
 from clary.resource.operation import operation
 from clary.services.sagemaker._training_machine import MACHINE
-from clary.store import records, work
 from clary.store.records import Record
 
 NEEDED = ("AlgorithmSpecification", "RoleArn", "OutputDataConfig", "ResourceConfig")
@@ -187,19 +184,14 @@ def interrupt(call: Call, name: str) -> None:
 
 
 def _intend(call: Call, name: str, intent: str, *, state: str = "") -> None:
-    def unit(conn: Connection) -> str:
-        record = records.find(conn, call.account, call.region, "TrainingJob", name)
-        if record is None:
-            raise call.missing(TRAINING_JOB, name)
+    def change(record: Record) -> Record:
         if record.status != "InProgress":
             raise ValidationException(
                 f"The request was rejected because the training job is in status {record.status}."
             )
-        records.update(conn, _with_intent(call, record, intent, state))
-        work.wake(conn, record.arn, call.now)
-        return record.arn
+        return _with_intent(call, record, intent, state)
 
-    call.world.nudge(call.write(unit))
+    call.amend(call.find("TrainingJob", name), change, is_waking=True)
 
 
 def _with_intent(call: Call, record: Record, intent: str, state: str) -> Record:
@@ -217,13 +209,21 @@ def _with_intent(call: Call, record: Record, intent: str, state: str) -> Record:
 def update_training_job(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Change what may change while a job runs: profiler, warm-pool and remote-debug settings."""
     record = call.find("TrainingJob", request["TrainingJobName"])
-    document = dict(record.document)
-    for name in ("ProfilerConfig", "RemoteDebugConfig", "ResourceConfig"):
-        if name in request:
-            document[name] = {**document.get(name, {}), **request[name]}
-    if "ProfilerRuleConfigurations" in request:
-        document["ProfilerRuleConfigurations"] = request["ProfilerRuleConfigurations"]
-    call.write(
-        records.update, replace(record, document=document, modified=call.now), expected_version=record.version
-    )
+
+    def change(record: Record) -> Record:
+        changed = sorted({"ProfilerConfig", "ProfilerRuleConfigurations", "RemoteDebugConfig"} & set(request))
+        if changed and record.status != "InProgress":
+            raise ValidationException(
+                f"{', '.join(changed)}: only a running training job can be changed; "
+                f"{record.key} is in status {record.status}."
+            )
+        document = dict(record.document)
+        for name in ("ProfilerConfig", "RemoteDebugConfig", "ResourceConfig"):
+            if name in request:
+                document[name] = {**document.get(name, {}), **request[name]}
+        if "ProfilerRuleConfigurations" in request:
+            document["ProfilerRuleConfigurations"] = request["ProfilerRuleConfigurations"]
+        return replace(record, document=document, modified=call.now)
+
+    call.amend(record, change)
     return {"TrainingJobArn": record.arn}

@@ -34,15 +34,24 @@ def assume_role(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     except ValueError:
         raise ValidationException(f"{request['RoleArn']} is invalid", code="ValidationError") from None
     role_name = arn.resource.rpartition("/")[2]
-    if arn.account != call.account or find_role(call, role_name) is None:
+    role = find_role(call, role_name) if arn.account == call.account else None
+    if role is None or role.arn != str(arn):
         raise AccessDenied(
             f"User: {call.principal} is not authorized to perform: sts:AssumeRole on resource: {arn}",
             code="AccessDenied",
         )
+    seconds = int(request.get("DurationSeconds", ROLE_S))
+    longest = role.document["MaxSessionDuration"]
+    if seconds > longest:
+        raise ValidationException(
+            f"The requested DurationSeconds {seconds} exceeds the MaxSessionDuration set for this role: "
+            f"{longest}.",
+            code="ValidationError",
+        )
     session = request["RoleSessionName"]
     principal = f"arn:aws:sts::{call.account}:assumed-role/{role_name}/{session}"
     return {
-        "Credentials": _issue(call, principal, int(request.get("DurationSeconds", ROLE_S))),
+        "Credentials": _issue(call, principal, seconds),
         "AssumedRoleUser": {"AssumedRoleId": f"AROA{call.account}CLARY:{session}", "Arn": principal},
     }
 

@@ -1,0 +1,170 @@
+"""Properties that Search knows: the members of a resource's record in the service model, by path."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from clary.kernel.errors import ValidationException
+from clary.resource.declare import Resource
+from clary.resource.listing import column_of
+from clary.store.conditions import as_time, path
+from clary.wire.service import service
+from clary.wire.shape import Shape
+
+_MEMBERS = {"ExperimentTrial": "Trial", "ExperimentTrialComponent": "TrialComponent"}
+"""Values of `Resource` that are not their member of `SearchRecord`."""
+_INSIDE = {"Model": "Model"}
+"""Records whose resource is a member of theirs: the model dashboard's."""
+_ORDERED = frozenset({"GreaterThan", "GreaterThanOrEqualTo", "LessThan", "LessThanOrEqualTo"})
+_TEXTUAL = frozenset({"Contains", "In"})
+_KINDS = {
+    "string": "text", "character": "text", "timestamp": "time", "boolean": "truth", "list": "list",
+    "structure": "structure", "map": "structure", "integer": "number", "long": "number", "float": "number",
+    "double": "number",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A kind of resource that can be searched."""
+
+    resource: Resource
+    member: str
+    """Its member of `SearchRecord`."""
+    inside: str
+    """The member of that which holds the resource; empty where it is the resource itself."""
+    shape: Shape
+    """What the resource has."""
+
+
+@dataclass(frozen=True)
+class Property:
+    """One property of a searched resource."""
+
+    name: str
+    """As the client wrote it."""
+    field: str
+    """Of the store's conditions; inside a nested filter relative to the list's element."""
+    kind: str
+    """`text`, `number`, `time`, `truth`, `list` or `structure`."""
+    metric: str | None = None
+    """Metric of `Metrics.<metric>`."""
+    is_numeric_text: bool = False
+    """A text that may be compared as a number: a hyperparameter."""
+
+    def value(self, operator: str, text: str) -> Any:
+        """Return the value that a filter compares with.
+
+        Raises
+        ------
+        ValidationException
+            The operator or the value does not suit the property.
+        """
+        where = f"Filter on '{self.name}'"
+        if self.kind in {"list", "structure"}:
+            raise ValidationException(f"{where}: {operator} does not apply; name a property inside it.")
+        if operator in _TEXTUAL and self.kind != "text":
+            raise ValidationException(f"{where}: {operator} is only supported for text properties.")
+        if operator in _ORDERED and (self.kind == "truth" or self._is_plain_text):
+            raise ValidationException(f"{where}: {operator} is not supported for {self.kind} properties.")
+        if operator == "In":
+            return tuple(part.strip() for part in text.split(","))
+        return self._read(where, text)
+
+    @property
+    def _is_plain_text(self) -> bool:
+        return self.kind == "text" and not self.is_numeric_text
+
+    def _read(self, where: str, text: str) -> Any:
+        if self.kind == "number":
+            try:
+                return float(text)
+            except ValueError:
+                raise ValidationException(f"{where}: Value '{text}' is not a number.") from None
+        if self.kind == "truth":
+            if text.lower() not in {"true", "false"}:
+                raise ValidationException(f"{where}: Value '{text}' must be true or false.")
+            return text.lower() == "true"
+        if self.kind == "time":
+            moment: datetime | None = as_time(text)
+            if moment is None:
+                raise ValidationException(
+                    f"{where}: Value '{text}' is not an ISO 8601 time, like 2026-01-31T12:00:00."
+                )
+            return moment
+        return text
+
+
+def searched(resources: Mapping[str, Resource], name: str) -> Searched | None:
+    """Return what `Resource` value `name` stands for; None where that is not served."""
+    member = _MEMBERS.get(name, name)
+    shape = _records().get(member)
+    if member not in resources or shape is None:
+        return None
+    inside = _INSIDE.get(member, "")
+    return Searched(resources[member], member, inside, shape.members[inside] if inside else shape)
+
+
+def searched_names(resources: Mapping[str, Resource]) -> list[str]:
+    """Return the values of `Resource` that are served."""
+    values = service("sagemaker").operations["Search"].input.members["Resource"].enum
+    return sorted(name for name in values if searched(resources, name) is not None)
+
+
+def property_of(kind: Searched, name: str, *, below: str = "") -> Property:
+    """Return the property that a client names.
+
+    Parameters
+    ----------
+    below : str
+        The list of a nested filter: the property must lie in it.
+
+    Raises
+    ------
+    ValidationException
+        The resource has no such property, or Search does not know it.
+    """
+    given = name
+    if kind.inside:
+        name = name.removeprefix(f"{kind.inside}.")
+    first, _, rest = name.partition(".")
+    if not below and first == "Tags" and rest:
+        return Property(given, f"tag:{rest}", "text")
+    if not below and first == "Metrics" and rest and "FinalMetricDataList" in kind.shape.members:
+        return Property(given, "", "number", metric=rest)
+    if first in kind.resource.view or first == "Tags":
+        raise ValidationException(f"Property '{given}' of {kind.member} cannot be searched.")
+    names, found = _walk(kind, given, name)
+    if not below:
+        field = column_of(kind.resource, names[0]) if len(names) == 1 else path(*names)
+        field = "arn" if field == kind.resource.arn_member else field
+    else:
+        field = path(*names[below.count(".") + 1 :])
+    return Property(
+        given, field, _KINDS.get(found.type_name, "text"), is_numeric_text=first == "HyperParameters"
+    )
+
+
+def _walk(kind: Searched, given: str, name: str) -> tuple[list[str], Shape]:
+    """Return the members on the way to a property, and its shape; lists are walked through."""
+    shape, names, rest = kind.shape, [], name
+    while rest:
+        while shape.type_name == "list":
+            shape = shape.element
+        if shape.type_name == "map":
+            names.append(rest)  # a key may hold dots
+            return names, shape.value
+        member, _, rest = rest.partition(".")
+        if member not in shape.members:
+            raise ValidationException(
+                f"Unknown property name: '{given}' is not a property of {kind.member}; "
+                f"{'.'.join(names) or 'it'} has: {', '.join(sorted(shape.members)) or 'nothing inside'}."
+            )
+        shape = shape.members[member]
+        names.append(member)
+    return names, shape
+
+
+def _records() -> Mapping[str, Shape]:
+    return service("sagemaker").operations["Search"].output.members["Results"].element.members
