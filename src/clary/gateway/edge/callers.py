@@ -52,8 +52,13 @@ class Callers:
         if _LEGAL_KEY.match(access_key_id):
             await self._credentials.find(access_key_id)
 
-    def check(self, head: Head, body_sha256: str | None, now: datetime | None = None) -> Caller:
+    def check(self, head: Head, body_sha256: str | None, service: str, now: datetime | None = None) -> Caller:
         """Check a signature; `body_sha256` None means what the request itself claims.
+
+        Parameters
+        ----------
+        service : str
+            Signing name of the service that answers.
 
         Raises
         ------
@@ -68,6 +73,7 @@ class Callers:
             body_sha256=body_sha256,
             lookup=self._credentials.get,
             now=now or clock.now(),
+            service=service,
         )
         credential = verified.credential
         return Caller(

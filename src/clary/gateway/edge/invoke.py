@@ -22,6 +22,8 @@ from clary.serving.policies.base import Policy, Route, Variant
 
 INLINE_HASH_BYTES = 64 * 1024
 """Bodies up to this size are hashed on the event loop (35 us); larger ones in a thread."""
+SIGNING_NAME = "sagemaker"
+"""Service of the credential scope of invocations."""
 MAX_TRIES = 3
 """Replicas asked for one invocation; a request that kills each of them must not end them all."""
 ORIGINAL_MESSAGE_CHARS = 4096
@@ -168,7 +170,7 @@ class Invoke:
             return
         digest = hashlib.sha256(body).hexdigest()
         try:
-            caller = self._callers.check(exchange.head, digest)
+            caller = self._callers.check(exchange.head, digest, SIGNING_NAME)
         except SignatureFault as error:
             self.refuse(exchange, faults.unsigned(exchange.head, error, is_s3=False))
             return
@@ -190,7 +192,7 @@ class Invoke:
         try:
             await self._callers.fetch(signer.access_key_id)
             digest = (await asyncio.to_thread(hashlib.sha256, body)).hexdigest()
-            caller = self._callers.check(exchange.head, digest)
+            caller = self._callers.check(exchange.head, digest, SIGNING_NAME)
         except SignatureFault as error:
             self.refuse(exchange, faults.unsigned(exchange.head, error, is_s3=False))
         except Away:

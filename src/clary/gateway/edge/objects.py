@@ -104,7 +104,7 @@ class Objects:
                     return
                 _check_payload(head)
                 await self._callers.fetch(key)
-                caller = self._callers.check(head, None)
+                caller = self._callers.check(head, None, "s3")
                 if is_control:
                     await self._control.answer(exchange, *self._path_style(head, key, caller, place, query))
                     return
