@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -59,7 +60,7 @@ def stored(clary_server):
     return account, bucket
 
 
-def at(bucket, name, key, **members):
+def at(bucket: Any, name: Any, key: Any, **members: Any) -> Any:
     """Return a channel of a key or prefix."""
     made = channel(bucket, name, S3Uri=f"s3://{bucket}/{key}")
     made["DataSource"]["S3DataSource"] |= members.pop("source", {})
@@ -128,7 +129,7 @@ def test_two_hosts_share_a_channel_by_key_or_both_have_all_of_it(stored):
     assert len(parts[0]) == len(parts[1]) == 4
 
 
-def frames(body):
+def frames(body: Any) -> Any:
     """Split RecordIO into its records; pieces of one record are whole."""
     records = []
     while body:

@@ -1,6 +1,7 @@
 """Checkpoints: there before the program, copied while it runs, and what spot interruptions live on."""
 
 import time
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -24,12 +25,12 @@ pathlib.Path("/opt/ml/model/findings.json").write_text(json.dumps(found))
 """
 
 
-def put(account, bucket, **objects):
+def put(account: Any, bucket: Any, **objects: Any) -> Any:
     for key, body in objects.items():
         account.client("s3").put_object(Bucket=bucket, Key=f"check/{key}", Body=body)
 
 
-def get(account, bucket):
+def get(account: Any, bucket: Any) -> Any:
     s3 = account.client("s3")
     listed = s3.list_objects_v2(Bucket=bucket, Prefix="check/").get("Contents", [])
     return {
@@ -103,13 +104,13 @@ while start == 0:
     time.sleep(0.01)
 pathlib.Path("/opt/ml/model/findings.json").write_text(json.dumps({"start": start}))
 """
-SPOT = {
+SPOT: dict[str, Any] = {
     "EnableManagedSpotTraining": True,
     "StoppingCondition": {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 600},
 }
 
 
-def interrupt(server, job):
+def interrupt(server: Any, job: Any) -> Any:
     where = {"account": job.account.account_id, "region": job.account.region, "name": job.name}
     control.ask(server.settings, "POST", "/internal/jobs/interrupt", where)
 

@@ -1,6 +1,7 @@
 """What a training job leaves behind: artefacts, and the reason why it failed."""
 
 import signal
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ os.mkfifo(model / "pipe")
 """
 
 
-def keys(job, prefix=""):
+def keys(job: Any, prefix: Any = "") -> Any:
     listed = job.account.client("s3").list_objects_v2(
         Bucket=job.bucket, Prefix=f"out/{job.name}/output/{prefix}"
     )
@@ -171,7 +172,7 @@ def test_the_time_limit_gives_the_same_chance(clary_server):
     assert set(unpack(body)) == {"partial"}
 
 
-def from_source(account, bucket, body, *, key="source.tar.gz"):
+def from_source(account: Any, bucket: Any, body: Any, *, key: Any = "source.tar.gz") -> Any:
     """Run a job whose `sourcedir.tar.gz` has these bytes; None uploads nothing."""
     if body is not None:
         account.client("s3").put_object(Bucket=bucket, Key=key, Body=body)

@@ -1,5 +1,7 @@
 """The account is the wall: nothing of another one is seen, changed, read or written, whatever names it."""
 
+from typing import Any
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -23,7 +25,7 @@ def mine(clary_server):
     return clary_server.account()
 
 
-def denied(call, *codes):
+def denied(call: Any, *codes: Any) -> Any:
     with pytest.raises(ClientError) as error:
         call()
     answer = error.value.response
@@ -95,7 +97,7 @@ def test_another_accounts_bucket_is_closed_to_every_verb(theirs, mine):
     assert body == b"1,2"
 
 
-def failed(account, **members):
+def failed(account: Any, **members: Any) -> Any:
     described = ScriptJob.create(account, "print('ran')", **members).wait()
     assert described["TrainingJobStatus"] == "Failed"
     return described["FailureReason"]

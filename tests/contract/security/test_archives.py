@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from clary.testing.jobs import SCIKIT_LEARN, new_bucket, script_request, wait_fo
 pytestmark = pytest.mark.timeout(120)
 
 
-def member(name, *, kind=tarfile.REGTYPE, target="", body=b""):
+def member(name: Any, *, kind: Any = tarfile.REGTYPE, target: Any = "", body: Any = b"") -> Any:
     made = tarfile.TarInfo(name)
     made.type, made.linkname, made.size = kind, target, len(body)
     return made, body
@@ -29,7 +30,7 @@ BAD = {
 }
 
 
-def packed(name, mark):
+def packed(name: Any, mark: Any) -> Any:
     """Return the archive; OUT is the mark."""
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w:gz") as archive:
@@ -41,7 +42,7 @@ def packed(name, mark):
     return target.getvalue()
 
 
-def is_refused(reason, uri):
+def is_refused(reason: Any, uri: Any) -> Any:
     assert uri in reason, reason
     assert "Traceback" not in reason
 

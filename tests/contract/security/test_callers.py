@@ -3,6 +3,7 @@
 import datetime
 import urllib.error
 import urllib.request
+from typing import Any
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -57,7 +58,7 @@ EXPIRED = {
 }
 
 
-def refused(account, name, **keys):
+def refused(account: Any, name: Any, **keys: Any) -> Any:
     """Return code and status of a call that must be refused."""
     client = account.client(name.partition("-object")[0], **keys)
     with pytest.raises(ClientError) as error:
@@ -66,7 +67,7 @@ def refused(account, name, **keys):
     return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]
 
 
-def expect(found, wanted):
+def expect(found: Any, wanted: Any) -> Any:
     code, status = found
     assert code in ((wanted,) if isinstance(wanted, str) else wanted)
     assert 400 <= status < 404
@@ -107,7 +108,7 @@ def expired(clary_server):
     return account, keys | {"aws_access_key_id": old.access_key_id}
 
 
-def session_of(account):
+def session_of(account: Any) -> Any:
     """Return a session of the account's own role, as boto3's arguments."""
     answer = account.client("sts").assume_role(RoleArn=account.role_arn, RoleSessionName="test")
     given = answer["Credentials"]
@@ -142,7 +143,16 @@ def test_a_role_of_another_account_is_not_assumed(clary_server):
     assert error.value.response["Error"]["Code"] == "AccessDenied"
 
 
-def send(account, method, path, *, service, body=b"", headers=None, tamper=None):
+def send(
+    account: Any,
+    method: Any,
+    path: Any,
+    *,
+    service: Any,
+    body: Any = b"",
+    headers: Any = None,
+    tamper: Any = None,
+) -> Any:
     """Send a request signed by botocore for `service`; return status and body."""
     request = AWSRequest(method, account.url + path, headers=headers or {}, data=body)
     credentials = Credentials(account.access_key_id, account.secret_access_key)
@@ -190,7 +200,7 @@ def test_an_old_signature_is_refused(clary_server):
     account = clary_server.account()
     client = account.client("sagemaker", verify=False)
 
-    def age(request, **_):
+    def age(request: Any, **_: Any) -> Any:
         request.headers["X-Amz-Date"] = "20200101T000000Z"
 
     client.meta.events.register("before-send", lambda request, **_: age(request))
@@ -199,7 +209,7 @@ def test_an_old_signature_is_refused(clary_server):
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
-def fetch(url):
+def fetch(url: Any) -> Any:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=30) as answer:

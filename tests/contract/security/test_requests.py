@@ -3,6 +3,7 @@
 import json
 import socket
 import urllib.parse
+from typing import Any
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -30,7 +31,7 @@ BODIES = {
 }
 
 
-def raw(account, text, *, limit=1 << 20):
+def raw(account: Any, text: Any, *, limit: Any = 1 << 20) -> Any:
     """Send bytes to the edge and return all it answers before it closes, or within two seconds."""
     where = urllib.parse.urlsplit(account.url)
     heard = b""
@@ -47,7 +48,7 @@ def raw(account, text, *, limit=1 << 20):
     return heard
 
 
-def signed(account, service, body, *, extra=b"", length=True):
+def signed(account: Any, service: Any, body: Any, *, extra: Any = b"", length: Any = True) -> Any:
     """Return a signed request as bytes."""
     target, content_type = TARGETS[service]
     request = AWSRequest(
@@ -63,7 +64,7 @@ def signed(account, service, body, *, extra=b"", length=True):
     return head + b"\r\n" + extra + b"\r\n" + body
 
 
-def statuses(heard):
+def statuses(heard: Any) -> Any:
     return [int(part.split()[0]) for part in heard.split(b"HTTP/1.1 ")[1:]]
 
 

@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -130,7 +131,7 @@ json.dump(found, open("/opt/ml/model/findings.json", "w"))
 """
 
 
-def listening():
+def listening() -> Any:
     """Return every TCP port that something on this machine listens on."""
     ports = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -141,7 +142,7 @@ def listening():
     return ports
 
 
-def ports_of(pids):
+def ports_of(pids: Any) -> Any:
     """Return the TCP ports on which these processes listen."""
     inodes = set()
     for pid in pids:
@@ -304,10 +305,10 @@ def test_a_jobs_keys_open_its_accounts_buckets_and_end_with_the_job(clary_server
     key, secret, token = found["keys"]
     assert key.startswith("ASIA")
     keys = {"aws_access_key_id": key, "aws_secret_access_key": secret, "aws_session_token": token}
-    for service, call in (
-        ("s3", lambda client: client.get_object(Bucket=bucket, Key="from-the-job")),
-        ("sagemaker", lambda client: client.list_training_jobs()),
+    for read in (
+        lambda: account.client("s3", **keys).get_object(Bucket=bucket, Key="from-the-job"),
+        lambda: account.client("sagemaker", **keys).list_training_jobs(),
     ):
         with pytest.raises(ClientError) as error:
-            call(account.client(service, **keys))
+            read()
         assert error.value.response["Error"]["Code"] in {"InvalidAccessKeyId", "UnrecognizedClientException"}
