@@ -20,7 +20,7 @@ def theirs(clary_server):
     return job
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def mine(clary_server):
     return clary_server.account()
 
