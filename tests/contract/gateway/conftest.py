@@ -21,7 +21,8 @@ from botocore.config import Config
 
 from clary.gateway import objects
 from clary.gateway.edge.limits import Limits
-from clary.gateway.edge.server import Edge, listen
+from clary.gateway.edge.server import Edge
+from clary.gateway.listener import INHERITED, listen
 from clary.kernel.settings import Settings
 
 from .neighbours import ACCOUNT, KEY, OTHER_ACCOUNT, OTHER_KEY, SECRET, Control, Neighbours, Replica
@@ -112,12 +113,14 @@ def running(settings: Settings, limits: Limits, **given: Any) -> Iterator[Edge]:
 
 
 @contextmanager
-def process(settings: Settings, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run an edge as a process of its own."""
+def process(settings: Settings, listener: socket.socket | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Run an edge as a process of its own, on `listener` as the supervisor keeps it where one is given."""
+    inherited = {} if listener is None else {INHERITED: str(listener.fileno())}
     child = subprocess.Popen(
         [sys.executable, "-m", "clary.gateway.edge"],
-        env={**os.environ, **settings.environment(), **environ},
+        env={**os.environ, **settings.environment(), **inherited},
         stderr=subprocess.PIPE,
+        pass_fds=() if listener is None else (listener.fileno(),),
     )
     try:
         yield child

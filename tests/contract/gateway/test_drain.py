@@ -4,6 +4,7 @@ import contextlib
 import functools
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from clary.gateway.listener import listen
 from clary.kernel.settings import Settings
 
 from .conftest import eventually, free_port, process
@@ -66,8 +68,9 @@ def test_a_request_in_flight_is_finished_before_the_edge_ends(tmp_path: Path, co
             get(settings.port, "/")
 
 
-def test_restarting_one_of_two_edges_drops_no_request(tmp_path: Path, control: Control) -> None:
+def test_replacing_edges_on_a_kept_listener_drops_no_request(tmp_path: Path, control: Control) -> None:
     settings = Settings(data_dir=tmp_path, port=free_port())
+    listener = listen(settings.host, settings.port)
     stop = threading.Event()
     n_answered = [0] * 3
     failures: list[BaseException] = []
@@ -99,13 +102,14 @@ def test_restarting_one_of_two_edges_drops_no_request(tmp_path: Path, control: C
 
     clients = [*(threading.Thread(target=fresh, args=(n,)) for n in range(2)), threading.Thread(target=kept)]
     with contextlib.ExitStack() as edges:
-        running = edges.enter_context(process(settings))
+        edges.callback(listener.close)
+        running = edges.enter_context(process(settings, listener))
         eventually(lambda: is_up(settings.port))
         for each in clients:
             each.start()
         for _ in range(4):
-            following = edges.enter_context(process(settings))
-            eventually(functools.partial(_listens, settings.port, following.pid))
+            following = edges.enter_context(process(settings, listener))
+            eventually(functools.partial(_hears_sigterm, following.pid))
             running.send_signal(signal.SIGTERM)
             assert running.wait(20) == 0
             running = following
@@ -116,17 +120,11 @@ def test_restarting_one_of_two_edges_drops_no_request(tmp_path: Path, control: C
     assert all(n > 10 for n in n_answered)
 
 
-def _listens(port: int, pid: int) -> bool:
-    """Tell whether the process has its own listening socket on the port."""
-    inodes = set()
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[1].endswith(f":{port:04X}") and fields[3] == "0A":
-            inodes.add(f"socket:[{fields[9]}]")
-    try:
-        return any(os.readlink(each) in inodes for each in Path(f"/proc/{pid}/fd").iterdir())
-    except OSError:
-        return False
+def _hears_sigterm(pid: int) -> bool:
+    """Tell whether the process has come as far as to handle SIGTERM."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(re.findall(r"SigCgt:\s*(\w+)", status)[0], 16)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
 
 
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:

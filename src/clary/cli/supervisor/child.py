@@ -146,6 +146,7 @@ class Child:
                 cwd=command.directory,
                 env=dict(command.environment),
                 umask=self.process.umask,
+                pass_fds=command.keeps,
                 process_group=0,  # Ctrl-C in the terminal reaches the supervisor alone, which stops in order
                 preexec_fn=bind_to_parent,  # noqa: PLW1509
             )

@@ -1,13 +1,16 @@
 """The processes of the platform, as a plain list."""
 
 import os
+import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from clary.cli.supervisor import probes
 from clary.cli.supervisor.process import Process
 from clary.compute import zygote
 from clary.gateway import objects
+from clary.gateway.listener import INHERITED, listen
 from clary.gateway.objects import Command
 from clary.kernel.settings import Settings
 
@@ -21,7 +24,9 @@ def platform(settings: Settings) -> Sequence[Process]:
     listed = [_zygote(settings, "base"), _control(settings)]
     if objects.is_embedded(settings):
         listed.insert(0, _objects(settings))
-    return [*listed, *(_edge(settings, n) for n in range(1, settings.edges + 1))]
+    # Kept open here: no connection is refused or dropped while an edge restarts.
+    port = listen(settings.host, settings.port)
+    return [*listed, *(_edge(settings, port, n) for n in range(1, settings.edges + 1))]
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -61,22 +66,27 @@ def _zygote(settings: Settings, runtime: str) -> Process:
 
 
 def _control(settings: Settings) -> Process:
-    socket = settings.control_socket
+    path = settings.control_socket
 
     def command() -> Command:
-        socket.unlink(missing_ok=True)
-        options = ("--uds", str(socket), "--factory", "--no-access-log", "--log-level", "warning")
+        path.unlink(missing_ok=True)
+        options = ("--uds", str(path), "--factory", "--no-access-log", "--log-level", "warning")
         patience = ("--timeout-graceful-shutdown", "5")
         return _python(settings, "uvicorn", *options, *patience, "clary.gateway.control:create")
 
     return Process(
-        name="control", command=command, ready=lambda: probes.http(HEALTH, socket=socket), grace_s=10.0
+        name="control", command=command, ready=lambda: probes.http(HEALTH, socket=path), grace_s=10.0
     )
 
 
-def _edge(settings: Settings, n: int) -> Process:
+def _edge(settings: Settings, port: socket.socket, n: int) -> Process:
+    def command() -> Command:
+        plain = _python(settings, "clary.gateway.edge")
+        inherited = {**plain.environment, INHERITED: str(port.fileno())}
+        return replace(plain, environment=inherited, keeps=(port.fileno(),))
+
     return Process(
         name="edge" if n == 1 else f"edge-{n}",
-        command=lambda: _python(settings, "clary.gateway.edge"),
+        command=command,
         ready=lambda: probes.http(HEALTH, host=settings.host, port=settings.port),
     )

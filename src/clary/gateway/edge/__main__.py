@@ -11,7 +11,8 @@ from pathlib import Path
 
 from clary.gateway.connect import upstream_proxy
 from clary.gateway.edge.accesslog import AccessLog
-from clary.gateway.edge.server import Edge, listen
+from clary.gateway.edge.server import Edge
+from clary.gateway.listener import listen
 from clary.kernel.settings import Settings
 
 

@@ -1,9 +1,7 @@
 """One edge process: its listener, its clock, and the list of who answers what."""
 
 import asyncio
-import contextlib
 import logging
-import os
 import socket
 from collections.abc import Coroutine
 from typing import Any
@@ -24,11 +22,11 @@ from clary.gateway.edge.metrics import Metrics
 from clary.gateway.edge.objects import Objects
 from clary.gateway.edge.replicas import Replicas
 from clary.gateway.edge.tls import TlsLayer
+from clary.gateway.listener import BACKLOG
 from clary.kernel.settings import Settings
 from clary.serving.policies.weighted import Weighted
 
 _LOG = logging.getLogger(__name__)
-BACKLOG = 1024
 REPLICA_REST_S = 300.0
 """That a connection to a replica is kept without an invocation."""
 
@@ -192,35 +190,3 @@ class Edge:
             self._objects.sweep()
             if self._access_log is not None:
                 self._access_log.flush()
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket listening on the public port, which other edges may share.
-
-    A listening socket of a parent process is used instead when CLARY_LISTEN_FD names one: what queues on it
-    survives the death of an edge.
-
-    Raises
-    ------
-    OSError
-        The port cannot be had.
-    """
-    inherited = os.environ.get("CLARY_LISTEN_FD", "")
-    if inherited:
-        listener = socket.socket(fileno=int(inherited))
-        listener.setblocking(False)
-        return listener
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with contextlib.suppress(AttributeError):
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        listener.setblocking(False)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
