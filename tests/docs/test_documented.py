@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from clary.cli.main import load
 from clary.kernel import registry
 from clary.kernel.settings import Settings
 
@@ -31,6 +32,17 @@ def test_no_setting_is_documented_that_is_gone() -> None:
 @pytest.mark.parametrize("command", registry.stems("clary.cli.commands"))
 def test_every_command_is_documented(command: str) -> None:
     assert re.search(rf"^## `clary {command}", (DOCS / "cli.md").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", registry.stems("clary.cli.commands"))
+def test_every_option_of_a_command_is_documented(command: str) -> None:
+    page = (DOCS / "cli.md").read_text()
+    section = page.partition(f"## `clary {command}`")[2].partition("\n## ")[0]
+    loaded = load(command)
+    for each in getattr(loaded, "commands", {command: loaded}).values():
+        for option in (name for param in each.params for name in param.opts if name.startswith("--")):
+            everywhere = option in {"--help", "--data-dir"}  # the page's beginning says so of all
+            assert everywhere or f"`{option}" in section or f" {option}`" in section, f"{each.name} {option}"
 
 
 @pytest.mark.parametrize(

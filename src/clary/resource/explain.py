@@ -1,5 +1,6 @@
 """`clary explain NOUN`: the whole resolved resource, so that nothing is magic."""
 
+from clary.engine.machine import Machine
 from clary.resource.declare import Resource
 from clary.resource.registry import Served, served
 
@@ -39,11 +40,22 @@ def _text(service: Served, resource: Resource) -> str:
     machine = resource.machine
     if machine is not None:
         lines.append("  states")
-        for state in sorted(machine.states, key=lambda each: (machine.is_final(each), each)):
-            follow = ", ".join(sorted(machine.edges.get(state, ()))) or "final"
+        ends = sorted(state for state in machine.states if machine.is_final(state))
+        for state in (*machine.edges, *ends):  # in the order of a life, as the table is written
             shown = machine.status(state)
-            lines.append(f"    {state:<20} {'' if shown == state else f'({shown}) '}-> {follow}")
+            lines.append(
+                f"    {state:<20} {'' if shown == state else f'({shown}) '}-> {_after(machine, state)}"
+            )
     return "\n".join(lines)
+
+
+def _after(machine: Machine, state: str) -> str:
+    """Return what may follow a state: those that go on by name, all of the final ones as `any end`."""
+    follow = machine.edges.get(state, frozenset())
+    ends = {each for each in machine.states if machine.is_final(each)}
+    names = [each for each in machine.edges if each in follow]
+    names += ["any end"] if len(ends) > 1 and ends <= follow else sorted(ends & follow)
+    return ", ".join(names) or "the end"
 
 
 def _is_about(operation: str, noun: str) -> bool:

@@ -17,7 +17,7 @@ account = typer.Typer(
 
 @account.command(epilog="Example:  clary account create research --json")
 def create(
-    name: Annotated[str, typer.Argument(help="Name of the account, for people.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the account, for people.")],
     as_json: options.AsJson = False,
     data_dir: options.DataDir = None,
 ) -> None:

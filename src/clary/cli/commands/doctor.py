@@ -40,6 +40,8 @@ def doctor(
         return int(is_broken)
     console = Console(highlight=False)
     table = Table.grid(padding=(0, 2))
+    for _ in range(3):
+        table.add_column(overflow="fold")  # a path is shown whole
     for each in findings:
         table.add_row(MARKS[each.grade], each.subject, _text(each))
     console.print(table)

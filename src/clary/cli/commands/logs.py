@@ -51,7 +51,7 @@ def logs(
     account: options.Account = "default",
     data_dir: options.DataDir = None,
 ) -> int:
-    """Print the log of a job; each line begins with its host where there are several."""
+    """Print the log of a job or endpoint. Each line begins with its host where there are several."""
     running = state.expect_running(options.settings_of(data_dir).data_dir)
     try:
         return _follow(running, account, job, is_following=is_following)

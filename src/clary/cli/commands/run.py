@@ -17,12 +17,12 @@ CONTEXT = {"allow_interspersed_args": False, "ignore_unknown_options": False}
 
 
 def run(
-    command: Annotated[list[str], typer.Argument(metavar="[--] CMD...", help="Program and its arguments.")],
+    command: Annotated[list[str], typer.Argument(metavar="CMD", help="Program and its arguments.")],
     account: options.Account = "default",
     is_up: Annotated[bool, typer.Option("--up", help="Start Clary first where it is not running.")] = False,
     data_dir: options.DataDir = None,
 ) -> None:
-    """Run a program against Clary, unchanged: same signals, same exit code."""
+    """Run a program against Clary, unchanged. Same signals, same exit code."""
     try:
         settings = options.settings_of(data_dir)
         if is_up and not state.is_locked(settings.data_dir):

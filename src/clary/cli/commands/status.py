@@ -29,9 +29,10 @@ def status(
     settings = options.settings_of(data_dir)
     running = state.running(settings.data_dir)
     if running is None:
-        n_agents = len(agents.alive(settings))
-        left = f"; {n_agents} hosts of jobs go on, and `clary up` takes them over" if n_agents else ""
-        raise NotRunningError(f"Clary is not running on {settings.data_dir}{left}")
+        hosts = agents.alive(settings)
+        left = f"; {agents.going_on(hosts)} without it" if hosts else ""
+        mend = "takes them over" if hosts else "starts it"
+        raise NotRunningError(f"Clary is not running on {settings.data_dir}{left}; `clary up -d` {mend}")
     document = collect(settings, running, account)
     if as_json:
         print(json.dumps(document, indent=2))

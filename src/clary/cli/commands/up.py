@@ -28,7 +28,7 @@ def up(
         typer.Option("--host", metavar="ADDRESS", help="Address to listen on (default 127.0.0.1)."),
     ] = None,
 ) -> None:
-    """Start Clary: object store, control plane, edge, and a warm runtime for jobs."""
+    """Start Clary. That is: object store, control plane, edge, and a warm runtime for jobs."""
     settings = options.settings_of(data_dir, port=port, host=host)
     preflight.check_host(settings)
     preflight.check_data_dir(settings)
