@@ -2,7 +2,8 @@
 
     python docs/_tools/coverage.py [build/coverage]
 
-The tests leave one JSON a session in that folder: {"<service>": {"<operation>": "proven"}}; the best grade counts.
+The tests leave one JSON a session in that folder: {"<service>": {"<operation>": "proven"}}; of several grades
+the best counts.
 Grades, each more than the one before:
 
     refused   answered with 400 and a message that names the operation
@@ -66,7 +67,7 @@ def page(services: dict[str, dict[str, dict[str, Any]]]) -> str:
 
 
 def merged(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the best grade of every operation that a session saw, and what of SageMaker is refused, and why."""
+    """Return the best grade of every operation that a session saw, and what is refused, and why."""
     best: dict[str, dict[str, dict[str, Any]]] = {}
     for path in sorted(folder.glob("*.json")):
         for service_name, operations in json.loads(path.read_text()).items():

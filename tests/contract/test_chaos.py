@@ -133,7 +133,9 @@ class Round:
             Bucket=self.bucket, Key=f"out/{self.script}/output/model.tar.gz"
         )
         with tarfile.open(fileobj=io.BytesIO(body["Body"].read())) as archive:
-            self.mark = archive.extractfile("mark").read().decode()
+            mark = archive.extractfile("mark")
+            assert mark is not None
+            self.mark = mark.read().decode()
 
     def check_log(self):
         """Every line of the run that counts, in order; none twice, of any run."""

@@ -20,8 +20,15 @@ TERMINAL = frozenset({"Completed", "Failed", "Stopped", "MaxRuntimeExceeded", "M
 class Account(Protocol):
     """What a test sees of an account."""
 
-    account_id: str
-    role_arn: str
+    @property
+    def account_id(self) -> str:
+        """Its twelve digits."""
+        ...
+
+    @property
+    def role_arn(self) -> str:
+        """The role that its jobs run as."""
+        ...
 
     def client(self, service: str) -> Any:
         """Return a boto3 client with the account's keys."""

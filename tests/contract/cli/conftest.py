@@ -18,7 +18,7 @@ class Clary:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        self.foreground: subprocess.Popen | None = None
+        self.foreground: subprocess.Popen[str] | None = None
 
     def argv(self, *arguments: str) -> list[str]:
         folder = ["--data-dir", str(self.data_dir)] if arguments[0] != "version" else []
@@ -26,7 +26,7 @@ class Clary:
 
     def __call__(
         self, *arguments: str, toys: str = "web steady", **environ: str
-    ) -> subprocess.CompletedProcess:
+    ) -> subprocess.CompletedProcess[str]:
         environ = os.environ | {"TOYS": toys} | environ
         return subprocess.run(
             self.argv(*arguments), capture_output=True, text=True, env=environ, timeout=60, check=False
@@ -34,14 +34,14 @@ class Clary:
 
     def start(self, toys: str = "web steady") -> state.Running:
         """Start in the foreground; return when ready."""
-        self.foreground = subprocess.Popen(
+        started = self.foreground = subprocess.Popen(
             self.argv("up", "--port", "0"),
             env=os.environ | {"TOYS": toys},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        return self.wait(lambda running: running.is_ready and running.pid == self.foreground.pid)
+        return self.wait(lambda running: running.is_ready and running.pid == started.pid)
 
     def wait(self, is_so, within_s: float = 30.0) -> state.Running:
         deadline = time.monotonic() + within_s
@@ -53,7 +53,9 @@ class Clary:
         raise AssertionError(f"not within {within_s} s: {state.read(self.data_dir)}")
 
     def process(self, name: str) -> state.ProcessState:
-        return next(each for each in state.read(self.data_dir).processes if each.name == name)
+        running = state.read(self.data_dir)
+        assert running is not None
+        return next(each for each in running.processes if each.name == name)
 
 
 @pytest.fixture(scope="session")

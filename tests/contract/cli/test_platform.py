@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(120)
 LONG = {"num_round": "200000", "max_depth": "8"}
 
 
-def command(server: ClaryServer, *arguments: str) -> subprocess.CompletedProcess:
+def command(server: ClaryServer, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "clary.cli.main", *arguments, "--data-dir", str(server.data_dir)],
         capture_output=True,
@@ -30,7 +30,7 @@ def command(server: ClaryServer, *arguments: str) -> subprocess.CompletedProcess
     )
 
 
-def run(server: ClaryServer, code: str) -> subprocess.CompletedProcess:
+def run(server: ClaryServer, code: str) -> subprocess.CompletedProcess[str]:
     folder = ["--data-dir", str(server.data_dir)]
     return subprocess.run(
         [sys.executable, "-m", "clary.cli.main", "run", *folder, "--", sys.executable, "-c", code],
@@ -46,7 +46,7 @@ def start_job(account: Account, hyperparameters: dict[str, str]) -> str:
     bucket = upload_csv(account, "train/data.csv", np.column_stack([cancer.target, cancer.data]))
     request = training_request(account, bucket, hyperparameters=hyperparameters)
     account.client("sagemaker").create_training_job(**request)
-    return request["TrainingJobName"]
+    return str(request["TrainingJobName"])
 
 
 def test_status_shows_every_process_and_what_it_works_on(clary_server):

@@ -68,6 +68,7 @@ def test_a_signal_reaches_the_program_itself(clary):
         text=True,
         env=os.environ | {"TOYS": "web"},
     ) as running:
+        assert running.stdout is not None
         assert running.stdout.readline() == "ready\n"
         running.send_signal(signal.SIGINT)
         assert running.stdout.read() == "heard\n"
@@ -110,7 +111,9 @@ def test_a_profile_is_one_that_boto3_takes(clary, tmp_path, monkeypatch):
     for name, value in files.items():
         monkeypatch.setenv(name, value)
     session = boto3.Session(profile_name="mine")
-    assert session.get_credentials().access_key == "AKIA2"
+    keys = session.get_credentials()
+    assert keys is not None
+    assert keys.access_key == "AKIA2"
     assert session.client("sts").meta.endpoint_url.startswith("http://127.0.0.1:")
     assert session.region_name == "us-east-1"
 

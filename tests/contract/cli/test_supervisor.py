@@ -137,7 +137,9 @@ def test_a_process_that_cannot_live_ends_the_start_with_its_last_words(clary, ho
     assert str(clary.data_dir / "logs" / "crashing.log") in failed.stderr
     assert "Traceback" not in failed.stderr
     assert state.running(clary.data_dir) is None
-    assert not any(lives(each) for each in state.read(clary.data_dir).processes)
+    last = state.read(clary.data_dir)
+    assert last is not None
+    assert not any(lives(each) for each in last.processes)
 
 
 def test_a_process_that_never_answers_ends_the_start_when_its_time_is_over(clary):

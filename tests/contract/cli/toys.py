@@ -64,11 +64,11 @@ def platform(settings: Settings) -> list[Process]:
     ]
 
 
-sessions.Session.__init__.__kwdefaults__["platform"] = platform
+sessions.Session.__init__.__kwdefaults__["platform"] = platform  # type: ignore[index]
 sessions._ca_bundle = lambda settings: settings.data_dir / "ca.pem"
 sessions.READY_WITHIN_S = float(os.environ.get("READY_WITHIN_S", "30"))
 
-starting.SUPERVISOR = (sys.executable, __file__, "supervise")
+starting.SUPERVISOR = (sys.executable, __file__, "supervise")  # type: ignore[assignment]
 
 if __name__ == "__main__":
     sys.exit(supervise(sys.argv[2:])) if sys.argv[1] == "supervise" else main()

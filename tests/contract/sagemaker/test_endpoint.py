@@ -1,5 +1,8 @@
 """Model, EndpointConfig, Endpoint and InvokeEndpoint through boto3 against a live server."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pytest
 from botocore.exceptions import ClientError
@@ -98,7 +101,7 @@ def test_a_body_the_model_cannot_read_is_a_model_error_with_its_own_words(endpoi
         account.client("sagemaker-runtime").invoke_endpoint(
             EndpointName=name, ContentType="application/x-nonsense", Body=b"\x00"
         )
-    response = refused.value.response
+    response: Mapping[str, Any] = refused.value.response
     assert response["Error"]["Code"] == "ModelError"
     assert response["OriginalStatusCode"] in {400, 415}
     assert response["LogStreamArn"].startswith("arn:aws:logs:")

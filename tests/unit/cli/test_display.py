@@ -1,6 +1,7 @@
 """What a person sees: lines that stay where there is no terminal."""
 
 import io
+from typing import Any
 
 from rich.console import Console
 
@@ -9,7 +10,7 @@ from clary.cli.display import Display
 from clary.cli.supervisor.process import Event
 
 
-def shown(events: list[Event], **console: object) -> str:
+def shown(events: list[Event], **console: Any) -> str:
     output = io.StringIO()
     with Display(Console(file=output, width=100, **console)) as screen:
         for event in events:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_the_sdks_find_endpoint_keys_certificates_proxy_and_telemetry_setting(ru
     assert variables["AWS_REGION"] == variables["AWS_DEFAULT_REGION"] == "eu-west-1"
     assert variables["AWS_CA_BUNDLE"] == variables["REQUESTS_CA_BUNDLE"] == running.ca_bundle
     assert variables["AWS_SECRET_ACCESS_KEY"] == "a'b\"$c"
-    assert variables["SAGEMAKER_USER_CONFIG_OVERRIDE"].startswith(running.data_dir)
+    assert str(variables["SAGEMAKER_USER_CONFIG_OVERRIDE"]).startswith(running.data_dir)
     assert variables["AWS_EC2_METADATA_DISABLED"] == "true"
     assert variables["AWS_DISABLE_HOST_PREFIX_INJECTION"] == "true"
 
@@ -76,7 +77,7 @@ def test_an_unknown_account_is_refused_with_those_that_exist(running):
 
 
 def test_keys_are_kept_for_the_owner_only_and_beside_those_there(running):
-    folder = environment.Path(running.data_dir)
+    folder = Path(running.data_dir)
     credentials.keep(folder, "two", Keys(account="2" * 12, access_key_id="AKIB", secret_access_key="s"))
     assert (folder / "credentials.json").stat().st_mode & 0o777 == 0o600
     assert set(json.loads((folder / "credentials.json").read_text())) == {"default", "two"}

@@ -26,7 +26,7 @@ def test_loopback_is_welcome(host):
 
 
 def test_a_full_disk_is_refused_with_the_figures(tmp_path, monkeypatch):
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: Usage(10**12, 10**12, 150 * 2**20))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(10**12, 10**12, 150 * 2**20))
     with pytest.raises(SetupError, match=r"only 150 MB are free on the disk of .*, Clary needs 200 MB"):
         preflight.check_disk(Settings(data_dir=tmp_path))
 

