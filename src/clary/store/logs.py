@@ -221,6 +221,12 @@ def filter_events(
     return [LogEvent(*row) for row in conn.execute(query)]
 
 
+def last_id(conn: sa.Connection, account: str, region: str, group: str) -> int:
+    """Return the id of the group's newest line; 0 without lines."""
+    of_group = log_event.c.group_id == _group_id(conn, account, region, group)
+    return conn.execute(sa.select(sa.func.max(log_event.c.id)).where(of_group)).scalar() or 0
+
+
 def groups(
     conn: sa.Connection,
     account: str,

@@ -6,7 +6,7 @@ Source: AWS developer documentation, Amazon Transcribe, Event stream encoding.
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from zlib import crc32
@@ -40,6 +40,20 @@ def frames(operation: Operation, result: Mapping[str, Any]) -> Iterator[bytes]:
     for item in result.get(operation.output.event_stream or "") or ():
         for name, value in item.items():
             yield event(operation, name, value)
+
+
+async def stream(
+    operation: Operation, result: Mapping[str, Any], events: AsyncIterator[Mapping[str, Any]]
+) -> AsyncIterator[bytes]:
+    """Yield a stream message by message, as `events` come; an error ends it as its last message."""
+    if operation.service.protocols[0] != "rest-json":
+        yield initial(operation, result)
+    try:
+        async for item in events:
+            for name, value in item.items():
+                yield event(operation, name, value)
+    except AwsError as error:
+        yield exception(operation, error)
 
 
 def initial(operation: Operation, result: Mapping[str, Any]) -> bytes:

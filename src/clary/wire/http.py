@@ -1,6 +1,6 @@
 """An HTTP request and response, as plain values."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 
@@ -20,8 +20,10 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One response, body whole."""
+    """One response: its body whole, or in pieces as they come."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    pieces: AsyncIterator[bytes] | None = None
+    """The body of a stream, in place of `body`."""

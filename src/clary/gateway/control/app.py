@@ -7,7 +7,7 @@ all else     AWS: the chain in `chain`
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,13 +15,12 @@ from clary.gateway.control.chain import Chain
 from clary.gateway.control.internal import Internal
 from clary.gateway.control.platform import Platform
 from clary.gateway.control.reports import Reports
+from clary.gateway.control.stream import Receive, Send, send_pieces
 from clary.gateway.control.watch import Watch
 from clary.kernel.settings import Settings
 from clary.wire.http import Request, Response
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 log = logging.getLogger("clary.control")
 
@@ -86,7 +85,10 @@ class Control:
         await send(
             {"type": "http.response.start", "status": response.status, "headers": list(_raw(response))}
         )
-        await send({"type": "http.response.body", "body": response.body})
+        if response.pieces is not None:
+            await send_pieces(response.pieces, receive, send)
+        else:
+            await send({"type": "http.response.body", "body": response.body})
 
 
 async def _body(receive: Receive) -> bytes:
@@ -105,5 +107,5 @@ def _raw(response: Response) -> Iterable[tuple[bytes, bytes]]:
     yield from (
         (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()
     )
-    if not any(name.lower() == "content-length" for name in response.headers):
+    if response.pieces is None and not any(name.lower() == "content-length" for name in response.headers):
         yield b"content-length", str(len(response.body)).encode()

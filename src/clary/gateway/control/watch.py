@@ -2,8 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
+
+from clary.gateway.control.stream import Receive, Send, gone
 
 PING_S = 5.0
 MAX_BACKLOG = 10_000
@@ -34,11 +36,7 @@ class Watch:
         """End every stream."""
         self._spread(None)
 
-    async def stream(
-        self,
-        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-    ) -> None:
+    async def stream(self, receive: Receive, send: Send) -> None:
         """Answer one edge for as long as it listens."""
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._queues.add(queue)
@@ -49,11 +47,11 @@ class Watch:
                 "headers": [(b"content-type", b"application/x-ndjson")],
             }
         )
-        gone = asyncio.ensure_future(_gone(receive))
-        gone.add_done_callback(lambda _: queue.put_nowait(None))  # at once, not at the next ping
+        leaving = asyncio.ensure_future(gone(receive))
+        leaving.add_done_callback(lambda _: queue.put_nowait(None))  # at once, not at the next ping
         try:
             await send({"type": "http.response.body", "body": b'{"kind": "ping"}\n', "more_body": True})
-            while not gone.done():
+            while not leaving.done():
                 try:
                     line = await asyncio.wait_for(queue.get(), PING_S)
                 except TimeoutError:
@@ -63,10 +61,5 @@ class Watch:
                 await send({"type": "http.response.body", "body": line, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
-            gone.cancel()
+            leaving.cancel()
             self._queues.discard(queue)
-
-
-async def _gone(receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        continue

@@ -70,14 +70,14 @@ class Property:
             raise ValidationException(f"{where}: {operator} is not supported for {self.kind} properties.")
         if operator == "In":
             return tuple(part.strip() for part in text.split(","))
-        return self._read(where, text)
+        return self._read(where, text, is_number=self.kind == "number" or operator in _ORDERED)
 
     @property
     def _is_plain_text(self) -> bool:
         return self.kind == "text" and not self.is_numeric_text
 
-    def _read(self, where: str, text: str) -> Any:
-        if self.kind == "number":
+    def _read(self, where: str, text: str, *, is_number: bool) -> Any:
+        if is_number and self.kind != "time":
             try:
                 return float(text)
             except ValueError:

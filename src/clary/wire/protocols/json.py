@@ -1,6 +1,6 @@
 """AWS JSON 1.0 and 1.1: `X-Amz-Target` names the operation, the body is the structure."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from clary.kernel.errors import AwsError
@@ -20,8 +20,10 @@ def parse(operation: Operation, request: Request, params: Mapping[str, str]) -> 
 def serialize(operation: Operation, result: Mapping[str, Any], request_id: str) -> Response:
     """Return the answer that says `result`."""
     if operation.output.event_stream is not None:
-        body = eventstream.whole(operation, result)
-        return Response(headers=eventstream.headers(request_id), body=body)
+        head, events = eventstream.headers(request_id), result.get(operation.output.event_stream)
+        if isinstance(events, AsyncIterator):
+            return Response(headers=head, pieces=eventstream.stream(operation, result, events))
+        return Response(headers=head, body=eventstream.whole(operation, result))
     return Response(
         headers={
             "content-type": f"application/x-amz-json-{operation.service.json_version}",
