@@ -94,6 +94,7 @@ class Upstream(asyncio.Protocol):
         self._head_seen = self._ends_at_close = self._is_plain = self.is_reusable = False
         self._n_left = 0
         self.seen = self.clock()
+        self.release()  # the last answer may have ended while its client was still full
         self._transport.write(head)
 
     def write(self, chunk: bytes) -> None:
