@@ -9,6 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from clary.cli.checks import store
+from clary.cli.checks.base import Grade
 from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
 
@@ -60,6 +62,13 @@ def check_data_dir(settings: Settings) -> None:
             f"data folder {folder} cannot be written by {user()}: {error.strerror}; "
             "choose another with --data-dir or CLARY_DATA_DIR"
         ) from None
+
+
+def check_store(settings: Settings) -> None:
+    """Refuse a database that cannot be used, before a control plane fails on it again and again."""
+    for finding in store.check(settings):
+        if finding.grade is Grade.BROKEN:
+            raise SetupError(f"{finding.text}; {finding.mend}")
 
 
 def check_disk(settings: Settings, *, least: int = MIN_FREE_BYTES) -> None:

@@ -62,3 +62,14 @@ def test_the_data_folder_can_be_passed_by_jobs_and_read_by_its_owner_only(tmp_pa
     assert settings.data_dir.stat().st_mode & 0o777 == 0o711
     assert settings.socket_dir.stat().st_mode & 0o777 == 0o700
     assert (settings.data_dir / "logs").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("url", ["foo", "mysql://u:p@h/d"])
+def test_a_database_of_another_kind_is_refused_before_anything_starts(url):
+    with pytest.raises(SetupError, match=r"CLARY_STORE_URL .*; use sqlite:///… or postgresql://…") as refused:
+        preflight.check_store(Settings(store_url=url))
+    assert "u:p" not in str(refused.value)
+
+
+def test_sqlite_in_the_data_folder_needs_no_look(tmp_path):
+    preflight.check_store(Settings(data_dir=tmp_path / "none"))

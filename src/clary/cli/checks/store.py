@@ -7,6 +7,7 @@ from clary.cli.checks.base import Finding, Grade
 from clary.kernel.settings import Settings
 
 SUBJECT = "Store"
+KINDS = ("sqlite", "postgresql")
 
 
 def check(settings: Settings) -> Iterator[Finding]:
@@ -14,7 +15,14 @@ def check(settings: Settings) -> Iterator[Finding]:
     if not settings.store_url:
         yield Finding(subject=SUBJECT, grade=Grade.OK, text="SQLite in the data folder")
         return
-    if settings.store_url.startswith("postgresql") and find_spec("psycopg") is None:
+    kind = settings.store_url.partition(":")[0].partition("+")[0]
+    if kind not in KINDS:
+        what = f"CLARY_STORE_URL is no URL of a database that Clary knows ({kind!r})"
+        yield Finding(
+            subject=SUBJECT, grade=Grade.BROKEN, text=what, mend="use sqlite:///… or postgresql://…"
+        )
+        return
+    if kind == "postgresql" and find_spec("psycopg") is None:
         mend = "pip install 'clary[postgres]'"
         yield Finding(subject=SUBJECT, grade=Grade.BROKEN, text="PostgreSQL's driver is missing", mend=mend)
         return

@@ -34,6 +34,7 @@ def up(
     preflight.check_data_dir(settings)
     if state.is_locked(settings.data_dir):
         raise SetupError(state.already(settings.data_dir))
+    preflight.check_store(settings)
     if is_detached:
         starting.detached(settings)
     else:
