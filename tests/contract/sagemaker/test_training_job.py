@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from sklearn.datasets import load_breast_cancer
 
+from clary.compute import machine
 from clary.testing.jobs import (
     TERMINAL,
     training_request,
@@ -216,3 +217,15 @@ def test_an_image_that_no_engine_runs_is_refused_at_create(clary_server, data):
     with pytest.raises(ClientError, match=r"registry\.example\.com/mine:1"):
         account.client("sagemaker").create_training_job(**request)
     assert json.dumps(account.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]) == "[]"
+
+
+def test_an_instance_type_with_gpus_is_refused_where_there_are_none(clary_server, data):
+    if machine.gpus():
+        pytest.skip("this machine has GPUs")
+    account = clary_server.account()
+    bucket = upload_csv(account, "train/data.csv", data[:50])
+    request = training_request(account, bucket)
+    request["ResourceConfig"]["InstanceType"] = "ml.p3.2xlarge"
+    with pytest.raises(ClientError, match=r"ml\.p3\.2xlarge for training job usage") as refused:
+        account.client("sagemaker").create_training_job(**request)
+    assert refused.value.response["Error"]["Code"] == "ResourceLimitExceeded"

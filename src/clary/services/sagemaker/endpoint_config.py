@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from clary.compute.machine import size_of
 from clary.kernel.errors import ValidationException
 from clary.resource.call import Call
 from clary.resource.declare import SINCE, NotFound, Resource
+from clary.services.sagemaker import _instances
 
 NOT_SERVED = ("ShadowProductionVariants", "AsyncInferenceConfig", "DataCaptureConfig", "ExplainerConfig")
 """Members whose behaviour does not exist yet: refused, not stored and ignored."""
@@ -45,7 +45,7 @@ def _variant(call: Call, variant: Mapping[str, Any]) -> dict[str, Any]:
     call.find("Model", variant["ModelName"])
     if "InstanceType" not in variant:
         raise ValidationException(f"ProductionVariants '{name}': InstanceType is required.")
-    size_of(variant["InstanceType"])
+    _instances.check(variant["InstanceType"], "endpoint")
     return {"InitialInstanceCount": 1, "InitialVariantWeight": 1.0, **variant}
 
 

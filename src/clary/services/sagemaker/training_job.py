@@ -6,12 +6,12 @@ from typing import Any
 
 from clary.compute import images
 from clary.compute.base import Runtime
-from clary.compute.machine import size_of
 from clary.kernel.errors import AccessDenied, ValidationException
 from clary.kernel.registry import member, stems
 from clary.resource.call import Call
 from clary.resource.declare import NotFound, Resource
 from clary.resource.operation import operation
+from clary.services.sagemaker import _instances
 from clary.services.sagemaker._training_machine import MACHINE
 from clary.store.records import Record
 
@@ -103,13 +103,13 @@ def _resources(request: Mapping[str, Any]) -> dict[str, Any]:
     groups = resources.get("InstanceGroups")
     if groups:
         for group in groups:
-            size_of(group["InstanceType"])
+            _instances.check(group["InstanceType"], "training job")
         return resources
     if "InstanceType" not in resources or "InstanceCount" not in resources:
         raise ValidationException(
             "ResourceConfig must have InstanceType and InstanceCount, or InstanceGroups."
         )
-    size_of(resources["InstanceType"])
+    _instances.check(resources["InstanceType"], "training job")
     return resources
 
 
