@@ -39,6 +39,7 @@ def account(clary_server):
 def client(account, service):
     config = Config(
         parameter_validation=False,
+        inject_host_prefix=False,
         user_agent_extra=coverage.SWEEP,
         retries={"total_max_attempts": 1},
         proxies={},

@@ -1,5 +1,7 @@
 """Buckets through boto3: whose they are, and what is refused."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -49,3 +51,70 @@ def test_another_accounts_bucket_is_not_deleted(clary_server, name):
     clary_server.account().client("s3").create_bucket(Bucket=name)
     assert code_of(clary_server.account().client("s3").delete_bucket, Bucket=name) == "AccessDenied"
     assert code_of(clary_server.account().client("s3").delete_bucket, Bucket=f"{name}-2") == "NoSuchBucket"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "Capital-letters",
+        "under_score",
+        "ab",
+        "a" * 64,
+        "-begin",
+        "end-",
+        "a..b",
+        "192.168.1.1",
+        "xn--a",
+        "a-s3alias",
+    ],
+)
+def test_a_name_that_s3_does_not_allow_is_refused(clary_server, bad):
+    s3 = clary_server.account().client("s3")
+    assert code_of(s3.create_bucket, Bucket=bad) == "InvalidBucketName"
+    assert s3.list_buckets()["Buckets"] == []
+
+
+def test_a_bucket_lies_in_the_region_that_was_asked_for(clary_server, name):
+    account = clary_server.account()
+    far = account.client("s3", region="eu-west-1")
+    far.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    account.client("s3").create_bucket(Bucket=f"{name}-near")
+    assert [each["Name"] for each in far.list_buckets(BucketRegion="eu-west-1")["Buckets"]] == [name]
+    wrong = {"LocationConstraint": "us-west-2"}
+    code = code_of(far.create_bucket, Bucket=f"{name}-2", CreateBucketConfiguration=wrong)
+    assert code == "IllegalLocationConstraintException"
+    again = {"LocationConstraint": "eu-west-1"}
+    assert (
+        code_of(far.create_bucket, Bucket=name, CreateBucketConfiguration=again) == "BucketAlreadyOwnedByYou"
+    )
+    far.get_bucket_location(Bucket=name)
+    assert code_of(far.get_bucket_location, Bucket=f"{name}-none") == "NoSuchBucket"
+
+
+def test_buckets_come_in_pages_and_by_prefix(clary_server, name):
+    s3 = clary_server.account().client("s3")
+    names = [f"{name}-{n}" for n in range(3)] + [f"other-{name}"]
+    for each in names:
+        s3.create_bucket(Bucket=each)
+    first = s3.list_buckets(MaxBuckets=3)
+    rest = s3.list_buckets(MaxBuckets=3, ContinuationToken=first["ContinuationToken"])
+    assert [each["Name"] for page in (first, rest) for each in page["Buckets"]] == names
+    assert "ContinuationToken" not in rest
+    assert [each["Name"] for each in s3.list_buckets(Prefix="other-")["Buckets"]] == names[3:]
+
+
+def test_of_two_accounts_that_want_a_name_at_once_one_has_it(clary_server, name):
+    clients = [clary_server.account().client("s3") for _ in range(6)]
+
+    def make(s3):
+        try:
+            s3.create_bucket(Bucket=name)
+        except ClientError as refused:
+            return refused.response["Error"]["Code"]
+        return ""
+
+    with ThreadPoolExecutor(6) as pool:
+        ends = list(pool.map(make, clients))
+    assert sorted(ends) == ["", *["BucketAlreadyExists"] * 5]
+    (owner,) = [s3 for s3, end in zip(clients, ends, strict=True) if not end]
+    owner.put_object(Bucket=name, Key="a", Body=b"1")
