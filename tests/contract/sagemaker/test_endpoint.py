@@ -1,13 +1,18 @@
 """Model, EndpointConfig, Endpoint and InvokeEndpoint through boto3 against a live server."""
 
+import os
+import signal
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from sklearn.datasets import load_breast_cancer
 
+from clary.cli import agents
 from clary.kernel import ids
 from clary.testing.jobs import XGBOOST, training_request, upload_csv, wait_for_endpoint, wait_for_job
 
@@ -179,3 +184,27 @@ def test_what_does_not_behave_yet_is_refused_by_name(trained):
             },
         )
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+def replicas_of(server, name):
+    return {each.run_id: each.pid for each in agents.alive(server.settings) if each.run_id.startswith(name)}
+
+
+def test_a_replica_that_is_killed_is_replaced(clary_server, trained):
+    account, _bucket, artefact = trained
+    name = create_endpoint(account, artefact)
+    wait_for_endpoint(account, name)
+    before = replicas_of(clary_server, name)
+    for pid in before.values():
+        os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not set(replicas_of(clary_server, name)) - set(before):
+        time.sleep(0.1)
+    assert len(set(replicas_of(clary_server, name)) - set(before)) == 1
+    runtime = account.client(
+        "sagemaker-runtime", config=Config(retries={"total_max_attempts": 8}, proxies={})
+    )
+    row = ",".join(["1"] * 30).encode()
+    answer = runtime.invoke_endpoint(EndpointName=name, ContentType="text/csv", Body=row)
+    assert answer["Body"].read()
+    account.client("sagemaker").delete_endpoint(EndpointName=name)

@@ -26,8 +26,8 @@ RETIRE_GRACE_S = 65.0
 """Longer than an invocation may take (60 s)."""
 DEPLOY_MARGIN_S = 120
 """Time for download and queueing beside `ContainerStartupHealthCheckTimeoutInSeconds`."""
-MAX_REVIVALS = 5
-"""Replicas lost so often in a row leave their place empty and the endpoint Failed."""
+MAX_LOSSES = 5
+"""A replica lost so often in a row, without being healthy in between, leaves its place empty."""
 
 MACHINE = Machine(
     noun="Endpoint",
@@ -135,12 +135,15 @@ def watch(job: Job, world: World) -> Move:
         return Move("Failed", after_s=3600.0)
     retiring = _retire(world, job.memory.get("retire", ()))
     target = job.record.private["plan"]
-    revivals = dict(job.memory.get("revivals", {}))
+    revivals, losses = dict(job.memory.get("revivals", {})), dict(job.memory.get("losses", {}))
     for place in _places(job, target):
-        phase = runs.state_of(world, place.run_id).phase
-        if phase in {RunPhase.ENDED, RunPhase.LOST} and revivals.get(_seat(place), 0) < MAX_REVIVALS:
+        phase, seat = runs.state_of(world, place.run_id).phase, _seat(place)
+        if phase is RunPhase.SERVING:
+            losses.pop(seat, None)
+        elif phase in {RunPhase.ENDED, RunPhase.LOST} and losses.get(seat, 0) < MAX_LOSSES:
             runs.close_run(world, place.run_id)
-            revivals[_seat(place)] = revivals.get(_seat(place), 0) + 1
+            revivals[seat] = revivals.get(seat, 0) + 1
+            losses[seat] = losses.get(seat, 0) + 1
     revived = Job(record=job.record, state=job.state, memory={**job.memory, "revivals": revivals})
     _launch(revived, world, target)
     served = _served(revived, world, target, partial=True) or []
@@ -149,7 +152,7 @@ def watch(job: Job, world: World) -> Move:
     is_calm = not retiring and all(len(each["Replicas"]) == each["InstanceCount"] for each in served)
     return Move(
         "InService",
-        memory={"retire": retiring, "revivals": revivals},
+        memory={"retire": retiring, "revivals": revivals, "losses": losses},
         private={"served": served} if served != job.record.private.get("served") else {},
         after_s=WATCH_S if is_calm else POLL_S,
     )
