@@ -176,6 +176,15 @@ class PlacementSuite:
         self.wait_for(placement, serving, RunPhase.TRAINING)
         assert placement.poll(waiting.run_id).phase is RunPhase.QUEUED
 
+    def test_a_job_as_large_as_the_machine_starts_beside_a_serving_run(self, placement: Placement) -> None:
+        all_of_it = Size(cpus=1, memory_mib=10**9)
+        serving = spec_of(*_sleep(60), size=all_of_it, kind=RunKind.SERVING)
+        job = spec_of(*_sleep(60), size=all_of_it)
+        placement.launch(serving)
+        self.wait_for(placement, serving, RunPhase.TRAINING)
+        placement.launch(job)
+        self.wait_for(placement, job, RunPhase.TRAINING)
+
     def test_a_gang_starts_whole_or_waits_whole(self, placement: Placement) -> None:
         third = Size(cpus=1, memory_mib=placement.usable_mib * 4 // 10)  # type: ignore[attr-defined]
         single = spec_of(*_sleep(60), size=third)

@@ -3,6 +3,8 @@
 In a `conftest.py`: `pytest_plugins = ["clary.testing.server"]`.
 """
 
+import contextlib
+import json
 import os
 import shutil
 import signal
@@ -18,11 +20,13 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
-from clary.cli import control, credentials, environment
+from clary.cli import agents, control, credentials, environment
 from clary.cli.credentials import Keys
 from clary.cli.supervisor import identity, state
 from clary.cli.supervisor.state import Running
+from clary.compute.base import RunKind, RunSpec
 from clary.kernel import ids
 from clary.kernel.settings import Settings
 from clary.testing import coverage
@@ -168,6 +172,18 @@ class ClaryServer:
         assert running is not None
         return next(each.pid for each in running.processes if each.name == process)
 
+    def end_runs(self) -> None:
+        """Delete the endpoints and stop the jobs that still run, for the room that they declared."""
+        names = {keys.account: name for name, keys in credentials.read(self.data_dir).items()}
+        for each in agents.alive(self.settings):
+            with contextlib.suppress(ClientError, FileNotFoundError):  # it ended meanwhile
+                spec = RunSpec.from_json(json.loads((each.folder.parents[1] / "spec.json").read_text()))
+                client = self.account(names[spec.account]).client("sagemaker", region=spec.region)
+                if spec.kind is RunKind.SERVING:
+                    client.delete_endpoint(EndpointName=spec.name)
+                else:
+                    client.stop_training_job(TrainingJobName=spec.name)
+
     def stop(self) -> None:
         """Stop it, if it is this session's own."""
         if self._process is None or self._process.poll() is not None:
@@ -209,9 +225,19 @@ def clary_server() -> Iterator[ClaryServer]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _room(request: pytest.FixtureRequest) -> Iterator[None]:
+    """End what a module's tests leave running on the server: later tests need the room."""
+    here = (each for each in request.session.items if each.path == request.path)
+    if not any("clary_server" in getattr(each, "fixturenames", ()) for each in here):
+        yield
+        return
+    server: ClaryServer = request.getfixturevalue("clary_server")
+    yield
+    server.end_runs()
+
+
 def end_agents(settings: Settings) -> None:
     """Kill the agents that tests left, with all they run."""
-    from clary.cli import agents  # noqa: PLC0415 - only at the end
-
     for each in agents.alive(settings):
         identity.end(each.pid, each.since, grace_s=0.0)

@@ -57,4 +57,7 @@ def test_entering_a_state_closes_the_transition_before(frozen_now):
     assert [each["Status"] for each in second["SecondaryStatusTransitions"]] == ["A", "B"]
     assert second["SecondaryStatusTransitions"][0]["EndTime"] == frozen_now
     assert second["SecondaryStatusTransitions"][1]["StatusMessage"] == "done"
-    assert machine.enter(second, "B", now=frozen_now)["SecondaryStatusTransitions"] == second["SecondaryStatusTransitions"]
+    assert (
+        machine.enter(second, "B", now=frozen_now)["SecondaryStatusTransitions"]
+        == second["SecondaryStatusTransitions"]
+    )

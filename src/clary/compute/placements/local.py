@@ -46,7 +46,7 @@ class LocalPlacement:
     Notes
     -----
     Jobs start strictly in order of arrival, so that large ones do not starve. Serving runs do not wait behind
-    jobs: they reserve little, and somebody waits for the endpoint.
+    jobs, and take no room from them: they reserve little, and somebody waits for the endpoint.
     """
 
     name: ClassVar[str] = "local"
@@ -191,7 +191,6 @@ class LocalPlacement:
     def _next(self) -> Run | None:
         """Return the run to start now, if there is one with room for it."""
         live = [run for run in self._runs.values() if run.is_started and not run.is_ended]
-        memory = self.usable_mib - sum(run.memory_mib for run in live)
         n_gpus = machine.gpus() - sum(run.n_gpus for run in live)
         waiting = [run for run in self._runs.values() if not (run.is_started or run.is_ended)]
         waiting.sort(key=lambda run: run.arrived_ns)
@@ -201,8 +200,21 @@ class LocalPlacement:
         waiting = [run for run in waiting if not run.is_ended]
         jobs = [run for run in waiting if run.spec.kind is not RunKind.SERVING]
         serving = [run for run in waiting if run.spec.kind is RunKind.SERVING]
-        fitting = [run for run in (*serving, *jobs[:1]) if run.memory_mib <= memory and run.n_gpus <= n_gpus]
+        fitting = [
+            run
+            for run in (*serving, *jobs[:1])
+            if run.memory_mib <= self._room(run.spec.kind, live) and run.n_gpus <= n_gpus
+        ]
         return min(fitting, key=lambda run: run.arrived_ns, default=None)
+
+    def _room(self, kind: RunKind, live: list[Run]) -> int:
+        """Return the MiB left for a run of this kind.
+
+        Jobs and endpoints have a room each: a job as large as the machine would wait while an endpoint lives.
+        """
+        is_serving = kind is RunKind.SERVING
+        beside = (run for run in live if (run.spec.kind is RunKind.SERVING) is is_serving)
+        return self.usable_mib - sum(run.memory_mib for run in beside)
 
     def _start(self, run: Run) -> None:
         """Start every host, or none."""
