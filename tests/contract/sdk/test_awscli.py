@@ -66,9 +66,7 @@ def test_aws_trains_looks_and_carries_files(aws: Aws, tmp_path: Path) -> None:
     aws("s3", "sync", f"s3://{bucket}/out", "down")
     assert [path.name for path in (tmp_path / "down").rglob("*") if path.is_file()] == ["model.tar.gz"]
     (tmp_path / "down/more.txt").write_text("more")
-    os.utime(
-        tmp_path / "down/more.txt", (0, 0)
-    )  # S3 tells whole seconds only
+    os.utime(tmp_path / "down/more.txt", (0, 0))  # S3 tells whole seconds only
     assert "upload: down/more.txt" in aws("s3", "sync", "down", f"s3://{bucket}/out", "--no-progress")
     assert aws("s3", "sync", "down", f"s3://{bucket}/out", "--no-progress") == ""
     aws("s3", "rb", f"s3://{bucket}", "--force")

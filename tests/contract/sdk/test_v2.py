@@ -52,8 +52,14 @@ def test_an_xgboost_script_trains_and_serves(sdk2: Client) -> None:
     assert "train-logloss" in seen["logs"]
 
 
-def test_a_scikit_learn_script_gets_all_it_was_sent_and_serves(sdk2: Client) -> None:
-    seen = sdk2("sklearn_script")
+@pytest.fixture
+def fresh_sdk2(clary_server: ClaryServer) -> Iterator[Client]:
+    """Yield SDK v2 of an account in which nothing is installed yet, whatever ran before."""
+    yield from client(clary_server.env(clary_server.account()), python_of("sdk2"), "v2")
+
+
+def test_a_scikit_learn_script_gets_all_it_was_sent_and_serves(fresh_sdk2: Client) -> None:
+    seen = fresh_sdk2("sklearn_script")
     given = seen["given"]
     assert given["arguments"] == {
         "text": "two words",
@@ -82,7 +88,7 @@ def test_a_scikit_learn_script_gets_all_it_was_sent_and_serves(sdk2: Client) -> 
     assert INSTALLING not in seen["second"], "requirements are installed once"
     assert seen["attached"].rsplit("/", 3)[0] == seen["model"].rsplit("/", 3)[0]
 
-    answers = sdk2("sklearn_models", seen["model"])
+    answers = fresh_sdk2("sklearn_models", seen["model"])
     functions = answers["functions"]
     assert functions["json"]["by"] == "output_fn"
     assert functions["json"]["scores"] == pytest.approx(functions["npy"])
