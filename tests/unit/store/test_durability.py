@@ -28,8 +28,8 @@ def write(thread):
         sys.stdout.write(name + "\\n")  # one call, so that lines stay whole
 
 threads = [threading.Thread(target=write, args=(i,), daemon=True) for i in range(4)]
-for thread in threads: thread.start()
 print("ready", flush=True)
+for thread in threads: thread.start()
 for thread in threads: thread.join()
 """
 

@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._head_bytes = 0
         self._head_since = 0.0
-        self._seen = edge.now
+        self._seen = edge.clock()
         self._blocked_since = 0.0
         self._parser = httptools.HttpRequestParser(self)
 
@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client."""
-        self._seen = self._edge.now
+        self._seen = self._edge.clock()
         if self._is_fresh:
             self._is_fresh = False
             if data[0] == TLS_HANDSHAKE and not self.is_tls:
@@ -164,7 +164,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Hear that the client takes answers slower than they come."""
-        self._blocked_since = self._edge.now
+        self._blocked_since = self._edge.clock()
         if self._active is not None:
             self._active.full()
 
@@ -255,7 +255,7 @@ class Connection(asyncio.Protocol):
         if exchange is not self._active:
             return
         self._active = None
-        if self.close_after or self._edge.is_draining or not exchange.head.keeps_alive:
+        if self.close_after or not exchange.head.keeps_alive:
             self.close()
             return
         if self._advancing:
@@ -269,8 +269,13 @@ class Connection(asyncio.Protocol):
         self._gate()
 
     def closing_line(self, exchange: Exchange) -> bytes:
-        """Return the blank line, with a Connection header before it where one is due."""
-        if self.close_after or self._edge.is_draining or not exchange.head.keeps_alive:
+        """Return the blank line, with a Connection header before it where one is due.
+
+        What it says is kept: an answer without it is never the connection's last.
+        """
+        if self._edge.is_draining:
+            self.close_after = True
+        if self.close_after or not exchange.head.keeps_alive:
             return b"connection: close\r\n\r\n"
         return b"connection: keep-alive\r\n\r\n" if exchange.head.is_http10 else b"\r\n"
 
@@ -286,7 +291,7 @@ class Connection(asyncio.Protocol):
         """Read on for `exchange`."""
         if exchange is self._active and self._held:
             self._held = False
-            self._seen = self._edge.now
+            self._seen = self._edge.clock()
             self._gate()
 
     def _gate(self) -> None:
@@ -313,7 +318,7 @@ class Connection(asyncio.Protocol):
         # Bytes left unread would make the kernel reset the connection and the client lose the answer.
         self._drops = True
         self._active = self._filling = None
-        self._seen = self._edge.now
+        self._seen = self._edge.clock()
         self._transport.write_eof()
         self._transport.resume_reading()
 
@@ -369,8 +374,10 @@ class Connection(asyncio.Protocol):
         elif self._in_head:
             if now - self._head_since > limits.head_s:
                 self._refuse(408, f"the head did not arrive within {limits.head_s:g} s")
-        elif self._active is None and now - self._seen > (
-            limits.drain_s if self._edge.is_draining else limits.idle_s
+        elif self._active is None and (
+            now - max(self._seen, self._edge.draining_since) > limits.drain_s
+            if self._edge.is_draining
+            else now - self._seen > limits.idle_s
         ):
             self._transport.close()
 

@@ -44,9 +44,9 @@ class Edge:
     ) -> None:
         self.limits = limits or Limits()
         self.is_draining = False
+        self.draining_since = 0.0
         self._loop = asyncio.get_running_loop()
-        self.now = self._loop.time()
-        """The loop's time as of the last sweep: exact enough for time limits, and free to read."""
+        self.clock = self._loop.time
         self.metrics = Metrics()
         self._access_log = access_log
         self._settings = settings
@@ -175,14 +175,17 @@ class Edge:
     async def drain(self) -> None:
         """Wait until every connection is closed; the answer to its next request is its last."""
         self.is_draining = True
+        self.draining_since = self.clock()
+        turn_s = min(0.05, self.limits.sweep_s)
+        await asyncio.sleep(turn_s)  # connections just accepted come into the books a turn of the loop later
         while self._connections:
-            await asyncio.sleep(min(0.05, self.limits.sweep_s))
-            self.now = self._loop.time()
+            await asyncio.sleep(turn_s)
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self.limits.sweep_s)
-            self.now = now = self._loop.time()
+            await asyncio.sleep(0)  # so that what came while the loop stood still is read before anyone is late
+            now = self.clock()
             for connection in tuple(self._connections):
                 connection.expire(now)
             self.replicas.sweep(now)
