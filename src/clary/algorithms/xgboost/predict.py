@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from xgboost.core import XGBoostError
 
+from clary.algorithms._rows import RowPredictor, Scores
 from clary.algorithms.base import Answer, Question, Refusal
 from clary.algorithms.xgboost import _artifact
 from clary.algorithms.xgboost._answers import Encoder
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-_NO_CONTENT = Answer(b"", "", 204)
 _ACCEPTED = (
     "csv",
     "libsvm",
@@ -62,7 +62,7 @@ def load(model_dir: Path, environ: Mapping[str, str]) -> XgboostPredictor:
     return XgboostPredictor(scorers, environ)
 
 
-class XgboostPredictor:
+class XgboostPredictor(RowPredictor):
     """Loaded boosters that answer requests."""
 
     def __init__(self, scorers: Sequence[Scorer], environ: Mapping[str, str]) -> None:
@@ -70,49 +70,17 @@ class XgboostPredictor:
         self._first = scorers[0]
         self._encoder = Encoder(environ, self._first.objective, self._first.n_classes)
 
-    def predict_many(self, questions: Sequence[Question]) -> list[Answer]:
-        """Answer every question; the rows of all of them are scored in one call."""
-        answers: list[Answer] = [_NO_CONTENT] * len(questions)
-        dense, places = [], []
-        for place, question in enumerate(questions):
-            if not question.body:
-                continue
-            try:
-                rows = self._rows(question)
-                if isinstance(rows, np.ndarray) and len(questions) > 1:
-                    dense.append(rows)
-                    places.append(place)
-                else:
-                    answers[place] = self._answer(self._score(rows), question)
-            except Refusal as refusal:
-                answers[place] = refusal.answer()
-        if dense:
-            self._answer_together(dense, places, questions, answers)
-        return answers
+    @property
+    def n_features(self) -> int:
+        """Columns of a row."""
+        return self._first.n_features
 
-    def _answer_together(
-        self, dense: list[Any], places: list[int], questions: Sequence[Question], answers: list[Answer]
-    ) -> None:
-        try:
-            scores = self._score(np.concatenate(dense) if len(dense) > 1 else dense[0])
-        except Refusal as refusal:
-            for place in places:
-                answers[place] = refusal.answer()
-            return
-        start = 0
-        for rows, place in zip(dense, places, strict=True):
-            end = start + rows.shape[0]
-            try:
-                answers[place] = self._answer(scores[start:end], questions[place])
-            except Refusal as refusal:
-                answers[place] = refusal.answer()
-            start = end
-
-    def _answer(self, scores: Any, question: Question) -> Answer:
+    def encode(self, scores: Scores, question: Question) -> Answer:
+        """Spell scores, shape (n_rows,) or (n_rows, n_classes)."""
         content_type = self._encoder.type_of(question.accept)
         return Answer(self._encoder.encode(scores, content_type), content_type)
 
-    def _rows(self, question: Question) -> Matrix:
+    def decode(self, question: Question) -> Matrix:
         """Decode a request.
 
         Raises
@@ -147,18 +115,20 @@ class XgboostPredictor:
         rows.resize((rows.shape[0], wanted))
         return rows
 
-    def _score(self, rows: Matrix) -> Any:
+    def score(self, rows: Matrix) -> Scores:
+        """Score rows; of several models, take the mean or the commonest class."""
         try:
             if len(self._scorers) == 1:
                 return self._first.score(rows)
-            scores = np.stack([scorer.score(rows) for scorer in self._scorers])
+            scores: Scores = np.stack([scorer.score(rows) for scorer in self._scorers])
         except XGBoostError as error:
             raise Refusal(400, f"Unable to evaluate payload provided: {plain(error)}") from error
         if self._first.objective not in _VOTING:
-            return scores.mean(axis=0)
+            return np.asarray(scores.mean(axis=0))
         classes, votes = np.unique(scores, return_inverse=True)
         votes = votes.reshape(scores.shape)
-        return classes[[np.bincount(column).argmax() for column in votes.T]]
+        winners: Scores = classes[[np.bincount(column).argmax() for column in votes.T]]
+        return winners
 
 
 @lru_cache(maxsize=256)

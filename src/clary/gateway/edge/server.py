@@ -178,13 +178,13 @@ class Edge:
         self.draining_since = self.clock()
         turn_s = min(0.05, self.limits.sweep_s)
         await asyncio.sleep(turn_s)  # connections just accepted come into the books a turn of the loop later
-        while self._connections:
+        while self._connections:  # noqa: ASYNC110 - connections end one by one, each by its own clock
             await asyncio.sleep(turn_s)
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self.limits.sweep_s)
-            await asyncio.sleep(0)  # so that what came while the loop stood still is read before anyone is late
+            await asyncio.sleep(0)  # what came while the loop stood still is read before anyone is late
             now = self.clock()
             for connection in tuple(self._connections):
                 connection.expire(now)
