@@ -20,8 +20,21 @@ from clary.store.records import Record
 from clary.wire.service import Operation
 
 PAGING = frozenset({"NextToken", "MaxResults", "SortBy", "SortOrder"})
-DEFAULT_PAGE = 100
-"""Items of a page when the request names no `MaxResults`; the model allows no more."""
+DEFAULT_PAGE = 10
+"""Items of a page when the request names no `MaxResults`.
+
+Source: service model, `MaxResults` of 30 operations; those that are silent behave the same."""
+DEFAULT_PAGES = {
+    "ListClusterExtensionVersions": 100,
+    "ListClusterExtensions": 100,
+    "ListEdgeDeploymentPlans": 50,
+    "ListJobSchemaVersions": 5,
+    "ListJobs": 50,
+    "ListMonitoringAlertHistory": 100,
+    "ListMonitoringAlerts": 100,
+    "ListOptimizationJobs": 50,
+}
+"""Operations for which the service model documents another number."""
 
 _SUFFIXES = {
     "Equals": "eq",
@@ -52,7 +65,8 @@ class Listing:
 
     def __call__(self, call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Answer one page."""
-        page = page_of(call, self._resource, request)
+        limit = DEFAULT_PAGES.get(self._operation.name, DEFAULT_PAGE)
+        page = page_of(call, self._resource, request, limit=limit)
         answer: dict[str, Any] = {self._items: page.items}
         if page.next_token:
             answer["NextToken"] = page.next_token

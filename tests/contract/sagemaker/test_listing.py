@@ -124,14 +124,17 @@ def test_a_token_of_another_account_is_refused(account, clary_server):
         clary_server.account().client("sagemaker").list_models(NextToken=token_of(account))
 
 
-def test_endpoints_come_ten_to_a_page(clary_server):
+def test_ten_come_to_a_page_unless_asked_otherwise(clary_server):
     account = clary_server.account()
     client = account.client("sagemaker")
     make_model(account, "m")
     variant = {"VariantName": "a", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     for n in range(11):
         client.create_endpoint_config(EndpointConfigName=f"c-{n}", ProductionVariants=[variant])
-    assert len(client.list_endpoint_configs()["EndpointConfigs"]) == 11
+    page = client.list_endpoint_configs()
+    assert len(page["EndpointConfigs"]) == 10
+    assert len(client.list_endpoint_configs(NextToken=page["NextToken"])["EndpointConfigs"]) == 1
+    assert len(client.list_endpoint_configs(MaxResults=100)["EndpointConfigs"]) == 11
     assert client.list_endpoints() | {"ResponseMetadata": None} == {"Endpoints": [], "ResponseMetadata": None}
 
 
