@@ -29,6 +29,8 @@ class RunPhase(StrEnum):
     STARTING = "Starting"
     DOWNLOADING = "Downloading"
     TRAINING = "Training"
+    PROCESSING = "Processing"
+    TRANSFORMING = "Transforming"
     SERVING = "Serving"
     UPLOADING = "Uploading"
     ENDED = "Ended"

@@ -28,6 +28,8 @@ _ORDER = (
     RunPhase.STARTING,
     RunPhase.DOWNLOADING,
     RunPhase.TRAINING,
+    RunPhase.PROCESSING,
+    RunPhase.TRANSFORMING,
     RunPhase.SERVING,
     RunPhase.UPLOADING,
     RunPhase.ENDED,

@@ -27,7 +27,7 @@ from clary.toolkit.objects import Objects
 
 ROLE = "SageMakerRole"
 """Role of every new account: what `get_execution_role()` returns."""
-_TOLD_BY_AGENTS = frozenset({RunPhase.DOWNLOADING, RunPhase.TRAINING, RunPhase.UPLOADING, RunPhase.SERVING})
+_TOLD_BY_AGENTS = frozenset(RunPhase) - {RunPhase.QUEUED, RunPhase.STARTING, RunPhase.ENDED, RunPhase.LOST}
 """Told twice they cost two steps; a machine's own polling is the net under a lost report."""
 Publish = Callable[[str, str, Mapping[str, Any] | None], None]
 

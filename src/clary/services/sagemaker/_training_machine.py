@@ -5,25 +5,17 @@ from datetime import timedelta
 from typing import Any
 
 from clary.compute import machine
-from clary.compute.base import Outcome, Result, RunKind, RunPhase, RunSpec, RunState, Runtime
+from clary.compute.base import Outcome, RunKind, RunSpec, Runtime
 from clary.engine import jobmetrics, runs
 from clary.engine.machine import Job, Machine, Move
 from clary.engine.world import World
+from clary.services.sagemaker import _run_steps as steps
 
-PLATFORM_TRIES = 4
-"""Times that a job is started when the platform, not the job, fails."""
-SAFETY_POLL_S = 3.0
-"""Steps are woken by reports; this is the net under a lost one."""
-QUEUED_S = 1.0
-"""A run that starts within this is not shown as waiting."""
 SPOT_GRACE_S = 120.0
 """Source: developer guide, "Managed Spot Training": SIGTERM, then up to 120 s."""
-STOP_GRACE_S = 120.0
-"""Source: API reference, StopTrainingJob."""
 
 _RUNNING = ("Starting", "Pending", "Downloading", "Training", "Uploading")
 _ENDS = frozenset({"Completed", "Failed", "Stopped", "MaxRuntimeExceeded", "MaxWaitTimeExceeded"})
-_ORDER = ("Downloading", "Training", "Uploading")
 
 MACHINE = Machine(
     noun="TrainingJob",
@@ -74,34 +66,27 @@ def start(job: Job, world: World) -> Move:
     """Launch the run; launching again starts nothing new."""
     if job.intent.get("stop"):
         return Move("Stopping")
-    if not job.memory.get("launched"):
-        spec = runs.open_run(world, _spec(job), role_arn=job["RoleArn"], context=_context(job))
-        world.placement.launch(spec)
-    return _follow(job, world, runs.state_of(world, _run_id(job)))
+    steps.launch(job, world, _spec(job), role_arn=job["RoleArn"], context=_context(job))
+    return steps.follow(job, world, COURSE)
 
 
 @MACHINE.step("Pending", "Downloading", "Training", "Uploading")
 def watch(job: Job, world: World) -> Move:
     """Follow the slowest host; act on what the customer asked for."""
-    run_id = _run_id(job)
     if job.intent.get("stop"):
-        world.placement.stop(run_id, outcome=Outcome.STOPPED, grace_s=STOP_GRACE_S)
+        steps.ask_to_stop(job, world)
         return Move("Stopping")
-    if job.intent.get("interrupt") and job.memory.get("interrupted_attempt") != _attempt(job):
-        world.placement.stop(run_id, outcome=Outcome.INTERRUPTED, grace_s=SPOT_GRACE_S)
-        return Move(job.state, memory={"interrupted_attempt": _attempt(job)}, after_s=SAFETY_POLL_S)
-    return _follow(job, world, runs.state_of(world, run_id))
+    attempt = steps.attempt_of(job)
+    if job.intent.get("interrupt") and job.memory.get("interrupted_attempt") != attempt:
+        world.placement.stop(steps.run_id_of(job), outcome=Outcome.INTERRUPTED, grace_s=SPOT_GRACE_S)
+        return Move(job.state, memory={"interrupted_attempt": attempt}, after_s=steps.SAFETY_POLL_S)
+    return steps.follow(job, world, COURSE)
 
 
 @MACHINE.step("Stopping")
 def stop(job: Job, world: World) -> Move:
     """Wait until every host has ended, its model published."""
-    run_id = _run_id(job)
-    world.placement.stop(run_id, outcome=Outcome.STOPPED, grace_s=STOP_GRACE_S)
-    state = runs.state_of(world, run_id)
-    if state.phase not in {RunPhase.ENDED, RunPhase.LOST}:
-        return Move("Stopping", after_s=SAFETY_POLL_S)
-    return Move("Stopped", _closing(job, world))
+    return steps.stopping(job, world, COURSE)
 
 
 @MACHINE.step("Interrupted")
@@ -118,90 +103,13 @@ def again(job: Job, world: World) -> Move:
     """Forget the old run and begin the next attempt."""
     if job.intent.get("stop"):
         return Move("Stopping")
-    runs.close_run(world, _run_id(job))
-    return Move("Starting", memory={"attempt": _attempt(job) + 1, "launched": False})
+    return Move("Starting", memory=steps.next_attempt(job, world))
 
 
 @MACHINE.end
 def release(job: Job, world: World) -> None:
     """Free the run's folder and credentials."""
-    runs.close_run(world, _run_id(job))
-
-
-def _attempt(job: Job) -> int:
-    return int(job.memory.get("attempt", 1))
-
-
-def _run_id(job: Job) -> str:
-    return runs.run_id_of(job.record.arn, job.record.key, job.record.created.isoformat(), _attempt(job))
-
-
-def _follow(job: Job, world: World, state: RunState) -> Move:
-    """Turn a run's state into a move."""
-    results = list(state.results.values())
-    failed = next((each for each in results if each.outcome is Outcome.FAILED), None)
-    if state.phase is RunPhase.LOST:
-        return _retry(job, world, failed, "the host was lost")
-    if state.phase is not RunPhase.ENDED:
-        if failed is not None:
-            world.placement.stop(_run_id(job), outcome=Outcome.STOPPED, grace_s=0)
-        return _progress(job, world, state)
-    if failed is not None:
-        if failed.is_retryable:
-            return _retry(job, world, failed, failed.reason)
-        return Move(
-            "Failed",
-            {**_closing(job, world), "FailureReason": failed.reason},
-            through=_passed(job, failed.phase),
-        )
-    return _close(job, world, {each.outcome for each in results})
-
-
-def _close(job: Job, world: World, outcomes: set[Outcome]) -> Move:
-    """Turn the outcomes of hosts that all ended without a fault into the job's end."""
-    if Outcome.INTERRUPTED in outcomes:
-        return Move("Interrupted")
-    if Outcome.STOPPED in outcomes:
-        return Move("Stopped", _closing(job, world))
-    end = "MaxRuntimeExceeded" if Outcome.OUT_OF_TIME in outcomes else "Completed"
-    return Move(end, _closing(job, world), through=_passed(job, RunPhase.UPLOADING))
-
-
-def _progress(job: Job, world: World, state: RunState) -> Move:
-    """Show how far a live run is; a job never goes back."""
-    memory = {"launched": True}
-    if state.phase is RunPhase.QUEUED:
-        is_waiting = world.clock() > job.record.modified + timedelta(seconds=QUEUED_S)
-        if job.state == "Starting" and is_waiting:
-            return Move("Pending", memory=memory, after_s=SAFETY_POLL_S)
-        return Move(job.state, memory=memory, after_s=QUEUED_S if job.state == "Starting" else SAFETY_POLL_S)
-    document: dict[str, Any] = {}
-    if "TrainingStartTime" not in job.record.document:
-        document["TrainingStartTime"] = world.clock()
-    if state.phase is RunPhase.STARTING or _rank(state.phase.value) <= _rank(job.state):
-        return Move(job.state, document, memory, after_s=SAFETY_POLL_S)
-    return Move(
-        state.phase.value, document, memory, after_s=SAFETY_POLL_S, through=_passed(job, state.phase)[:-1]
-    )
-
-
-def _rank(state: str) -> int:
-    return _ORDER.index(state) if state in _ORDER else -1
-
-
-def _passed(job: Job, until: RunPhase) -> tuple[str, ...]:
-    """Return the states between the job's and `until`, the latter included."""
-    last = _rank(until.value)
-    return tuple(state for state in _ORDER if _rank(job.state) < _rank(state) <= last)
-
-
-def _retry(job: Job, world: World, failed: Result | None, why: str) -> Move:
-    if _attempt(job) < PLATFORM_TRIES:
-        return Move("Restarting", message=f"Restarting: {why}")
-    reason = (
-        failed.reason if failed and failed.reason else f"InternalServerError: {why} {PLATFORM_TRIES} times"
-    )
-    return Move("Failed", {**_closing(job, world), "FailureReason": reason})
+    runs.close_run(world, steps.run_id_of(job))
 
 
 def _closing(job: Job, world: World) -> dict[str, Any]:
@@ -238,7 +146,7 @@ def _spec(job: Job) -> RunSpec:
     count = sum(group["InstanceCount"] for group in groups) if groups else resources["InstanceCount"]
     instance_type = groups[0]["InstanceType"] if groups else resources["InstanceType"]
     return RunSpec(
-        run_id=_run_id(job),
+        run_id=steps.run_id_of(job),
         kind=RunKind.TRAINING,
         account=job.record.account,
         region=job.record.region,
@@ -248,7 +156,7 @@ def _spec(job: Job) -> RunSpec:
         size=machine.size_of(instance_type),
         hosts=tuple(f"algo-{n}" for n in range(1, count + 1)),
         instance_type=instance_type,
-        attempt=_attempt(job),
+        attempt=steps.attempt_of(job),
         request=_request(job),
         environment={"TRAINING_JOB_NAME": job.record.key, "TRAINING_JOB_ARN": job.record.arn},
     )
@@ -274,3 +182,14 @@ def _request(job: Job) -> dict[str, Any]:
         "Environment",
     )
     return {member: job[member] for member in members if job.get(member) is not None}
+
+
+COURSE = steps.Course(
+    closing=_closing,
+    started="TrainingStartTime",
+    shown=("Downloading", "Training", "Uploading"),
+    start="Starting",
+    waiting="Pending",
+    restarting="Restarting",
+    out_of_time="MaxRuntimeExceeded",
+)
