@@ -60,6 +60,8 @@ class Resource:
     admit: Admit = nothing
     view: Mapping[str, View] = field(default_factory=dict)
     """Members computed when described."""
+    kept: frozenset[str] = frozenset()
+    """Members of `view` of which the document has a copy, too: where Search looks."""
     filters: Mapping[str, str] = field(default_factory=dict)
     """List filters that do not follow the grammar: request member to `field op`."""
     summary_view: Mapping[str, View] = field(default_factory=dict)

@@ -55,8 +55,18 @@ class JsonSql(ABC):
         """Say whether `part` stands in `text`, letter case counting."""
 
     @abstractmethod
-    def sort_key(self, document: Any_, names: Names) -> list[Any_]:
-        """Return rank, number and text to sort by: missing first, then numbers, then text, then times."""
+    def sort_key(self, document: Any_, names: Names, *, spelled: bool = False) -> list[Any_]:
+        """Return rank, number and text to sort by: missing first, then numbers, then text, then times.
+
+        Parameters
+        ----------
+        spelled : bool
+            Whether a text that spells a number sorts as that number.
+        """
+
+    @abstractmethod
+    def element(self, document: Any_, names: Names, member: str, value: str) -> Any_:
+        """Return the first structure of the list at `names` whose `member` is the text `value`, or NULL."""
 
     def begins(self, text: Any_, prefix: str) -> Truth:
         """Say whether `text` begins with `prefix`."""
@@ -95,11 +105,18 @@ class SqliteSql(JsonSql):
         """See `JsonSql`."""
         return sa.func.instr(text, part) > 0
 
-    def sort_key(self, document: Any_, names: Names) -> list[Any_]:
+    def sort_key(self, document: Any_, names: Names, *, spelled: bool = False) -> list[Any_]:
         """See `JsonSql`."""
-        leaf = self._leaf(document, names)
-        number: Any_ = sa.func.coalesce(leaf.number, leaf.truth)
-        return _ranked(number, leaf.text, leaf.time)
+        return _ranked(self._leaf(document, names), spelled=spelled)
+
+    def element(self, document: Any_, names: Names, member: str, value: str) -> Any_:
+        """See `JsonSql`."""
+        elements = sa.func.json_each(document, _dollar(names)).table_valued("type", "value", "key")
+        is_structure = elements.c.type == "object"
+        structure: Any_ = sa.case((is_structure, elements.c.value), else_=sa.literal_column("'{}'"))
+        listed = sa.select(elements.c.value).select_from(elements)
+        wanted = listed.where(is_structure, sa.func.json_extract(structure, _dollar((member,))) == value)
+        return wanted.order_by(elements.c.key).limit(1).scalar_subquery()
 
     def _leaves(self, document: Any_, names: Names) -> sa.TableValuedAlias:
         found = sa.func.clary_leaves(document, json.dumps(names))
@@ -143,11 +160,17 @@ class PostgresSql(JsonSql):
         # LIKE rather than strpos: the trigram index understands it.
         return sa.cast(text, sa.Text).contains(part, autoescape=True)
 
-    def sort_key(self, document: Any_, names: Names) -> list[Any_]:
+    def sort_key(self, document: Any_, names: Names, *, spelled: bool = False) -> list[Any_]:
         """See `JsonSql`."""
         value = sa.cast(document, JSONB).op("#>", return_type=JSONB)(sa.cast(list(names), sa.ARRAY(sa.Text)))
-        leaf = _postgres_leaf(value)
-        return _ranked(sa.func.coalesce(leaf.number, leaf.truth), leaf.text, leaf.time)
+        return _ranked(_postgres_leaf(value), spelled=spelled)
+
+    def element(self, document: Any_, names: Names, member: str, value: str) -> Any_:
+        """See `JsonSql`."""
+        reached = self._reached(document, names, through_last=True)
+        found: Any_ = reached.c.value
+        is_it = found.op("->>", return_type=sa.Text())(member) == value
+        return sa.select(found).select_from(reached).where(is_it).limit(1).scalar_subquery()
 
     def _reached(self, document: Any_, names: Names, *, through_last: bool) -> sa.TableValuedAlias:
         steps = "".join(f".{json.dumps(name)}" for name in names)
@@ -204,6 +227,11 @@ def _postgres_numeral(text: Any_) -> Any_:
     return sa.case((text.op("~")(_NUMERAL), sa.cast(text, sa.Numeric)))
 
 
-def _ranked(number: Any_, text: Any_, time: Any_) -> list[Any_]:
-    rank = sa.case((time.is_not(None), 3), (text.is_not(None), 2), (number.is_not(None), 1), else_=0)
-    return [rank, sa.func.coalesce(number, 0), sa.func.coalesce(text, time, "")]
+def _ranked(leaf: Leaf, *, spelled: bool) -> list[Any_]:
+    number: Any_ = sa.func.coalesce(leaf.number, leaf.truth)
+    text = leaf.text
+    if spelled:
+        number = sa.func.coalesce(number, leaf.numeral)
+        text = sa.case((leaf.numeral.is_(None), text))
+    rank = sa.case((leaf.time.is_not(None), 3), (text.is_not(None), 2), (number.is_not(None), 1), else_=0)
+    return [rank, sa.func.coalesce(number, 0), sa.func.coalesce(text, leaf.time, "")]

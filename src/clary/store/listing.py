@@ -13,13 +13,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from clary.store import json_sql, plans
-from clary.store.conditions import Clause, Condition, Group, Match, Within, names_of, path, to_sql
+from clary.store import facets, json_sql, plans
+from clary.store.conditions import Clause, Condition, Filed, Group, Match, Within, names_of, path, to_sql
 from clary.store.plans import Plan
 from clary.store.records import COLUMNS, Record, from_row
 from clary.store.schema import record, scope_of
 
-__all__ = ["Condition", "Group", "Page", "Position", "Query", "Within", "count", "page", "path"]
+__all__ = ["Condition", "Group", "Page", "Position", "Query", "Sort", "Within", "count", "page", "path"]
 
 SORT_COLUMNS = {
     "key": record.c.key,
@@ -63,6 +63,18 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class Sort:
+    """What to sort by, where a path of the document does not say it."""
+
+    field: str
+    """A dotted path of the document; of the element, where `element` names one."""
+    spelled: bool = False
+    """Texts that spell numbers sort as numbers."""
+    element: tuple[str, str, str] | None = None
+    """Path of a list, a member of its structures, and the text that this has in the one that counts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """What to list."""
 
@@ -72,7 +84,7 @@ class Query:
     where: tuple[Clause, ...] = ()
     match: Match = "all"
     """Whether all or any of `where` must hold; no clause at all holds."""
-    sort: str = "created"
+    sort: str | Sort = "created"
     """`key`, `created`, `modified`, `status`, `arn`, or a path of the document (missing values first)."""
     descending: bool = True
     limit: int = 100
@@ -100,7 +112,7 @@ def page(conn: sa.Connection, query: Query) -> Page:
         raise ValueError(f"limit must be at least 1, not {query.limit}")
     scope = scope_of(query.account, query.region, query.noun)
     order = _order(conn, query)
-    plan = plans.choose(conn, scope, _top(query), query.sort)
+    plan = plans.choose(conn, scope, _top(query), query.sort if isinstance(query.sort, str) else "")
     edge = _edge(conn, query, plan, order) if plan.doubtful_name else None
     rows = _rows(conn, query, plan, order, edge)
     if edge is not None and len(rows) <= query.limit:
@@ -130,6 +142,8 @@ def _top(query: Query) -> list[Condition]:
 
 
 def _order(conn: sa.Connection, query: Query) -> list[sa.ColumnElement[Any]]:
+    if isinstance(query.sort, Sort):
+        return [*_sort_key(json_sql.of(conn), query.sort), record.c.key]
     if query.sort == "key":
         return [record.c.key]
     if query.sort in SORT_COLUMNS:
@@ -137,6 +151,14 @@ def _order(conn: sa.Connection, query: Query) -> list[sa.ColumnElement[Any]]:
     if query.sort.startswith("tag:"):
         raise ValueError(f"sort {query.sort!r}: lists do not sort by tags")
     return [*json_sql.of(conn).sort_key(record.c.document, names_of(query.sort)), record.c.key]
+
+
+def _sort_key(sql: json_sql.JsonSql, sort: Sort) -> list[sa.ColumnElement[Any]]:
+    document: sa.ColumnElement[Any] = record.c.document
+    if sort.element is not None:
+        field, member, value = sort.element
+        document = sql.element(document, names_of(field), member, value)
+    return sql.sort_key(document, names_of(sort.field), spelled=sort.spelled)
 
 
 def _rows(

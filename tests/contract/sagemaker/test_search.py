@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
-from clary.testing.jobs import training_request, upload_csv, wait_for_job
+from clary.testing.jobs import training_request, upload_csv, wait_for_endpoint, wait_for_job
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -120,7 +120,10 @@ def test_results_are_sorted_by_any_property_and_paged(account):
         "trained",
     ]
     by_rounds = found(account, SortBy="HyperParameters.num_round", SortOrder="Ascending")
-    assert sorted(by_rounds) == ["empty-1", "empty-2", "trained"]
+    assert by_rounds == ["trained", "empty-1", "empty-2"]  # 4, 12, 100
+    by_metric = found(account, SortBy="Metrics.train:auc", SortOrder="Descending", MaxResults=1)
+    assert by_metric == ["trained"]
+    assert found(account, SortBy="Metrics.train:auc", SortOrder="Ascending")[2] == "trained"
     paged = client.get_paginator("search").paginate(
         Resource="TrainingJob", SortBy="CreationTime", PaginationConfig={"PageSize": 2}
     )
@@ -164,6 +167,43 @@ def test_a_model_is_found_inside_its_dashboard_record(clary_server):
         )["Results"]
         assert result["Model"]["Model"]["ModelName"] == "two"
     assert clary_server.account().client("sagemaker").search(Resource="Model")["Results"] == []
+
+
+def test_an_endpoint_is_found_by_its_variants(account):
+    client = account.client("sagemaker")
+    artefact = client.describe_training_job(TrainingJobName="trained")["ModelArtifacts"]["S3ModelArtifacts"]
+    image = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
+    client.create_model(ModelName="m", PrimaryContainer={"Image": image, "ModelDataUrl": artefact})
+    for name, weight in (("light", 0.5), ("heavy", 2.0)):
+        variant = {
+            "VariantName": name,
+            "ModelName": "m",
+            "InstanceType": "ml.m5.large",
+            "InitialInstanceCount": 1,
+            "InitialVariantWeight": weight,
+        }
+        client.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+        client.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    for name in ("light", "heavy"):
+        assert wait_for_endpoint(account, name)["EndpointStatus"] == "InService"
+    try:
+        for inner, wanted in (
+            ([("VariantName", "heavy")], ["heavy"]),
+            ([("ProductionVariants.CurrentWeight", "0.5")], ["light"]),
+            ([("VariantName", "heavy"), ("CurrentWeight", "0.5")], []),
+            ([("CurrentInstanceCount", "1")], ["heavy", "light"]),
+            ([("DeployedImages.SpecifiedImage", image)], ["heavy", "light"]),
+        ):
+            filters = [{"Name": name, "Operator": "Equals", "Value": value} for name, value in inner]
+            nested = {"NestedPropertyName": "ProductionVariants", "Filters": filters}
+            answer = client.search(
+                Resource="Endpoint", SearchExpression={"NestedFilters": [nested]}, SortBy="EndpointName"
+            )
+            names = [each["Endpoint"]["EndpointName"] for each in answer["Results"]]
+            assert sorted(names) == wanted, inner
+    finally:
+        for name in ("light", "heavy"):
+            client.delete_endpoint(EndpointName=name)
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def property_of(kind: Searched, name: str, *, below: str = "") -> Property:
         return Property(given, f"tag:{rest}", "text")
     if not below and first == "Metrics" and rest and "FinalMetricDataList" in kind.shape.members:
         return Property(given, "", "number", metric=rest)
-    if first in kind.resource.view or first == "Tags":
+    if first == "Tags" or (first in kind.resource.view and first not in kind.resource.kept):
         raise ValidationException(f"Property '{given}' of {kind.member} cannot be searched.")
     names, found = _walk(kind, given, name)
     if not below:

@@ -12,7 +12,7 @@ from clary.resource.declare import SINCE, NotFound, Resource
 from clary.resource.families import document_of
 from clary.resource.listing import page_of
 from clary.resource.operation import operation
-from clary.services.sagemaker._endpoint_machine import MACHINE, plan
+from clary.services.sagemaker._endpoint_machine import MACHINE, plan, shown
 from clary.store.records import Record
 
 PAGE = 10
@@ -47,17 +47,8 @@ def _check_deployment(config: Mapping[str, Any]) -> None:
 
 def variants(_call: Call, record: Record) -> list[dict[str, Any]]:
     """Return the variants in service, as DescribeEndpoint shows them."""
-    return [
-        {
-            "VariantName": variant["VariantName"],
-            "DeployedImages": [{"SpecifiedImage": variant["Image"], "ResolvedImage": variant["Image"]}],
-            "CurrentWeight": variant["Weight"],
-            "DesiredWeight": variant["Weight"],
-            "CurrentInstanceCount": len(variant["Replicas"]),
-            "DesiredInstanceCount": variant["InstanceCount"],
-        }
-        for variant in record.private.get("served", ())
-    ]
+    found: list[dict[str, Any]] = shown(record.private.get("served", ()))["ProductionVariants"]
+    return found
 
 
 def pending(_call: Call, record: Record) -> dict[str, Any] | None:
@@ -96,6 +87,7 @@ ENDPOINT = Resource(
     taken_text='Cannot create already existing endpoint "{arn}".',
     admit=admit,
     view={"ProductionVariants": variants, "PendingDeploymentSummary": pending},
+    kept=frozenset({"ProductionVariants"}),
     filters=SINCE,
 )
 

@@ -11,7 +11,7 @@ from clary.resource.operation import operation
 from clary.services.sagemaker._property import Searched, property_of, searched, searched_names
 from clary.store import tags
 from clary.store.conditions import Clause, Condition, Group, Within
-from clary.store.listing import Query
+from clary.store.listing import Query, Sort
 
 OPERATORS = {
     "Equals": "eq",
@@ -144,10 +144,12 @@ def _visible(conditions: Any) -> list[Clause]:
     return clauses
 
 
-def _sort(kind: Searched, name: str) -> str:
+def _sort(kind: Searched, name: str) -> str | Sort:
     if name == "LastModifiedTime":
         return "modified"  # every record has it, whatever its shape shows
     asked = property_of(kind, name)
-    if asked.metric is not None or asked.field.startswith("tag:") or asked.kind in {"list", "structure"}:
+    if asked.metric is not None:
+        return Sort("Value", element=("FinalMetricDataList", "MetricName", asked.metric))
+    if asked.field.startswith("tag:") or asked.kind in {"list", "structure"}:
         raise ValidationException(f"SortBy '{name}': results are sorted by single values of a resource only.")
-    return asked.field
+    return Sort(asked.field, spelled=True) if asked.is_numeric_text else asked.field

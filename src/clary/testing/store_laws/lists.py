@@ -8,7 +8,7 @@ import pytest
 
 from clary.store import listing, records, tags
 from clary.store.database import Store
-from clary.store.listing import Condition, Group, Position, Within
+from clary.store.listing import Condition, Group, Position, Sort, Within
 from clary.testing.store_laws.samples import HERE, NOW, keys_of, make_query, make_record
 
 
@@ -149,6 +149,27 @@ class ListingLaws:
         expected = ["e", "g", "z", "d", "c", "i", "b", "h", "f", "a"]
         assert keys_of(store, make_query(sort="V.W", descending=False, limit=1)) == expected
         assert keys_of(store, make_query(sort="V.W", descending=True, limit=3)) == expected[::-1]
+
+    def test_a_list_sorts_texts_that_spell_numbers_as_numbers_where_asked(self, store: Store) -> None:
+        for key, value in {"a": "100", "b": "9.5", "c": "x", "d": 12, "e": "1e3"}.items():
+            store.write(records.insert, make_record(key, {"V": {"W": value}}))
+        store.write(records.insert, make_record("z"))
+        expected = ["z", "b", "d", "a", "e", "c"]
+        by = Sort("V.W", spelled=True)
+        assert keys_of(store, make_query(sort=by, descending=False, limit=1)) == expected
+        assert keys_of(store, make_query(sort=by, descending=True, limit=4)) == expected[::-1]
+
+    def test_a_list_sorts_by_a_member_of_the_element_that_bears_a_name(self, store: Store) -> None:
+        for key, value in {"a": 0.5, "b": 0.25, "c": 3}.items():
+            named = [{"N": "other", "V": 9 - value}, "x", {"N": "auc", "V": value}, {"N": "auc", "V": -1}]
+            store.write(records.insert, make_record(key, {"L": named}))
+        store.write(records.insert, make_record("d", {"L": [{"N": "other", "V": 1}]}))
+        store.write(records.insert, make_record("e", {"L": "auc"}))
+        store.write(records.insert, make_record("z"))
+        expected = ["d", "e", "z", "b", "a", "c"]
+        by = Sort("V", element=("L", "N", "auc"))
+        assert keys_of(store, make_query(sort=by, descending=False, limit=1)) == expected
+        assert keys_of(store, make_query(sort=by, descending=True, limit=4)) == expected[::-1]
 
     def test_a_page_goes_on_where_the_last_one_ended_whatever_came_or_went(self, store: Store) -> None:
         for i in range(6):
