@@ -13,8 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from clary.store import facets, json_sql, plans
-from clary.store.conditions import Clause, Condition, Filed, Group, Match, Within, names_of, path, to_sql
+from clary.store import json_sql, plans
+from clary.store.conditions import Clause, Condition, Group, Match, Within, names_of, path, to_sql
 from clary.store.plans import Plan
 from clary.store.records import COLUMNS, Record, from_row
 from clary.store.schema import record, scope_of
