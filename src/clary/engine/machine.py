@@ -59,6 +59,7 @@ class Job:
 
 Step = Callable[[Job, "World"], Move]
 Release = Callable[[Job, "World"], None]
+Shown = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class Machine:
@@ -98,10 +99,16 @@ class Machine:
         self._status_of = dict(status_of or {})
         self._steps: dict[str, Step] = {}
         self.release: Release | None = None
+        self.shown: Shown | None = None
 
     def end(self, function: Release) -> Release:
         """Register what frees a job's means after its last move is committed; it may run twice."""
         self.release = function
+        return function
+
+    def shows(self, function: Shown) -> Shown:
+        """Register what the document shows of the private part: written with every move that changes that."""
+        self.shown = function
         return function
 
     def step(self, *states: str) -> Callable[[Step], Step]:

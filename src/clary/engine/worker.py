@@ -172,7 +172,9 @@ class Worker:
             is_held = work.keep(conn, row.arn, row.lease_token, move.state, memory, until)
         if not is_held:
             return _Verdict.LOST
-        changes: dict[str, Any] = dict(move.document)
+        private = {**current.private, **move.private}
+        shown = machine.shown(private) if move.private and machine.shown is not None else {}
+        changes: dict[str, Any] = {**shown, **move.document}
         for state in (*move.through, move.state):
             if state != row.state or move.message:
                 text = move.message if state == move.state else ""
@@ -180,7 +182,6 @@ class Worker:
         status = machine.status(move.state)
         if changes or move.private or status != current.status:
             document = {**current.document, **changes}
-            private = {**current.private, **move.private}
             records.update(
                 conn, replace(current, document=document, private=private, status=status, modified=now)
             )

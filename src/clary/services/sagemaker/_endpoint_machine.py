@@ -92,7 +92,7 @@ def create(job: Job, world: World) -> Move:
     if served is None:
         return Move("Creating", after_s=POLL_S)
     publish(job, world, served)
-    return Move("InService", shown(served), private={"served": served}, after_s=WATCH_S)
+    return Move("InService", private={"served": served}, after_s=WATCH_S)
 
 
 @MACHINE.step("Updating")
@@ -117,7 +117,7 @@ def update(job: Job, world: World) -> Move:
     document = {"EndpointConfigName": job.intent["config"]} if "config" in job.intent else {}
     return Move(
         "InService",
-        {**document, **shown(served)},
+        document,
         memory={"retire": sorted(old - new)},
         private={"plan": target, "served": served, "intent": {}},
         after_s=RETIRE_AFTER_S,
@@ -147,15 +147,13 @@ def watch(job: Job, world: World) -> Move:
     revived = Job(record=job.record, state=job.state, memory={**job.memory, "revivals": revivals})
     _launch(revived, world, target)
     served = _served(revived, world, target, partial=True) or []
-    is_changed = served != job.record.private.get("served")
-    if is_changed:
+    if served != job.record.private.get("served"):
         publish(job, world, served)
     is_calm = not retiring and all(len(each["Replicas"]) == each["InstanceCount"] for each in served)
     return Move(
         "InService",
-        shown(served) if is_changed else {},
         memory={"retire": retiring, "revivals": revivals, "losses": losses},
-        private={"served": served} if is_changed else {},
+        private={"served": served} if served != job.record.private.get("served") else {},
         after_s=WATCH_S if is_calm else POLL_S,
     )
 
@@ -242,23 +240,6 @@ def _served(
         else:
             is_whole = False
     return list(served.values()) if is_whole or partial else None
-
-
-def shown(served: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the variants in service as the document has them, for Describe and for Search."""
-    return {
-        "ProductionVariants": [
-            {
-                "VariantName": variant["VariantName"],
-                "DeployedImages": [{"SpecifiedImage": variant["Image"], "ResolvedImage": variant["Image"]}],
-                "CurrentWeight": variant["Weight"],
-                "DesiredWeight": variant["Weight"],
-                "CurrentInstanceCount": len(variant["Replicas"]),
-                "DesiredInstanceCount": variant["InstanceCount"],
-            }
-            for variant in served
-        ]
-    }
 
 
 def _overdue(job: Job, world: World, target: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from clary.resource.declare import SINCE, NotFound, Resource
 from clary.resource.families import document_of
 from clary.resource.listing import page_of
 from clary.resource.operation import operation
-from clary.services.sagemaker._endpoint_machine import MACHINE, plan, shown
+from clary.services.sagemaker._endpoint_machine import MACHINE, plan
 from clary.store.records import Record
 
 PAGE = 10
@@ -45,9 +45,27 @@ def _check_deployment(config: Mapping[str, Any]) -> None:
         )
 
 
+@MACHINE.shows
+def shown(private: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the variants in service, as Describe shows them and Search finds them."""
+    return {
+        "ProductionVariants": [
+            {
+                "VariantName": variant["VariantName"],
+                "DeployedImages": [{"SpecifiedImage": variant["Image"], "ResolvedImage": variant["Image"]}],
+                "CurrentWeight": variant["Weight"],
+                "DesiredWeight": variant["Weight"],
+                "CurrentInstanceCount": len(variant["Replicas"]),
+                "DesiredInstanceCount": variant["InstanceCount"],
+            }
+            for variant in private.get("served", ())
+        ]
+    }
+
+
 def variants(_call: Call, record: Record) -> list[dict[str, Any]]:
     """Return the variants in service, as DescribeEndpoint shows them."""
-    found: list[dict[str, Any]] = shown(record.private.get("served", ()))["ProductionVariants"]
+    found: list[dict[str, Any]] = shown(record.private)["ProductionVariants"]
     return found
 
 
