@@ -8,6 +8,7 @@ Group("any", (…, …))
 Within("InputDataConfig", (…, …))                      one element must satisfy them all
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import sqlalchemy as sa
 
 from clary.store import functions, json_sql, times
 from clary.store.json_sql import Leaf
-from clary.store.schema import record, tag
+from clary.store.schema import facet, record, tag
 
 Match = Literal["all", "any"]
 
@@ -87,7 +88,20 @@ class Within:
     match: Match = "all"
 
 
-Clause = Condition | Group | Within
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A value that the record must have among its facets; see `facets`."""
+
+    code: int
+
+
+Clause = Condition | Group | Within | Filed
+
+
+def code_of(scope: int, path: str, value: str) -> int:
+    """Return the number under which a value at a path is filed: 63 bits of their hash."""
+    text = f"{scope}\n{path}\n{value}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
 def path(*names: str) -> str:
@@ -173,6 +187,9 @@ def _clause(  # noqa: PLR0911 - one return for each kind of clause
                     how, [_clause(part, sql, element, in_element=True) for part in parts]
                 ),
             )
+        case Filed(code=code):
+            filed = sa.select(sa.literal(1)).where(facet.c.code == code, facet.c.key == record.c.key)
+            return filed.correlate(record).exists()
         case Condition(field=field, op=op) if op in _NEGATED:
             positive = Condition(field, _NEGATED[op], clause.value)
             return _clause(positive, sql, document, in_element=in_element).is_not(sa.true())

@@ -7,14 +7,14 @@ A position is the last record's sort value and key, never an offset: records tha
 neither repeat nor hide others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from clary.store import json_sql, plans
-from clary.store.conditions import Clause, Condition, Group, Match, Within, names_of, path, to_sql
+from clary.store import facets, json_sql, plans
+from clary.store.conditions import Clause, Condition, Filed, Group, Match, Within, names_of, path, to_sql
 from clary.store.plans import Plan
 from clary.store.records import COLUMNS, Record, from_row
 from clary.store.schema import record, scope_of
@@ -111,8 +111,10 @@ def page(conn: sa.Connection, query: Query) -> Page:
     if query.limit < 1:
         raise ValueError(f"limit must be at least 1, not {query.limit}")
     scope = scope_of(query.account, query.region, query.noun)
+    query = replace(query, where=facets.sharpen(scope, query.noun, query.where))
     order = _order(conn, query)
-    plan = plans.choose(conn, scope, _top(query), query.sort if isinstance(query.sort, str) else "")
+    sort = query.sort if isinstance(query.sort, str) else ""
+    plan = plans.choose(conn, scope, _top(query), sort, _codes(query))
     edge = _edge(conn, query, plan, order) if plan.doubtful_name else None
     rows = _rows(conn, query, plan, order, edge)
     if edge is not None and len(rows) <= query.limit:
@@ -128,17 +130,34 @@ def page(conn: sa.Connection, query: Query) -> Page:
 
 def count(conn: sa.Connection, query: Query) -> int:
     """Return how many records a query has on all its pages; its `after` and `limit` do not matter."""
-    query = replace(query, after=None)
-    plan = plans.choose(conn, scope_of(query.account, query.region, query.noun), _top(query), "key")
+    scope = scope_of(query.account, query.region, query.noun)
+    query = replace(query, after=None, where=facets.sharpen(scope, query.noun, query.where))
+    plan = plans.choose(conn, scope, _top(query), "key", _codes(query))
     found = _filtered(conn, query, plan, sa.select(sa.func.count()))
     return int(conn.execute(found).scalar_one())
 
 
 def _top(query: Query) -> list[Condition]:
     """Return the conditions that every record of the answer satisfies."""
+    return [clause for clause in _all_of(query) if isinstance(clause, Condition)]
+
+
+def _codes(query: Query) -> list[int]:
+    """Return the facets that every record of the answer has."""
+    return [clause.code for clause in _all_of(query) if isinstance(clause, Filed)]
+
+
+def _all_of(query: Query) -> Iterator[Clause]:
+    """Yield the clauses that all must hold, those inside groups of all, too."""
     if query.match == "any" and len(query.where) != 1:
-        return []
-    return [clause for clause in query.where if isinstance(clause, Condition)]
+        return
+    rest = list(query.where)
+    while rest:
+        clause = rest.pop(0)
+        if isinstance(clause, Group) and (clause.match == "all" or len(clause.conditions) == 1):
+            rest = [*clause.conditions, *rest]
+        else:
+            yield clause
 
 
 def _order(conn: sa.Connection, query: Query) -> list[sa.ColumnElement[Any]]:

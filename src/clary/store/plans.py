@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from clary.store import dialect, times
 from clary.store.conditions import TEXT_COLUMNS, TIME_COLUMNS, Condition, as_time, key_range
-from clary.store.schema import record
+from clary.store.schema import facet, record
 
 GATHER = 2_000
 """Names that are gathered at once: each costs ten steps of a walk, as its row lies anywhere."""
@@ -58,18 +58,26 @@ class Plan:
     """Part of a name that many bear: a walk fills its page soon, unless all of them lie far away."""
 
 
-def choose(conn: sa.Connection, scope: int, top: Sequence[Condition], sort: str) -> Plan:
+def choose(
+    conn: sa.Connection, scope: int, top: Sequence[Condition], sort: str, codes: Sequence[int] = ()
+) -> Plan:
     """Choose how to find a page.
 
     Parameters
     ----------
     top : sequence of Condition
         Conditions that every row of the answer satisfies.
+    codes : sequence of int
+        Facets that every row of the answer has.
     """
     if not dialect.is_sqlite(conn):
         return Plan()
     if any(each.op == "eq" and each.field in {"key", "arn"} for each in top):
         return Plan()  # a unique index leads; SQLite sees that by itself
+    for code in codes:
+        plan = _gather_filed(conn, code)
+        if plan is not None:
+            return plan
     name = _longest_name_part(top)
     if name:
         plan = gather(conn, name, GATHER)
@@ -105,6 +113,21 @@ def gather(conn: sa.Connection, name: str, most: int, scope: int | None = None) 
     listing = sa.select(sa.func.count(), sa.func.json_group_array(found.c[0])).select_from(found)
     n_found, ids = conn.execute(listing).one()
     return Plan("NOT INDEXED", ids) if n_found <= most else None
+
+
+def _gather_filed(conn: sa.Connection, code: int) -> Plan | None:
+    """Return a plan for the rows that have a facet, or None when there are more than are gathered at once."""
+    filed = (
+        sa.select(record.c.id)
+        .join_from(facet, record, sa.and_(record.c.scope == facet.c.scope, record.c.key == facet.c.key))
+        .where(facet.c.code == code)
+        .limit(GATHER + 1)
+        .subquery()
+    )
+    n_found, ids = conn.execute(
+        sa.select(sa.func.count(), sa.func.json_group_array(filed.c.id)).select_from(filed)
+    ).one()
+    return Plan("NOT INDEXED", ids) if n_found <= GATHER else None
 
 
 def listed(ids: str) -> sa.Select[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from clary.store import dialect
+from clary.store import dialect, facets
 from clary.store.base import Duplicate, Stale
 from clary.store.schema import record as table
 from clary.store.schema import scope_of
@@ -81,6 +81,7 @@ def insert(conn: sa.Connection, record: Record) -> Record:
     }
     if not dialect.insert_new(conn, table, row):
         raise Duplicate(f"{record.noun} {record.key!r} exists already in {record.account}/{record.region}")
+    facets.add(conn, row["scope"], record.noun, record.key, record.document)
     return replace(record, version=1)
 
 
@@ -98,8 +99,9 @@ def update(conn: sa.Connection, record: Record, expected_version: int | None = N
         There is no such record any more, or it has another version.
     """
     statement = _UPDATE if expected_version is None else _UPDATE_EXPECTED
+    scope = scope_of(record.account, record.region, record.noun)
     parameters = {
-        "of": scope_of(record.account, record.region, record.noun),
+        "of": scope,
         "named": record.key,
         "expected": expected_version,
         **{f"new_{name}": value for name, value in _columns_of(record).items()},
@@ -110,12 +112,15 @@ def update(conn: sa.Connection, record: Record, expected_version: int | None = N
     if version is None:
         wanted = "" if expected_version is None else f" at version {expected_version}"
         raise Stale(f"{record.noun} {record.key!r}{wanted} is not there any more")
+    facets.renew(conn, scope, record.noun, record.key, record.document)
     return replace(record, version=version)
 
 
 def delete(conn: sa.Connection, account: str, region: str, noun: str, key: str) -> bool:
     """Delete a record; say whether there was one. Its tags are `tags.drop`'s."""
-    return conn.execute(_DELETE, {"of": scope_of(account, region, noun), "named": key}).rowcount == 1
+    scope = scope_of(account, region, noun)
+    facets.drop(conn, scope, noun, key)
+    return conn.execute(_DELETE, {"of": scope, "named": key}).rowcount == 1
 
 
 def from_row(row: Any) -> Record:

@@ -5,6 +5,8 @@
     run ── run_host          executions, and what each host reported
     log_group ── log_stream ── log_event
     metric_series ── metric_point
+    facet                    values by which records are looked up
+    trial_series ── trial_point    what runs logged
     account ── credential    who may sign
     setting                  facts about this database itself
 
@@ -174,6 +176,36 @@ metric_point = sa.Table(
     sa.Column("value", sa.Double, nullable=False),
     sa.Column("unit", Name, nullable=False),
     sa.Index("metric_point_by_time", "series_id", "ms", "id"),
+)
+
+facet = sa.Table(
+    "facet",
+    METADATA,
+    sa.Column("code", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("key", Name, primary_key=True),
+    sa.Column("scope", sa.BigInteger, nullable=False),
+    sa.Index("facet_by_record", "scope", "key"),
+    sqlite_with_rowid=False,
+)
+
+trial_series = sa.Table(
+    "trial_series",
+    METADATA,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("arn", Name, nullable=False),
+    sa.Column("name", Name, nullable=False),
+    sa.Index("trial_series_identity", "arn", "name", unique=True),
+)
+
+trial_point = sa.Table(
+    "trial_point",
+    METADATA,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("series_id", sa.BigInteger, nullable=False),
+    sa.Column("ms", sa.BigInteger, nullable=False),
+    sa.Column("step", sa.BigInteger),
+    sa.Column("value", sa.Double),
+    sa.Index("trial_point_by_series", "series_id", "id"),
 )
 
 account = sa.Table(

@@ -51,7 +51,7 @@ def test_a_store_of_a_newer_release_is_refused(path):
 
 
 def test_a_failed_migration_leaves_nothing_behind(path, monkeypatch):
-    monkeypatch.setattr(migrations, "HEAD", "0002")
+    monkeypatch.setattr(migrations, "HEAD", "9998")
     with pytest.raises(SetupError):
         Store.open(f"sqlite:///{path}")
     conn = sqlite3.connect(path)
