@@ -79,6 +79,8 @@ class Machine:
         Member that shows the state, where it differs from the status (`SecondaryStatus`).
     messages : mapping of state to text
         `StatusMessage` of a transition into the state.
+    parent : str
+        Member with the ARN of the machine that waits for this one's end; woken with its last move.
     """
 
     def __init__(
@@ -90,8 +92,10 @@ class Machine:
         status_of: Mapping[str, str] | None = None,
         detail: str = "",
         messages: Mapping[str, str] | None = None,
+        parent: str = "",
     ) -> None:
         self.noun = noun
+        self.parent = parent
         self.start = start
         self.edges = dict(edges)
         self.detail = detail

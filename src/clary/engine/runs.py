@@ -49,7 +49,8 @@ def open_run(world: World, spec: RunSpec, *, role_arn: str, context: Mapping[str
     role_arn : str
         Role whose temporary credentials the job gets.
     context : mapping
-        What reports need later: log group and stream prefix, metric definitions.
+        What reports need later: log group and stream prefix, metric definitions; as `listener` the ARN of a
+        machine that is woken by each new metric.
     """
     now = world.clock()
 
@@ -209,6 +210,10 @@ def receive(world: World, run_id: str, host: str, report: Mapping[str, Any]) -> 
         is_step = is_new and bool(phase or address or result)
         if is_step:
             work.wake(conn, row.arn, world.clock())
+        listener = row.document.get("listener")
+        if is_new and listener and report.get("metrics"):
+            work.wake(conn, listener, world.clock())
+            is_step = True
         return row.arn, is_step
 
     arn, is_step = world.store.write(unit)

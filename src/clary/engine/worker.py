@@ -164,6 +164,8 @@ class Worker:
             return _Verdict.AGAIN if is_held else _Verdict.LOST
         if machine.is_final(move.state):
             is_held = work.finish(conn, row.arn, row.lease_token)
+            if is_held and current.document.get(machine.parent):
+                work.wake(conn, current.document[machine.parent], now)
         elif move.after_s > 0:
             due = now + timedelta(seconds=move.after_s)
             is_held = work.advance(conn, row.arn, row.lease_token, move.state, due, memory)

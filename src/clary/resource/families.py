@@ -4,6 +4,7 @@ A handler answers with the whole wire document; `wire` keeps what the output sha
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -46,6 +47,30 @@ def create(resource: Resource, call: Call, request: Mapping[str, Any]) -> Mappin
     arn = call.arn(resource, key)
     if call.seek(resource.noun, key) is not None:
         raise taken(resource, key, arn)
+    made = prepared(resource, call, request)
+    try:
+        call.write(insert, made)
+    except Duplicate:
+        raise taken(resource, key, arn) from None
+    if resource.machine is not None:
+        call.world.nudge(arn)
+    return {resource.arn_member: arn}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One that was admitted and is not stored yet."""
+
+    record: Record
+    tags: Mapping[str, str]
+    work: Work | None
+    """Row of its machine."""
+
+
+def prepared(resource: Resource, call: Call, request: Mapping[str, Any]) -> Prepared:
+    """Admit a Create request; return what `insert` stores."""
+    key = request[resource.name_member]
+    arn = call.arn(resource, key)
     given = from_tags(request.get("Tags"))
     extra = resource.admit(call, request)
     private = dict(extra.get("__private__", {}))
@@ -70,32 +95,22 @@ def create(resource: Resource, call: Call, request: Mapping[str, Any]) -> Mappin
         private=private,
         version=1,
     )
+    row = None if machine is None else Work(arn=arn, noun=resource.noun, state=machine.start, due=call.now)
+    return Prepared(record, given, row)
 
-    def unit(conn: Connection) -> None:
-        records.insert(conn, record)
-        tags.put(conn, arn, given)
-        if machine is not None:
-            work.arm(
-                conn,
-                Work(
-                    arn=arn,
-                    noun=resource.noun,
-                    state=machine.start,
-                    due=call.now,
-                    lease_token=None,
-                    lease_until=None,
-                    memory={},
-                    version=1,
-                ),
-            )
 
-    try:
-        call.write(unit)
-    except Duplicate:
-        raise taken(resource, key, arn) from None
-    if machine is not None:
-        call.world.nudge(arn)
-    return {resource.arn_member: arn}
+def insert(conn: Connection, made: Prepared) -> None:
+    """Store, tag and start one.
+
+    Raises
+    ------
+    Duplicate
+        The name is taken.
+    """
+    records.insert(conn, made.record)
+    tags.put(conn, made.record.arn, made.tags)
+    if made.work is not None:
+        work.arm(conn, made.work)
 
 
 def taken(resource: Resource, key: str, arn: str) -> AwsError:

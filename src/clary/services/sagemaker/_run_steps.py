@@ -140,11 +140,13 @@ def _passed(job: Job, course: Course, until: RunPhase) -> tuple[str, ...]:
 
 
 def _retry(job: Job, world: World, course: Course, failed: Result | None, why: str) -> Move:
-    if attempt_of(job) < PLATFORM_TRIES:
+    retries = (job.get("RetryStrategy") or {}).get("MaximumRetryAttempts")
+    tries = PLATFORM_TRIES if retries is None else retries + 1
+    if attempt_of(job) < tries:
         if course.restarting:
             return Move(course.restarting, message=f"Restarting: {why}")
         return Move(job.state, memory=next_attempt(job, world))
     reason = (
-        failed.reason if failed and failed.reason else f"InternalServerError: {why} {PLATFORM_TRIES} times"
+        failed.reason if failed and failed.reason else f"InternalServerError: {why} {tries} times"
     )
     return Move("Failed", {**course.closing(job, world), "FailureReason": reason})

@@ -21,6 +21,7 @@ MACHINE = Machine(
     noun="TrainingJob",
     start="Starting",
     detail="SecondaryStatus",
+    parent="TuningJobArn",
     edges={
         "Starting": frozenset(
             {"Pending", "Downloading", "Training", "Uploading", "Stopping", "Interrupted", "Restarting"}
@@ -137,6 +138,7 @@ def _context(job: Job) -> Mapping[str, Any]:
         "log_group": "/aws/sagemaker/TrainingJobs",
         "log_stream": "{name}/{host}-{epoch}",
         "metric_dimension": "TrainingJobName",
+        "listener": job.record.private.get("listener"),
     }
 
 
