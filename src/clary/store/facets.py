@@ -3,9 +3,9 @@
     Condition("Parents.TrialName", "eq", "t") ──▶ Filed(code) ──▶ facet (code, key) ──▶ record
 
 A path into a document is read row by row: ten thousand of them in a blink, a million in seconds. What many
-records are asked for by one text inside, is filed here under a number of 63 bits, as of `scope_of`, that stands
-for scope, path and value. `FILED` is a matter of the schema, as any index: a path is added by a migration that
-files what is there already.
+records are asked for by one text inside is filed here under a number of 63 bits, as of `scope_of`, that
+stands for scope, path and value. `FILED` is a matter of the schema, as any index: a path is added by a
+migration that files what is there already.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -75,7 +75,7 @@ def drop(conn: sa.Connection, arn: str) -> None:
 
 
 def _open(conn: sa.Connection, arn: str, name: str) -> int:
-    found = conn.execute(_SERIES, {"of": arn, "named": name}).scalar()
+    found: int | None = conn.execute(_SERIES, {"of": arn, "named": name}).scalar()
     if found is None:
         dialect.insert_new(conn, trial_series, {"arn": arn, "name": name})
         found = conn.execute(_SERIES, {"of": arn, "named": name}).scalar()
