@@ -324,10 +324,8 @@ class Objects:
             raise
 
     def _abort(self, upload: Mapping[str, str]) -> None:
-        try:
-            self._s3.abort_multipart_upload(**upload)
-        except (BotoCoreError, ClientError, OSError):
-            return  # the store drops unfinished uploads by its own lifecycle
+        # the store drops unfinished uploads by its own lifecycle
+        self.ask_once(lambda s3: s3.abort_multipart_upload(**upload))
 
     def delete(self, uris: Iterable[str]) -> None:
         """Delete objects; those that are gone do not matter."""
@@ -367,6 +365,23 @@ class Objects:
                     raise
 
         self._try("delete", f"s3://{name}", ask)
+
+    def ask(self, verb: str, uri: str, call: Callable[[Any], _T]) -> _T:
+        """Make a request that has a file of its own: `call` gets the client; retried as all others are.
+
+        Parameters
+        ----------
+        verb : str
+            `download`, `upload`, `list` …, as errors name it.
+        """
+        return self._try(verb, uri, lambda: call(self._s3))
+
+    def ask_once(self, call: Callable[[Any], object]) -> None:
+        """Make a request whose failure does not matter, such as clearing away."""
+        try:
+            call(self._s3)
+        except (BotoCoreError, ClientError, OSError):
+            return
 
     def close(self) -> None:
         """Drop the connections."""
