@@ -133,6 +133,8 @@ class Result:
     ended_ms: int = 0
     artifacts: str = ""
     """S3 URI of the model artefact, if one was published."""
+    message: str = ""
+    """What a processing program left in `/opt/ml/output/message`."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""

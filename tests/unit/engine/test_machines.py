@@ -9,7 +9,11 @@ from clary.resource.registry import served
 
 SERVICES = served("clary.services")
 MACHINES = {noun: each for service in SERVICES.values() for noun, each in service.machines.items()}
-DETAIL_SHAPES = {"TrainingJob": "SecondaryStatus", "Endpoint": "EndpointStatus"}
+DETAIL_SHAPES = {
+    "TrainingJob": "SecondaryStatus",
+    "Endpoint": "EndpointStatus",
+    "ProcessingJob": "ProcessingJobStatus",
+}
 
 
 @pytest.mark.parametrize("noun", sorted(MACHINES))

@@ -65,7 +65,6 @@ REFUSED: Mapping[str, tuple[str, ...]] = {
         "StartSession",
         "StudioLifecycleConfig",
         "SubscribedWorkteam",
-        "ProcessingJob",
         "TrainingSession",
         "TransformJob",
         "Trial",

@@ -11,7 +11,7 @@ from clary.kernel.registry import member, stems
 from clary.resource.call import Call
 from clary.resource.declare import NotFound, Resource
 from clary.resource.operation import operation
-from clary.services.sagemaker import _instances
+from clary.services.sagemaker import _instances, _intents
 from clary.services.sagemaker._training_machine import MACHINE
 from clary.store.records import Record
 
@@ -172,7 +172,8 @@ TRAINING_JOB = Resource(
 @operation("StopTrainingJob")
 def stop_training_job(call: Call, request: Mapping[str, Any]) -> None:
     """Ask a running job to end; SIGTERM, 120 s, then SIGKILL."""
-    _intend(call, request["TrainingJobName"], "stop", state="Stopping")
+    record = call.find("TrainingJob", request["TrainingJobName"])
+    _intents.ask(call, record, MACHINE, "stop", state="Stopping")
 
 
 def interrupt(call: Call, name: str) -> None:
@@ -180,29 +181,7 @@ def interrupt(call: Call, name: str) -> None:
     record = call.find("TrainingJob", name)
     if not record.document.get("EnableManagedSpotTraining"):
         raise ValidationException(f"Training job '{name}' does not use EnableManagedSpotTraining.")
-    _intend(call, name, "interrupt")
-
-
-def _intend(call: Call, name: str, intent: str, *, state: str = "") -> None:
-    def change(record: Record) -> Record:
-        if record.status != "InProgress":
-            raise ValidationException(
-                f"The request was rejected because the training job is in status {record.status}."
-            )
-        return _with_intent(call, record, intent, state)
-
-    call.amend(call.find("TrainingJob", name), change, is_waking=True)
-
-
-def _with_intent(call: Call, record: Record, intent: str, state: str) -> Record:
-    asked = {**record.private.get("intent", {}), intent: True}
-    document = dict(record.document)
-    status = record.status
-    if state:
-        document |= MACHINE.enter(document, state, now=call.now)
-        status = MACHINE.status(state)
-    private = {**record.private, "intent": asked}
-    return replace(record, document=document, private=private, status=status, modified=call.now)
+    _intents.ask(call, record, MACHINE, "interrupt")
 
 
 @operation("UpdateTrainingJob")

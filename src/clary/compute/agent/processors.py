@@ -1,0 +1,62 @@
+"""From a processing request to the program that its hosts run: a command, a warm script, our own image."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from clary.compute.agent import programs
+from clary.compute.agent.host import INSIDE, Host
+from clary.compute.agent.packages import FOLDER, Packages
+from clary.compute.runners.base import Program
+from clary.toolkit import script
+
+_PYTHONS = frozenset({"python", "python3"})
+_OF_TRAINING = ("TRAINING_JOB_NAME", "TRAINING_JOB_ARN")
+"""By these the SDK's experiments know a training job; here they would lead it astray."""
+
+
+def program(host: Host, packages: Packages, binds: tuple[tuple[str, str], ...]) -> Program:
+    """Return the program of a processing host whose `/opt/ml` is staged."""
+    spec, request = host.spec, host.spec.request
+    application = request["AppSpecification"]
+    argv = (*application.get("ContainerEntrypoint", ()), *application.get("ContainerArguments", ()))
+    requested: Mapping[str, str] = request.get("Environment") or {}
+    base = programs.platform_environment(host)
+    base = {name: value for name, value in base.items() if name in requested or name not in _OF_TRAINING}
+    common: dict[str, Any] = {
+        "network": not (request.get("NetworkConfig") or {}).get("EnableNetworkIsolation", False),
+        "binds": binds,
+        "ro_binds": packages.ro_binds,
+    }
+    variables = {
+        **programs.machine_environment(),
+        **programs.AS_ROOT,
+        **base,
+        "PATH": packages.path(base),
+    }
+    if spec.runtime.kind == "processor":
+        call = f"clary.toolkit.processors.{spec.runtime.name}:main"
+        arguments: dict[str, Any] = {"arguments": list(application.get("ContainerArguments", ()))}
+        return Program(call=call, arguments=arguments, environment=variables, **common)
+    if packages.is_warm and _is_script(host.ml, argv):
+        arguments = {
+            "python": f"{FOLDER}/bin/python3",
+            "program": argv[1],
+            "code": programs.CODE,
+            "arguments": list(argv[2:]),
+            "packages": list(packages.inside),
+        }
+        call = "clary.toolkit.overlaid:main"
+        return Program(call=call, arguments=arguments, environment=variables, **common)
+    return Program(argv=argv, environment=variables, **common)
+
+
+def _is_script(ml: Path, argv: tuple[str, ...]) -> bool:
+    """Say whether a command is `python3 /opt/ml/….py`, and no file beside it shadows an import."""
+    if len(argv) < 2 or argv[0] not in _PYTHONS or not argv[1].endswith(".py"):
+        return False
+    if not argv[1].startswith(f"{INSIDE}/") or ".." in argv[1].split("/"):
+        return False
+    path = ml / os.path.relpath(argv[1], INSIDE)
+    return path.is_file() and not script.shadows([path.parent])
