@@ -138,6 +138,8 @@ class _Numeric(Hyperparameter):
     """Open lower bound."""
     below: float | None = None
     """Open upper bound."""
+    words: tuple[str, ...] = ()
+    """Words that stand for a number: `auto`."""
 
     @property
     def interval(self) -> Interval:
@@ -147,12 +149,17 @@ class _Numeric(Hyperparameter):
     @property
     def allowed(self) -> str:
         """Say what is allowed."""
-        return f"{self.wanted} in range {self.interval}"
+        return f"{self.wanted} in range {self.range_text}"
 
     @property
     def range_text(self) -> str:
         """Spell the range alone."""
-        return str(self.interval)
+        return " or ".join([str(self.interval), *self.words])
+
+    def read(self, text: str) -> Any:
+        """Parse and check one value, a number or one of `words`; CustomerError names it."""
+        word = text.strip()
+        return word if word in self.words else super().read(text)
 
     def admits(self, value: Any) -> bool:
         """Say whether a parsed value is in range."""
@@ -209,7 +216,7 @@ class Categorical(Hyperparameter):
 
     def parse(self, text: str) -> str:
         """Read a word; letter case of a boolean does not matter."""
-        return text.lower() if set(self.choices) == {"true", "false"} else text
+        return text.lower() if text not in self.choices and {"true", "false"} <= set(self.choices) else text
 
     def admits(self, value: Any) -> bool:
         """Say whether a parsed value is in range."""

@@ -27,6 +27,8 @@ DELIMITERS = (",", "\t", ";", "|", " ")
 
 _MISSING = frozenset({b"", b"na", b"n/a", b"null", b"none", b"nan"})
 _BOM = b"\xef\xbb\xbf"
+LARGE_BYTES = 8 << 20
+"""Bytes of a file from which a compiled loop pays, even where it has to be compiled first."""
 _SHORT = 32 * 1024
 """Bytes up to which plain Python beats numpy's reader, whose start costs 30 us."""
 
@@ -90,11 +92,21 @@ def _rows(path: Path, delimiter: str | None, name: str) -> NDArray[np.float32]:
     first = text.lstrip()[:4096].split(b"\n", 1)[0]
     if not first:
         return np.zeros((0, 0), np.float32)
-    return _parse(text, delimiter or sniff(first), name)
+    return parse(text, delimiter or sniff(first), name)
 
 
-def _parse(text: bytes, delimiter: str, name: str) -> NDArray[np.float32]:
-    stream = io.BytesIO(text.removeprefix(_BOM))
+def parse(text: bytes, delimiter: str, name: str, first_line: int = 1) -> NDArray[np.float32]:
+    """Read whole lines, shape (n_rows, n_columns); of a large file, `name` and `first_line` say which.
+
+    Raises
+    ------
+    FormatError
+        A field is no number, or a row has another number of columns than the first.
+    """
+    text = text.removeprefix(_BOM)
+    if len(text) >= LARGE_BYTES and (rows := _compiled(text, delimiter)) is not None:
+        return rows
+    stream = io.BytesIO(text)
     try:
         with np.errstate(over="ignore"):
             return np.loadtxt(
@@ -103,7 +115,19 @@ def _parse(text: bytes, delimiter: str, name: str) -> NDArray[np.float32]:
     except ValueError:
         if len(text) > _SHORT and (rows := _with_gaps(text, delimiter)) is not None:
             return rows
-        return _careful(text, delimiter, name)
+        return _careful(text, delimiter, name, first_line)
+
+
+def _compiled(text: bytes, delimiter: str) -> NDArray[np.float32] | None:
+    """Read plain rows by a compiled loop; None where there is none, or something is not plain."""
+    from clary.toolkit.kernels import csv as kernels  # noqa: PLC0415 - it reads by this module where it must
+
+    if kernels.compiled() is None or delimiter == " ":
+        return None
+    n_columns = text[: text.find(b"\n")].count(delimiter.encode()) + 1
+    rows = np.empty((text.count(b"\n") + 1, n_columns), np.float32)
+    n_rows = kernels.parse(text, rows, ord(delimiter))
+    return rows[:n_rows] if n_rows > 0 else None
 
 
 def _with_gaps(text: bytes, delimiter: str) -> NDArray[np.float32] | None:
@@ -130,10 +154,10 @@ def _with_gaps(text: bytes, delimiter: str) -> NDArray[np.float32] | None:
     return np.ascontiguousarray(frame.to_numpy())
 
 
-def _careful(text: bytes, delimiter: str, name: str) -> NDArray[np.float32]:
+def _careful(text: bytes, delimiter: str, name: str, first_line: int = 1) -> NDArray[np.float32]:
     """Read what the fast reader refuses: empty fields, quotes, `NA`; or say what is wrong, and where."""
     rows: list[list[float]] = []
-    for number, line in _lines(text):
+    for number, line in _lines(text, first_line):
         fields = _fields(line, delimiter)
         try:
             row = [_value(field) for field in fields]
@@ -148,8 +172,8 @@ def _careful(text: bytes, delimiter: str, name: str) -> NDArray[np.float32]:
         return np.array(rows, np.float32)
 
 
-def _lines(text: bytes) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(text.removeprefix(_BOM).split(b"\n"), 1):
+def _lines(text: bytes, first: int) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(text.removeprefix(_BOM).split(b"\n"), first):
         line = line.rstrip(b"\r")  # noqa: PLW2901 - of Windows' line ends
         if line.strip():
             yield number, line
@@ -197,7 +221,7 @@ def decode(body: bytes, delimiter: str | None = None) -> NDArray[np.float32]:
     """
     if len(body) > _SHORT:
         stripped = body.strip()
-        return _parse(stripped, delimiter or sniff(stripped[:4096].split(b"\n", 1)[0]), "request")
+        return parse(stripped, delimiter or sniff(stripped[:4096].split(b"\n", 1)[0]), "request")
     comma = b","
     if delimiter not in {None, ","} or comma not in body:
         lines = body.strip().split(b"\n")

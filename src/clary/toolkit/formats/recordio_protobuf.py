@@ -5,21 +5,24 @@
     message Tensor { repeated T values = 1; repeated uint64 keys = 2; repeated uint64 shape = 3; }
 
 Files of the SDK have dense records that differ in nothing but their numbers: those are read as one strided
-array (5 GB/s); any other record is parsed by itself (20 us each). Source: SageMaker SDK, `record.proto`.
+array (4 GB/s) and written so too. Others go through compiled loops where numba is there and the body is large
+(sparse ones at 1 GB/s), else one by one (20 us each). Source: SageMaker SDK, `record.proto`.
 """
 
 from __future__ import annotations
 
 import io
 import struct
-from dataclasses import dataclass, field
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from clary.toolkit import recordio
+from clary.toolkit.formats import _protobuf
+from clary.toolkit.formats._protobuf import Record, Tensor
 from clary.toolkit.formats.base import FormatError, Matrix, Table, concatenate, shown
+from clary.toolkit.kernels import records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,33 +30,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+__all__ = ["CONTENT_TYPES", "Record", "Tensor", "decode", "decode_records", "encode", "read", "write"]
+
 CONTENT_TYPES = ("application/x-recordio-protobuf", "recordio-protobuf")
+
+LARGE_BYTES = 32 << 20
+"""Bodies from which compiling the loops pays, even where nothing is cached."""
 
 _HEAD = Struct("<II")
 _VALUES = "values"
-_VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5
-_DTYPES: dict[int, np.dtype[Any]] = {2: np.dtype("<f4"), 3: np.dtype("<f8"), 7: np.dtype("<i4")}
-"""By the field number in `Value`."""
-
-
-@dataclass(slots=True)
-class Tensor:
-    """One `Value` of numbers."""
-
-    values: NDArray[Any]
-    keys: NDArray[np.int64] | None = None
-    """Columns of the values; None in a dense tensor."""
-    shape: tuple[int, ...] = ()
-    place: tuple[int, int] | None = None
-    """Bytes of the values within the record, where they are packed floats."""
-
-
-@dataclass(slots=True)
-class Record:
-    """One record."""
-
-    features: dict[str, Tensor] = field(default_factory=dict)
-    label: dict[str, Tensor] = field(default_factory=dict)
+_WRITE_BYTES = 1 << 20
 
 
 def read(paths: Sequence[Path], *, folder: Path | None = None) -> Table:
@@ -73,8 +59,13 @@ def read(paths: Sequence[Path], *, folder: Path | None = None) -> Table:
     return concatenate(tables)
 
 
-def decode(body: bytes) -> Table:
+def decode(body: bytes, *, first: int = 0) -> Table:
     """Decode records to rows; CSR where any of them is sparse. Labels are None where no record has one.
+
+    Parameters
+    ----------
+    first : int
+        Number of the first record, for messages.
 
     Raises
     ------
@@ -84,21 +75,54 @@ def decode(body: bytes) -> Table:
     if not body:
         return Table(np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
     table = _strided(body)
-    return table if table is not None else _gathered(list(decode_records(body)))
+    if table is None and len(body) >= LARGE_BYTES:
+        table = _scanned(body)
+    return table if table is not None else _gathered(list(decode_records(body, first=first)), first)
 
 
-def decode_records(body: bytes) -> Iterator[Record]:
+def whole_frames(body: bytes | bytearray) -> int:
+    """Return how many bytes at the front of `body` are whole records; the rest awaits its end.
+
+    Raises
+    ------
+    FormatError
+        Not RecordIO.
+    """
+    if len(body) < _HEAD.size:
+        return 0
+    magic, mixed = _HEAD.unpack_from(body)
+    stride = _HEAD.size + (mixed & recordio.LONGEST) + (-mixed % 4)
+    n_rows = len(body) // stride
+    if magic == recordio.MAGIC and n_rows:
+        heads = np.frombuffer(body, np.uint8, n_rows * stride).reshape(n_rows, stride)[:, : _HEAD.size]
+        if (heads == heads[0]).all():
+            return int(n_rows * stride)
+    at, start = 0, 0
+    while at + _HEAD.size <= len(body):
+        magic, mixed = _HEAD.unpack_from(body, at)
+        if magic != recordio.MAGIC:
+            raise FormatError(
+                f"no RecordIO frame at byte {at}: found {magic:#010x} instead of {recordio.MAGIC:#010x}"
+            )
+        part, length = mixed >> 29, mixed & recordio.LONGEST
+        at += _HEAD.size + length + (-length % 4)
+        if at <= len(body) and part in {0, 3}:
+            start = at
+    return start
+
+
+def decode_records(body: bytes, *, first: int = 0) -> Iterator[Record]:
     """Yield the records of a body.
 
     Raises
     ------
     FormatError
-        Not RecordIO, or not records.
+        Not RecordIO, or not records; the text numbers the record, from `first`.
     """
     try:
-        for number, payload in enumerate(recordio.records(io.BytesIO(body))):
+        for number, payload in enumerate(recordio.records(io.BytesIO(body)), first):
             try:
-                yield _record(payload)
+                yield _protobuf.parse(payload)
             except (IndexError, struct.error, ValueError, UnicodeDecodeError) as error:
                 raise FormatError(f"record {number} is not a protobuf Record: {error}") from error
     except recordio.RecordIOError as error:
@@ -107,16 +131,16 @@ def decode_records(body: bytes) -> Iterator[Record]:
 
 def _strided(body: bytes) -> Table | None:
     """Read records that are equal but for their floats; None where they are not."""
-    magic, length = _HEAD.unpack_from(body.ljust(_HEAD.size, b"\0"))
+    magic, length = _HEAD.unpack_from(body.ljust(_HEAD.size, b"\0") if len(body) < _HEAD.size else body)
     stride = _HEAD.size + length + (-length % 4)
     if magic != recordio.MAGIC or len(body) % stride or length > recordio.LONGEST:
         return None
     try:
-        first = _record(body[_HEAD.size : _HEAD.size + length])
+        record = _protobuf.parse(bytes(body[_HEAD.size : _HEAD.size + length]))
     except (IndexError, struct.error, ValueError):
         return None
-    features = first.features.get(_VALUES)
-    label = first.label.get(_VALUES)
+    features = record.features.get(_VALUES)
+    label = record.label.get(_VALUES)
     if features is None or features.place is None or features.keys is not None:
         return None
     if label is not None and (label.place is None or label.values.size != 1):
@@ -138,15 +162,61 @@ def _floats(rows: NDArray[np.uint8], tensor: Tensor) -> NDArray[np.float32]:
     return np.ascontiguousarray(rows[:, start:end]).view(tensor.values.dtype).astype(np.float32, copy=False)
 
 
-def _gathered(records: Sequence[Record]) -> Table:
+def _scanned(body: bytes) -> Table | None:  # noqa: PLR0911 - what it does not know, the slow way does
+    """Read records by compiled loops, all dense or all sparse; None where they are neither."""
+    loops = records.compiled()
+    if loops is None:
+        return None
+    content = np.frombuffer(bytes(body), np.uint8)
+    starts = np.empty(len(body) // (_HEAD.size + 4), np.int64)
+    n_rows, used = loops.frames(content, starts)
+    if n_rows < 1 or used != len(body):
+        return None
+    found = np.empty((n_rows, 7), np.int64)
+    if loops.scan(content, starts[:n_rows], found) >= 0:
+        return None
+    counts, label_at = found[:, loops.N_VALUES], found[:, loops.LABEL_AT]
+    has_labels = label_at >= 0
+    is_sparse = (found[:, loops.KEYS_AT] >= 0) | ((found[:, loops.WIDTH] > 0) & (counts == 0))
+    if has_labels.any() != has_labels.all() or is_sparse.any() != is_sparse.all():
+        return None
+    bits = np.empty(int(counts.sum()), np.uint32)
+    loops.floats(content, found[:, loops.VALUE_AT], counts, bits)
+    labels = None
+    if has_labels.all():
+        label_bits = np.empty(n_rows, np.uint32)
+        loops.floats(content, label_at, np.ones(n_rows, np.int64), label_bits)
+        labels = label_bits.view(np.float32)
+    values = bits.view(np.float32)
+    if not is_sparse.any():
+        is_even = (counts == counts[0]).all()
+        return Table(values.reshape(n_rows, -1), labels) if is_even else None
+    keys = np.empty(bits.size, np.int32)
+    largest = -1
+    if (found[:, loops.N_KEYS] == counts).all():
+        largest = loops.varints(content, found[:, loops.KEYS_AT], found[:, loops.KEYS_END], keys)
+    if not bits.size or not 0 <= largest <= np.iinfo(np.int32).max:
+        return None
+    indptr = np.concatenate(([0], np.cumsum(counts)))
+    width = max(int(largest) + 1, int(found[:, loops.WIDTH].max()))
+    return Table(_csr(values, keys, indptr, n_rows, width), labels)
+
+
+def _csr(values: Any, keys: Any, indptr: Any, n_rows: int, width: int) -> Matrix:
+    from scipy import sparse  # noqa: PLC0415 - 40 ms that dense data need not pay
+
+    return sparse.csr_matrix((values, keys, indptr), shape=(n_rows, width))
+
+
+def _gathered(found: Sequence[Record], first: int = 0) -> Table:
     """Put parsed records together."""
     tensors = []
-    for number, record in enumerate(records):
+    for number, record in enumerate(found, first):
         if _VALUES not in record.features:
             raise FormatError(f'record {number} has no feature "{_VALUES}"')
         tensors.append(record.features[_VALUES])
-    labels = [record.label[_VALUES].values for record in records if _VALUES in record.label]
-    if labels and (len(labels) != len(records) or any(label.size != 1 for label in labels)):
+    labels = [record.label[_VALUES].values for record in found if _VALUES in record.label]
+    if labels and (len(labels) != len(found) or any(label.size != 1 for label in labels)):
         raise FormatError("each record must have one label, or none must have any")
     return Table(_features(tensors), np.concatenate(labels).astype(np.float32) if labels else None)
 
@@ -159,8 +229,6 @@ def _features(tensors: Sequence[Tensor]) -> Matrix:
                 f"records differ in their number of features: {', '.join(map(str, sorted(widths)))}"
             )
         return np.stack([tensor.values for tensor in tensors]).astype(np.float32)
-    from scipy import sparse  # noqa: PLC0415 - 40 ms that dense data need not pay
-
     keys = [np.arange(each.values.size) if each.keys is None else each.keys for each in tensors]
     if any(key.size != tensor.values.size for key, tensor in zip(keys, tensors, strict=True)):
         raise FormatError("a sparse record has another number of keys than of values")
@@ -168,108 +236,7 @@ def _features(tensors: Sequence[Tensor]) -> Matrix:
     widest = max((int(key.max()) + 1 for key in keys if key.size), default=0)
     width = max(widest, max((tensor.shape[0] for tensor in tensors if tensor.shape), default=0))
     values = np.concatenate([tensor.values for tensor in tensors]).astype(np.float32)
-    return sparse.csr_matrix((values, np.concatenate(keys), indptr), shape=(len(tensors), width))
-
-
-def _record(payload: bytes) -> Record:
-    record = Record()
-    for number, start, end, _ in _members(payload, 0, len(payload)):
-        if number in {1, 2}:
-            name, tensor = _entry(payload, start, end)
-            if tensor is not None:
-                (record.features if number == 1 else record.label)[name] = tensor
-    return record
-
-
-def _entry(payload: bytes, start: int, end: int) -> tuple[str, Tensor | None]:
-    """Parse one pair of a map."""
-    name, tensor = "", None
-    for number, first, last, _ in _members(payload, start, end):
-        if number == 1:
-            name = payload[first:last].decode()
-        elif number == 2:
-            for kind, value_first, value_last, _ in _members(payload, first, last):
-                if kind in _DTYPES:
-                    tensor = _tensor(payload, value_first, value_last, _DTYPES[kind])
-    return name, tensor
-
-
-def _tensor(payload: bytes, start: int, end: int, dtype: np.dtype[Any]) -> Tensor:
-    pieces: list[NDArray[Any]] = []
-    keys: list[int] = []
-    shape: list[int] = []
-    place = None
-    for number, first, last, wire in _members(payload, start, end):
-        if number == 1:
-            piece, place = _numbers(payload, first, last, wire, dtype)
-            pieces.append(piece)
-        elif number in {2, 3}:
-            (keys if number == 2 else shape).extend(_varints(payload, first, last))
-    values = pieces[0] if len(pieces) == 1 else np.concatenate(pieces) if pieces else np.zeros(0, dtype)
-    is_sparse = bool(keys) or (bool(shape) and not values.size)
-    return Tensor(
-        values,
-        np.array(keys, np.int64) if is_sparse else None,
-        tuple(shape),
-        place if len(pieces) == 1 else None,
-    )
-
-
-def _numbers(
-    payload: bytes, first: int, last: int, wire: int, dtype: np.dtype[Any]
-) -> tuple[NDArray[Any], tuple[int, int] | None]:
-    """Read repeated numbers, packed or one alone; with their place where they are floats."""
-    if dtype.kind == "f":
-        place = (first, last) if wire == _DELIMITED else None
-        return np.frombuffer(payload[first:last], dtype), place
-    found = np.array(_varints(payload, first, last), np.uint64)
-    return found.astype(np.int64).astype(dtype), None
-
-
-def _members(payload: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield field number, first byte, last byte + 1 and wire type of each member of a message."""
-    at = start
-    while at < end:
-        tag, at = _varint(payload, at)
-        wire = tag & 7
-        if wire == _DELIMITED:
-            length, at = _varint(payload, at)
-            last = at + length
-        elif wire == _VARINT:
-            _, last = _varint(payload, at)
-        elif wire in {_FIXED32, _FIXED64}:
-            last = at + (4 if wire == _FIXED32 else 8)
-        else:
-            raise ValueError(f"wire type {wire}")
-        if last > end:
-            raise ValueError("it ends too early")
-        yield tag >> 3, at, last, wire
-        at = last
-
-
-def _varint(payload: bytes, at: int) -> tuple[int, int]:
-    byte = payload[at]
-    at += 1
-    if byte < 0x80:
-        return byte, at
-    value, shift = byte & 0x7F, 7
-    while True:
-        byte = payload[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number is longer than 64 bits")
-
-
-def _varints(payload: bytes, first: int, last: int) -> list[int]:
-    found, at = [], first
-    while at < last:
-        value, at = _varint(payload, at)
-        found.append(value)
-    return found
+    return _csr(values, np.concatenate(keys), indptr, len(tensors), width)
 
 
 def encode(rows: Iterable[Mapping[str, Any]]) -> bytes:
@@ -287,17 +254,58 @@ def encode(rows: Iterable[Mapping[str, Any]]) -> bytes:
     )
 
 
+def encode_columns(columns: Mapping[str, NDArray[Any]]) -> bytes:
+    """Encode answers that lie in columns: what `encode` makes of their rows, at once.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray, shape (n_rows,) or (n_rows, n)
+    """
+    parts = [(2, name, values.reshape(len(values), -1)) for name, values in columns.items()]
+    return _stamped(parts)
+
+
 def write(features: Matrix, labels: NDArray[Any] | None = None) -> bytes:
     """Encode rows to learn from, as the SDK's `write_numpy_to_dense_tensor` and its sparse twin do."""
+    if isinstance(features, np.ndarray):
+        parts = [(1, _VALUES, features)]
+        if labels is not None:
+            parts.append((2, _VALUES, np.asarray(labels).reshape(-1, 1)))
+        return _stamped(parts)
     frames = []
+    tails = _delimited(3, _packed(int(features.shape[1])))
+    bounds = features.indptr
+    values, keys = np.asarray(features.data, "<f4"), features.indices.tolist()
     for number in range(features.shape[0]):
-        row = features[number]
-        pair = _pair(_VALUES, row) if isinstance(row, np.ndarray) else _sparse_pair(row)
-        record = _delimited(1, pair)
+        first, last = bounds[number], bounds[number + 1]
+        packed = b"".join(map(_packed, keys[first:last]))
+        record = _delimited(1, _pair(_VALUES, values[first:last], _delimited(2, packed), tails))
         if labels is not None:
             record += _delimited(2, _pair(_VALUES, np.atleast_1d(labels[number])))
         frames.append(recordio.wrap(record))
     return b"".join(frames)
+
+
+def _stamped(parts: Sequence[tuple[int, str, NDArray[Any]]]) -> bytes:
+    """Encode rows of one shape: one record is the stamp, and only its floats differ."""
+    n_rows = len(parts[0][2])
+    if not n_rows:
+        return b""
+    content, places = b"", []
+    for number, name, values in parts:
+        pair = _delimited(number, _pair(name, np.zeros(values.shape[1])))
+        content += pair
+        places.append(_HEAD.size + len(content) - 4 * values.shape[1])
+    stamp = np.frombuffer(recordio.wrap(content), np.uint8)
+    out = np.empty((n_rows, stamp.size), np.uint8)
+    step = max(1, _WRITE_BYTES // stamp.size)
+    for start in range(0, n_rows, step):
+        block = out[start : start + step]
+        block[:] = stamp
+        for place, (_, _, values) in zip(places, parts, strict=True):
+            numbers = np.ascontiguousarray(values[start : start + step], "<f4")
+            block[:, place : place + 4 * values.shape[1]] = numbers.view(np.uint8)
+    return out.tobytes()
 
 
 def _pair(name: str, values: Any, *extra: bytes) -> bytes:
@@ -305,13 +313,8 @@ def _pair(name: str, values: Any, *extra: bytes) -> bytes:
     return _delimited(1, name.encode()) + _delimited(2, _delimited(2, tensor))
 
 
-def _sparse_pair(row: Any) -> bytes:
-    keys = b"".join(_packed(int(key)) for key in row.indices)
-    return _pair(_VALUES, row.data, _delimited(2, keys), _delimited(3, _packed(int(row.shape[-1]))))
-
-
 def _delimited(number: int, content: bytes) -> bytes:
-    return _packed(number << 3 | _DELIMITED) + _packed(len(content)) + content
+    return _packed(number << 3 | _protobuf.DELIMITED) + _packed(len(content)) + content
 
 
 def _packed(value: int) -> bytes:

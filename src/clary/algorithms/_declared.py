@@ -1,0 +1,94 @@
+"""What the definitions of the service's own algorithms of rows share; standard library only."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, ClassVar
+
+from clary.algorithms.base import Channel, Instances, Metric, Predictor, Training
+from clary.toolkit.hyperparameters import Hyperparameter, Params, Rule, Text, validate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+RECORDIO, CSV, JSON, JSONLINES = (
+    "application/x-recordio-protobuf",
+    "text/csv",
+    "application/json",
+    "application/jsonlines",
+)
+ROWS = (RECORDIO, CSV)
+"""Content types of training."""
+MODES = ("File", "FastFile", "Pipe")
+FLAG = ("true", "false")
+
+PRIVATE = tuple(
+    Text(name=name, default=None, doc="Of the service's own machinery; read and passed over.")
+    for name in (
+        "_tuning_objective_metric",
+        "_kvstore",
+        "_num_kv_servers",
+        "_num_gpus",
+        "_num_slices",
+        "_log_level",
+        "_enable_profiler",
+        "_disable_wait_to_read",
+        "_ftp_port",
+        "force_dense",
+    )
+)
+"""Hyperparameters that SDKs and tuning send along. Source: what containers log."""
+
+
+def channel(name: str, doc: str, *, required: bool = False) -> Channel:
+    """Declare a channel of rows."""
+    return Channel(name=name, doc=doc, content_types=ROWS, modes=MODES, required=required)
+
+
+def metric(
+    name: str, goal: str, shown: str, *, kind: str = "loss", epoch: bool = False, is_tunable: bool = True
+) -> Metric:
+    r"""Declare a metric of a quality line.
+
+    Examples
+    --------
+    >>> metric("test:msd", "Minimize", "test msd").regex
+    '#quality_metric: host=\\S+, test msd <loss>=(\\S+)'
+    """
+    of_epoch = r", epoch=\S+" if epoch else ""
+    return Metric(
+        name=name,
+        goal=goal,
+        regex=rf"#quality_metric: host=\S+{of_epoch}, {shown} <{kind}>=(\S+)",
+        is_tunable=is_tunable,
+    )
+
+
+class RowAlgorithm:
+    """An algorithm of the service's own family: `fit.py` has `fit`, `predict.py` has `load`."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    hyperparameters: ClassVar[tuple[Hyperparameter, ...]]
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    channels: ClassVar[tuple[Channel, ...]]
+    metrics: ClassVar[tuple[Metric, ...]] = ()
+    instances: ClassVar[Instances] = Instances(cpu=True, gpu=True, distributed=True)
+    request_types: ClassVar[tuple[str, ...]] = (CSV, JSON, JSONLINES, RECORDIO)
+    answer_types: ClassVar[tuple[str, ...]] = (JSON, JSONLINES, CSV, RECORDIO)
+
+    def validate(self, given: Mapping[str, str]) -> Params:
+        """Read the request's hyperparameters; CustomerError names what is wrong."""
+        return validate((*self.hyperparameters, *PRIVATE), given, self.rules)
+
+    def fit(self, training: Training) -> None:
+        """Train, and leave the model in the model folder."""
+        importlib.import_module(f"clary.algorithms.{self.name}.fit").fit(training)
+
+    def load(self, model_dir: Path, environ: Mapping[str, str]) -> Predictor:
+        """Load what `fit` left."""
+        predictor: Predictor = importlib.import_module(f"clary.algorithms.{self.name}.predict").load(
+            model_dir, environ
+        )
+        return predictor
