@@ -37,3 +37,19 @@ def final(conn: Connection, account: str, region: str, dimensions: Mapping[str, 
             ms, value, _unit = points[-1]
             answer.append({"MetricName": name, "Value": float(value), "Timestamp": from_epoch_ms(ms)})
     return answer
+
+
+def series(
+    conn: Connection, account: str, region: str, dimensions: Mapping[str, str]
+) -> dict[str, list[tuple[int, float]]]:
+    """Return every metric of a job as (milliseconds, value), in order."""
+    found = metrics.series(conn, account, region, NAMESPACE, dict(dimensions))
+    return {
+        each.name: [
+            (ms, value)
+            for ms, value, _unit in metrics.points(
+                conn, account, region, NAMESPACE, each.name, dict(dimensions)
+            )
+        ]
+        for each in found
+    }

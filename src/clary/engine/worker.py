@@ -21,7 +21,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from clary.engine import notes
 from clary.engine.machine import Job, Machine, Move
+from clary.engine.notes import Note
 from clary.engine.world import World
 from clary.store import records, work
 from clary.store.work import Work
@@ -45,9 +47,17 @@ class _Verdict(Enum):
 class Worker:
     """Drives every machine of one control plane; several workers may share a store."""
 
-    def __init__(self, world: World, machines: Mapping[str, Machine], *, width: int = 16) -> None:
+    def __init__(
+        self,
+        world: World,
+        machines: Mapping[str, Machine],
+        *,
+        width: int = 16,
+        noted: Mapping[str, Note] | None = None,
+    ) -> None:
         self.world = world
         self.machines = machines
+        self.noted = noted or {}
         self.owner = f"{socket.gethostname()}:{world.settings.data_dir}"
         """One control plane runs on a data folder: by this it knows what its own earlier life held."""
         self._slots = threading.Semaphore(width)
@@ -184,9 +194,10 @@ class Worker:
         status = machine.status(move.state)
         if changes or move.private or status != current.status:
             document = {**current.document, **changes}
-            records.update(
-                conn, replace(current, document=document, private=private, status=status, modified=now)
-            )
+            after = replace(current, document=document, private=private, status=status, modified=now)
+            records.update(conn, after)
+            if status != current.status:
+                notes.write(conn, self.noted.get(row.noun), current, after)
         return _Verdict.DONE
 
 

@@ -1,11 +1,12 @@
 """A noun, declared once; what is not said is derived from the service model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from clary.engine.machine import Machine
+from clary.engine.notes import Note
 from clary.store.records import Record
 
 if TYPE_CHECKING:
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 View = Callable[["Call", Record], Any]
 """Computes one member when it is described; never stored."""
+
+Joined = Callable[["Call", Sequence[Record]], Sequence[Mapping[str, Any]]]
+"""Computes members that Search alone shows, for all records of a page at once."""
 
 Admit = Callable[["Call", Mapping[str, Any]], Mapping[str, Any]]
 """Checks a Create request beyond the model; returns members to store beside the request's own."""
@@ -66,6 +70,10 @@ class Resource:
     """List filters that do not follow the grammar: request member to `field op`."""
     summary_view: Mapping[str, View] = field(default_factory=dict)
     """Members computed for a list's summaries."""
+    joined: Joined | None = None
+    """Members computed for Search."""
+    note: Note | None = None
+    """What follows from it: its trial component, its lineage. A fault in it is logged, and hurts nothing."""
     descending: bool = True
     """Default direction of lists."""
     deletable: frozenset[str] = frozenset()

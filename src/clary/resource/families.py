@@ -10,6 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from clary.engine import notes
+from clary.engine.notes import Note
 from clary.kernel.errors import AwsError, ResourceInUse, ValidationException
 from clary.resource.call import Call, Handler, from_tags
 from clary.resource.declare import Resource
@@ -65,6 +67,7 @@ class Prepared:
     tags: Mapping[str, str]
     work: Work | None
     """Row of its machine."""
+    note: Note | None = None
 
 
 def prepared(resource: Resource, call: Call, request: Mapping[str, Any]) -> Prepared:
@@ -96,7 +99,7 @@ def prepared(resource: Resource, call: Call, request: Mapping[str, Any]) -> Prep
         version=1,
     )
     row = None if machine is None else Work(arn=arn, noun=resource.noun, state=machine.start, due=call.now)
-    return Prepared(record, given, row)
+    return Prepared(record, given, row, resource.note)
 
 
 def insert(conn: Connection, made: Prepared) -> None:
@@ -111,6 +114,7 @@ def insert(conn: Connection, made: Prepared) -> None:
     tags.put(conn, made.record.arn, made.tags)
     if made.work is not None:
         work.arm(conn, made.work)
+    notes.write(conn, made.note, None, made.record)
 
 
 def taken(resource: Resource, key: str, arn: str) -> AwsError:

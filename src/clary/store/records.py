@@ -1,6 +1,6 @@
 """Records: one stored resource each, a wire document with the columns that lists sort and filter by."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -61,6 +61,13 @@ def find_by_arn(conn: sa.Connection, arn: str) -> Record | None:
     """Return the record with this ARN, or None."""
     row = conn.execute(_FIND_BY_ARN, {"of": arn}).first()
     return from_row(row) if row else None
+
+
+def find_by_arns(conn: sa.Connection, arns: Collection[str]) -> dict[str, Record]:
+    """Return the records with these ARNs, by ARN; those that are not there are left out."""
+    found = conn.execute(sa.select(*COLUMNS).where(table.c.arn.in_(list(arns)), table.c.arn != ""))
+    records = [from_row(row) for row in found]
+    return {record.arn: record for record in records}
 
 
 def insert(conn: sa.Connection, record: Record) -> Record:

@@ -58,7 +58,9 @@ class Platform:
             objects=objects,
             publish=publish,
         )
-        worker = Worker(world, machines)
+        worker = Worker(
+            world, machines, noted={noun: each.note for noun, each in resources.items() if each.note}
+        )
         world.nudge, world.wake = worker.nudge, worker.wake
         world.placement = LocalPlacement(settings, lambda run_id: _changed(world, run_id))
         world.extras["objects"] = Objects(

@@ -53,9 +53,10 @@ def search(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"Results": [], "TotalHits": {"Value": 0, "Relation": "EqualTo"}}  # nothing is ever shared
     found, token = run_raw(call, query, request.get("NextToken"))
     labels = call.read(tags.of_many, [record.arn for record in found])
+    joined = kind.resource.joined(call, found) if kind.resource.joined else [{}] * len(found)
     results = []
-    for record in found:
-        shown = {**document_of(kind.resource, call, record), "Tags": as_tags(labels[record.arn])}
+    for record, more in zip(found, joined, strict=True):
+        shown = {**document_of(kind.resource, call, record), **more, "Tags": as_tags(labels[record.arn])}
         results.append({kind.member: {kind.inside: shown} if kind.inside else shown})
     if token:
         hits = {"Value": len(found) + 1, "Relation": "GreaterThanOrEqualTo"}

@@ -1,0 +1,56 @@
+"""Experiment: a question, under which trials stand."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from clary.resource.call import Call
+from clary.resource.declare import Resource
+from clary.resource.operation import operation
+from clary.services.sagemaker._experiments import (
+    CREATED,
+    MISSING,
+    TAKEN,
+    change,
+    made_by,
+    refuse_while_any,
+    remove,
+)
+from clary.store.records import Record
+
+
+def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Fill in what Describe always shows."""
+    return made_by(call, request, request["ExperimentName"])
+
+
+EXPERIMENT = Resource(
+    noun="Experiment",
+    arn="experiment/{ExperimentName}",
+    missing_text=MISSING,
+    taken="ValidationException",  # the SDKs look for this code and "already exists"
+    taken_text=TAKEN,
+    admit=admit,
+    filters=CREATED,
+    summary_view={"ExperimentSource": lambda _call, record: record.document.get("Source")},
+)
+
+
+@operation("UpdateExperiment")
+def update_experiment(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Change the title and the description."""
+    given = {name: request[name] for name in ("DisplayName", "Description") if name in request}
+    record = change(call, EXPERIMENT, request["ExperimentName"], lambda document: document | given)
+    return {"ExperimentArn": record.arn}
+
+
+@operation("DeleteExperiment")
+def delete_experiment(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Delete one that has no trials."""
+
+    def check(conn: Connection, record: Record) -> None:
+        why = f"Experiment '{record.key}' cannot be deleted: all of its trials must be deleted first"
+        refuse_while_any(conn, record, "Trial", "ExperimentName", why)
+
+    return {"ExperimentArn": remove(call, EXPERIMENT, request["ExperimentName"], check)}
