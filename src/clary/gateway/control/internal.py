@@ -11,7 +11,6 @@ from clary.kernel import ids
 from clary.kernel.errors import ResourceNotFound, ValidationException
 from clary.resource.call import Call
 from clary.services.s3.bucket import owner_of
-from clary.services.sagemaker._endpoint_machine import route
 from clary.services.sagemaker.training_job import interrupt
 from clary.store import identities, records
 from clary.store.base import Duplicate
@@ -50,10 +49,8 @@ class Internal:
 
     def _route(self, _request: Request, account: str, region: str, name: str) -> Response:
         record = self._world.store.read(records.find, account, region, "Endpoint", name)
-        served = record.private.get("served") if record else None
-        if record is None or not served:
-            return as_json({"message": "unknown"}, 404)
-        return as_json(route(served))
+        route = record.private.get("route") if record else None
+        return as_json(route) if route else as_json({"message": "unknown"}, 404)
 
     def _objects(self, _request: Request) -> Response:
         return as_json(self._world.objects)

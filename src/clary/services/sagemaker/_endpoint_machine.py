@@ -1,20 +1,23 @@
 """States of an Endpoint: replicas launched, routed, watched, replaced and retired.
 
 Creating ─▶ InService ◀─▶ Updating          every state but Deleting can be deleted from
+    │           ▲            │ a replica does not come up, an alarm, time over
+    │           └─ RollingBack ─▶ UpdateRollbackFailed ─▶ Updating
     └─▶ Failed ─▶ Updating                  Deleting ends with the record itself
+
+An update goes through the stages of `_endpoint_plan.stages`, each of them: launch, route, bake, retire.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from clary.compute.base import Outcome, RunKind, RunPhase, RunSpec, Runtime
-from clary.compute.machine import size_of
 from clary.engine import runs
 from clary.engine.machine import Job, Machine, Move
 from clary.engine.world import World
-from clary.services.sagemaker.model import runtime_of
+from clary.services.cloudwatch import alarm
+from clary.services.sagemaker import _endpoint_plan as plans
+from clary.services.sagemaker import _fleet as fleet
 from clary.store import records
 
 WATCH_S = 15.0
@@ -22,12 +25,6 @@ WATCH_S = 15.0
 POLL_S = 1.0
 RETIRE_AFTER_S = 1.0
 """Edges learn of new routes in milliseconds; requests in flight end within the grace."""
-RETIRE_GRACE_S = 65.0
-"""Longer than an invocation may take (60 s)."""
-DEPLOY_MARGIN_S = 120
-"""Time for download and queueing beside `ContainerStartupHealthCheckTimeoutInSeconds`."""
-MAX_LOSSES = 5
-"""A replica lost so often in a row, without being healthy in between, leaves its place empty."""
 
 MACHINE = Machine(
     noun="Endpoint",
@@ -35,46 +32,13 @@ MACHINE = Machine(
     edges={
         "Creating": frozenset({"InService", "Failed", "Deleting"}),
         "InService": frozenset({"Updating", "Deleting", "Failed"}),
-        "Updating": frozenset({"InService", "Failed", "Deleting"}),
+        "Updating": frozenset({"InService", "Failed", "RollingBack", "Deleting"}),
+        "RollingBack": frozenset({"InService", "UpdateRollbackFailed", "Deleting"}),
+        "UpdateRollbackFailed": frozenset({"Updating", "Deleting"}),
         "Failed": frozenset({"Updating", "Deleting"}),
         "Deleting": frozenset(),
     },
 )
-
-
-@dataclass(frozen=True)
-class Place:
-    """One replica's place in a plan."""
-
-    run_id: str
-    variant: Mapping[str, Any]
-
-
-def plan(
-    config: Mapping[str, Any], models: Mapping[str, Mapping[str, Any]], *, serial: int
-) -> dict[str, Any]:
-    """Freeze a configuration and its models: later changes of either touch no running endpoint."""
-    variants = []
-    for variant in config["ProductionVariants"]:
-        model = models[variant["ModelName"]]
-        container = model.get("PrimaryContainer") or model["Containers"][0]
-        variants.append(
-            {
-                "VariantName": variant["VariantName"],
-                "ModelName": variant["ModelName"],
-                "Image": container["Image"],
-                "Container": dict(container),
-                "RoleArn": model.get("ExecutionRoleArn", ""),
-                "EnableNetworkIsolation": model.get("EnableNetworkIsolation", False),
-                "Weight": variant["InitialVariantWeight"],
-                "InstanceType": variant["InstanceType"],
-                "InstanceCount": variant["InitialInstanceCount"],
-                "StartupTimeout": variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 600),
-                "Runtime": asdict(runtime_of(container)),
-                "Serial": serial,
-            }
-        )
-    return {"variants": variants}
 
 
 @MACHINE.step("Creating")
@@ -83,78 +47,225 @@ def create(job: Job, world: World) -> Move:
     if job.intent.get("delete"):
         return Move("Deleting")
     target = job.record.private["plan"]
-    failure = _launch(job, world, target) or _overdue(job, world, target)
+    since_s = job.record.created.timestamp()
+    failure = fleet.launch(job, world, target) or fleet.overdue(world, target, since_s)
     if failure:
-        for place in _places(job, target):
-            runs.close_run(world, place.run_id)
+        for run_id in fleet.run_ids(job, target):
+            runs.close_run(world, run_id)
         return Move("Failed", {"FailureReason": failure}, after_s=WATCH_S)
-    served = _served(job, world, target)
-    if served is None:
+    served, is_whole = fleet.listing(job, world, target)
+    if not is_whole:
         return Move("Creating", after_s=POLL_S)
-    publish(job, world, served)
-    return Move("InService", private={"served": served}, after_s=WATCH_S)
+    route = publish(job, world, plans.mixed((), served, 1.0))
+    return Move("InService", private={"served": served, "route": route}, after_s=WATCH_S)
 
 
 @MACHINE.step("Updating")
 def update(job: Job, world: World) -> Move:
-    """Bring the new replicas up beside the old; switch when all are healthy."""
+    """Go one stage on: launch the new replicas beside the old, shift traffic, bake, retire the old."""
     target = job.intent.get("update")
     if target is None:
         return Move("InService", after_s=WATCH_S)
-    old = {place.run_id for place in _places(job, job.record.private["plan"])}
-    new = {place.run_id for place in _places(job, target)}
-    failure = _launch(job, world, target) or _overdue(job, world, target)
+    return Rollout(fleet.fresh(job, target), world, target).step()
+
+
+@dataclass
+class Rollout:
+    """One turn of an update."""
+
+    job: Job
+    world: World
+    target: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        """Find the stage."""
+        self.deployment = self.job.intent.get("deployment", {})
+        self.stages = plans.stages(self.deployment, plans.largest(self.target))
+        self.memory: dict[str, Any] = dict(self.job.memory.get("rollout") or {"stage": 0})
+        self.memory.setdefault("since", self.world.clock().timestamp())
+        self.stage = self.stages[min(self.memory["stage"], len(self.stages) - 1)]
+        self.old = self.job.record.private["plan"]
+        self.shared = fleet.run_ids(self.job, self.old) & fleet.run_ids(self.job, self.target)
+
+    def step(self) -> Move:
+        """Return where the deployment stands now."""
+        failure = self._failure()
+        if failure:
+            return self._back(failure)
+        retiring = _retire(self.job, self.world)
+        new, is_whole = fleet.listing(self.job, self.world, self.target, part=self.stage.new)
+        old = self._old()
+        if not is_whole:
+            if self.memory.pop("until", None):  # lost while it baked: its bake begins again
+                self.memory["since"] = self.world.clock().timestamp()
+            return self._stay(self._before(old, new), new, retiring, "Creating")
+        entries = plans.mixed(old, new, 1.0 if self.shared else self.stage.traffic)
+        self.memory.setdefault("until", fleet.soon(self.world, self.stage.bake_s))
+        if self.stage.bake_s and self.world.clock().timestamp() < self.memory["until"]:
+            return self._stay(entries, new, retiring, "Baking")
+        if self.memory["stage"] + 1 < len(self.stages):
+            return self._advance(entries, new, retiring)
+        return self._done(entries, new, retiring)
+
+    def _failure(self) -> str:
+        now_s = self.world.clock().timestamp()
+        record = self.job.record
+        limit_s = plans.limit_s(self.deployment)
+        names = [each["AlarmName"] for each in _alarms(self.deployment)]
+        firing = alarm.firing(self.world, record.account, record.region, names)
+        if firing:
+            return f"The deployment was rolled back: CloudWatch alarm '{firing[0]}' is in ALARM."
+        if now_s > float(self.job.intent.get("since", now_s)) + limit_s:
+            return f"The deployment took longer than its limit of {limit_s:.0f} s."
+        return fleet.launch(self.job, self.world, self.target, part=self.stage.new) or (
+            fleet.overdue(self.world, self.target, self.memory["since"]) if "until" not in self.memory else ""
+        )
+
+    def _old(self) -> list[dict[str, Any]]:
+        """Return the old fleet as far as it still serves, its lost replicas revived."""
+        if self.shared or not self.job.record.private.get("served"):
+            return []
+        kept = 1.0 if self.memory["stage"] == 0 else self.stages[self.memory["stage"] - 1].old
+        if kept == 1.0:
+            self.job = fleet.revive(self.job, self.world, self.old)
+        return fleet.listing(self.job, self.world, self.old, part=kept)[0]
+
+    def _before(
+        self, old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Return the route while the stage's replicas are not all healthy: that of the stage before."""
+        if self.shared:  # another size of the same fleet: what is healthy serves at once
+            return plans.mixed((), new, 1.0)
+        done = self.stages[self.memory["stage"] - 1].traffic if self.memory["stage"] else 0.0
+        return plans.mixed(old, new, done)
+
+    def _stay(
+        self, entries: list[dict[str, Any]], new: list[dict[str, Any]], retiring: list[str], status: str
+    ) -> Move:
+        private = self._routed(entries)
+        if new != self.job.record.private.get("pending"):
+            private["pending"] = new
+        if status != self.job.record.private.get("stage"):
+            private["stage"] = status
+        left_s = self.memory.get("until", 0.0) - self.world.clock().timestamp()
+        after_s = min(POLL_S, max(0.05, left_s)) if status == "Baking" else POLL_S
+        return Move("Updating", memory=self._memory(retiring), private=private, after_s=after_s)
+
+    def _advance(self, entries: list[dict[str, Any]], new: list[dict[str, Any]], retiring: list[str]) -> Move:
+        """Shift the stage's share for good, retire what it frees, and go on with the next."""
+        leaving = fleet.run_ids(self.job, self.old) - fleet.run_ids(self.job, self.old, part=self.stage.old)
+        if leaving:
+            kept = fleet.listing(self.job, self.world, self.old, part=self.stage.old)[0]
+            entries = plans.mixed(kept, new, self.stage.traffic)
+        private = self._routed(entries) | {"pending": new, "stage": "ActivatingTraffic"}
+        self.memory = {"stage": self.memory["stage"] + 1}
+        retiring = sorted({*retiring, *leaving})
+        memory = self._memory(retiring) | {"retire_at": fleet.soon(self.world, RETIRE_AFTER_S)}
+        return Move("Updating", memory=memory, private=private, after_s=0.05)
+
+    def _done(self, entries: list[dict[str, Any]], new: list[dict[str, Any]], retiring: list[str]) -> Move:
+        private = self._routed(entries)
+        leaving = fleet.run_ids(self.job, self.old) - fleet.run_ids(self.job, self.target)
+        wait_s = self.deployment.get("BlueGreenUpdatePolicy", {}).get("TerminationWaitInSeconds", 0)
+        document = {"EndpointConfigName": self.job.intent["config"]} if "config" in self.job.intent else {}
+        if self.deployment:
+            document["LastDeploymentConfig"] = self.deployment
+        memory = self._memory(sorted({*retiring, *leaving})) | {
+            "rollout": None,
+            "retire_at": fleet.soon(self.world, max(wait_s, RETIRE_AFTER_S)),
+        }
+        return Move(
+            "InService",
+            document,
+            memory=memory,
+            private=private
+            | {"plan": self.target, "served": new, "intent": {}, "pending": None, "stage": ""},
+            after_s=RETIRE_AFTER_S,
+        )
+
+    def _back(self, failure: str) -> Move:
+        """Give the update up: the old fleet goes on, or comes back."""
+        private: dict[str, Any] = {"intent": {}, "stage": ""}
+        leaving = fleet.run_ids(self.job, self.target) - fleet.run_ids(self.job, self.old)
+        if not self.job.record.private.get("served"):
+            for run_id in leaving:
+                runs.close_run(self.world, run_id)
+            return Move(
+                "Failed", {"FailureReason": failure}, {"rollout": None}, private=private, after_s=WATCH_S
+            )
+        back = {"leaving": sorted(leaving), "size": _rollback_size(self.deployment, self.old)}
+        memory = self._memory(list(self.job.memory.get("retire", ()))) | {"rollout": None, "back": back}
+        return Move("RollingBack", {"FailureReason": failure}, memory, private)
+
+    def _routed(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
+        """Publish a route if it is another than before; return what the record then keeps."""
+        record = self.job.record
+        if entries == (record.private.get("route") or {}).get("variants"):
+            return {}
+        return {"route": publish(self.job, self.world, entries)}
+
+    def _memory(self, retiring: list[str]) -> dict[str, Any]:
+        memory = self.job.memory
+        return {
+            "rollout": self.memory,
+            "retire": retiring,
+            "revivals": memory.get("revivals", {}),
+            "losses": memory.get("losses", {}),
+        }
+
+
+@MACHINE.step("RollingBack")
+def roll_back(job: Job, world: World) -> Move:
+    """Bring the old fleet back to its size and send everything there; then retire the new one."""
+    if job.intent.get("delete"):
+        return Move("Deleting")
+    old = job.record.private["plan"]
+    job = fleet.fresh(job, old)
+    back = dict(job.memory["back"])
+    back.setdefault("since", world.clock().timestamp())
+    failure = fleet.launch(job, world, old, at_most=back["size"]) or fleet.overdue(world, old, back["since"])
+    memory = {"back": back, "revivals": job.memory.get("revivals", {})}
     if failure:
-        for run_id in new - old:
-            runs.close_run(world, run_id)
-        if not job.record.private.get("served"):
-            return Move("Failed", {"FailureReason": failure}, private={"intent": {}}, after_s=WATCH_S)
-        return Move("InService", {"FailureReason": failure}, private={"intent": {}}, after_s=WATCH_S)
-    served = _served(job, world, target)
-    if served is None:
-        return Move("Updating", after_s=POLL_S)
-    publish(job, world, served)
-    document = {"EndpointConfigName": job.intent["config"]} if "config" in job.intent else {}
+        return Move("UpdateRollbackFailed", {"FailureReason": failure}, memory, after_s=WATCH_S)
+    served, is_whole = fleet.listing(job, world, old)
+    if not is_whole:
+        if job.record.private.get("served") == served:
+            return Move("RollingBack", memory=memory, after_s=POLL_S)
+        entries = plans.mixed(served, job.record.private.get("pending") or (), 1.0 - _health(served))
+        private = {"served": served, "route": publish(job, world, entries)}
+        return Move("RollingBack", memory=memory, private=private, after_s=POLL_S)
+    route = publish(job, world, plans.mixed((), served, 1.0))
+    retiring = sorted({*job.memory.get("retire", ()), *back["leaving"]})
     return Move(
         "InService",
-        document,
-        memory={"retire": sorted(old - new)},
-        private={"plan": target, "served": served, "intent": {}},
+        memory=memory | {"back": None, "retire": retiring, "retire_at": fleet.soon(world, RETIRE_AFTER_S)},
+        private={"served": served, "route": route, "pending": None},
         after_s=RETIRE_AFTER_S,
     )
 
 
-@MACHINE.step("InService", "Failed")
+@MACHINE.step("InService", "Failed", "UpdateRollbackFailed")
 def watch(job: Job, world: World) -> Move:
     """Retire replaced replicas, revive lost ones, and take up what the customer asked for."""
     if job.intent.get("delete"):
         return Move("Deleting")
     if job.intent.get("update"):
         return Move("Updating")
-    if job.state == "Failed":
-        return Move("Failed", after_s=3600.0)
-    retiring = _retire(world, job.memory.get("retire", ()))
+    if job.state != "InService":
+        return Move(job.state, after_s=3600.0)
+    retiring = _retire(job, world)
     target = job.record.private["plan"]
-    revivals, losses = dict(job.memory.get("revivals", {})), dict(job.memory.get("losses", {}))
-    for place in _places(job, target):
-        phase, seat = runs.state_of(world, place.run_id).phase, _seat(place)
-        if phase is RunPhase.SERVING:
-            losses.pop(seat, None)
-        elif phase in {RunPhase.ENDED, RunPhase.LOST} and losses.get(seat, 0) < MAX_LOSSES:
-            runs.close_run(world, place.run_id)
-            revivals[seat] = revivals.get(seat, 0) + 1
-            losses[seat] = losses.get(seat, 0) + 1
-    revived = Job(record=job.record, state=job.state, memory={**job.memory, "revivals": revivals})
-    _launch(revived, world, target)
-    served = _served(revived, world, target, partial=True) or []
+    job = fleet.revive(job, world, target)
+    served, is_whole = fleet.listing(job, world, target)
+    private: dict[str, Any] = {}
     if served != job.record.private.get("served"):
-        publish(job, world, served)
-    is_calm = not retiring and all(len(each["Replicas"]) == each["InstanceCount"] for each in served)
+        private = {"served": served, "route": publish(job, world, plans.mixed((), served, 1.0))}
+    memory = {name: job.memory.get(name, {}) for name in ("revivals", "losses")}
     return Move(
         "InService",
-        memory={"retire": retiring, "revivals": revivals, "losses": losses},
-        private={"served": served} if served != job.record.private.get("served") else {},
-        after_s=WATCH_S if is_calm else POLL_S,
+        memory=memory | {"retire": retiring},
+        private=private,
+        after_s=WATCH_S if is_whole and not retiring else POLL_S,
     )
 
 
@@ -163,128 +274,45 @@ def delete(job: Job, world: World) -> Move:
     """Withdraw the route, end the replicas, and with them the record."""
     publish(job, world, [])
     private = job.record.private
-    plans = [private["plan"], private.get("intent", {}).get("update") or {"variants": []}]
-    for each in plans:
-        for place in _places(job, each):
-            runs.close_run(world, place.run_id)
-    for run_id in job.memory.get("retire", ()):
+    leaving: set[str] = {*job.memory.get("retire", ()), *(job.memory.get("back") or {}).get("leaving", ())}
+    for each in (private["plan"], private.get("intent", {}).get("update") or {"variants": []}):
+        leaving |= fleet.run_ids(job, each)
+    for run_id in leaving:
         runs.close_run(world, run_id)
     record = job.record
     world.store.write(records.delete, record.account, record.region, record.noun, record.key)
     return Move("Deleting")
 
 
-def publish(job: Job, world: World, served: list[dict[str, Any]]) -> None:
-    """Tell the edges which replicas answer for the endpoint."""
+def publish(job: Job, world: World, entries: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Tell the edges which replicas answer for the endpoint; return the route."""
     record = job.record
-    world.publish(
-        "route", f"{record.account}/{record.region}/{record.key}", route(served) if served else None
-    )
+    route = {"status": "InService", "variants": entries} if entries else None
+    world.publish("route", f"{record.account}/{record.region}/{record.key}", route)
+    return route
 
 
-def route(served: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the route that edges keep: variants with weights and replicas' addresses."""
-    return {
-        "status": "InService",
-        "variants": [
-            {"name": variant["VariantName"], "weight": variant["Weight"], "replicas": variant["Replicas"]}
-            for variant in served
-        ],
-    }
+def _retire(job: Job, world: World) -> list[str]:
+    """Stop replaced replicas once the edges know; return those that are not gone yet."""
+    retiring: list[str] = list(job.memory.get("retire", ()))
+    if world.clock().timestamp() < float(job.memory.get("retire_at") or 0.0):
+        return retiring
+    return fleet.retire(world, retiring)
 
 
-def _seat(place: Place) -> str:
-    return place.run_id.rpartition("-")[0]
+def _alarms(deployment: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    alarms: Iterable[Mapping[str, Any]] = deployment.get("AutoRollbackConfiguration", {}).get("Alarms", ())
+    return alarms
 
 
-def _places(job: Job, target: Mapping[str, Any]) -> Iterator[Place]:
-    """Yield the places of a plan; a place keeps its run while variant, model and seat stay."""
-    revivals = job.memory.get("revivals", {})
-    for variant in target["variants"]:
-        for n in range(variant["InstanceCount"]):
-            marks = (job.record.created.isoformat(), variant["VariantName"], variant["Serial"], n)
-            seat = runs.run_id_of(job.record.arn, job.record.key, *marks)
-            yield Place(f"{seat}-{revivals.get(seat, 0)}", variant)
+def _health(served: Sequence[Mapping[str, Any]]) -> float:
+    """Return the share of a fleet's replicas that answer."""
+    total = sum(variant["InstanceCount"] for variant in served)
+    return sum(len(variant["Replicas"]) for variant in served) / total if total else 1.0
 
 
-def _launch(job: Job, world: World, target: Mapping[str, Any]) -> str:
-    """Launch what is not running; return why a replica failed, or nothing."""
-    for place in _places(job, target):
-        state = runs.state_of(world, place.run_id)
-        failed = next((each for each in state.results.values() if each.outcome is Outcome.FAILED), None)
-        if failed is not None:
-            return f"The {place.variant['VariantName']} variant could not start: {failed.reason}"
-        if state.phase is RunPhase.LOST:
-            runs.close_run(world, place.run_id)  # a run that was launched and lost starts afresh
-            spec = runs.open_run(
-                world, _spec(job, place), role_arn=place.variant["RoleArn"], context=_context(job, place)
-            )
-            world.placement.launch(spec)
-    return ""
-
-
-def _served(
-    job: Job, world: World, target: Mapping[str, Any], *, partial: bool = False
-) -> list[dict[str, Any]] | None:
-    """Return the variants with their healthy replicas; None while some are missing, unless `partial`."""
-    served: dict[str, dict[str, Any]] = {}
-    for variant in target["variants"]:
-        shown = {name: variant[name] for name in ("VariantName", "Image", "Weight", "InstanceCount")}
-        served[variant["VariantName"]] = {**shown, "Replicas": []}
-    is_whole = True
-    for place in _places(job, target):
-        state = runs.state_of(world, place.run_id)
-        address = next(iter(state.addresses.values()), None)
-        if address and state.phase is RunPhase.SERVING:
-            served[place.variant["VariantName"]]["Replicas"].append({"address": address, "id": place.run_id})
-        else:
-            is_whole = False
-    return list(served.values()) if is_whole or partial else None
-
-
-def _overdue(job: Job, world: World, target: Mapping[str, Any]) -> str:
-    """Return why a deployment that takes too long fails, or nothing."""
-    allowed = max((variant["StartupTimeout"] for variant in target["variants"]), default=0) + DEPLOY_MARGIN_S
-    if world.clock() < job.record.modified + timedelta(seconds=allowed):
-        return ""
-    return f"The replicas did not pass the ping health check within {allowed} s. Look at the endpoint's log."
-
-
-def _retire(world: World, run_ids: Iterable[str]) -> list[str]:
-    """Let replaced replicas finish what they have; return those that still do."""
-    remaining = []
-    for run_id in run_ids:
-        if runs.state_of(world, run_id).phase in {RunPhase.ENDED, RunPhase.LOST}:
-            runs.close_run(world, run_id)
-        else:
-            world.placement.stop(run_id, outcome=Outcome.STOPPED, grace_s=RETIRE_GRACE_S)
-            remaining.append(run_id)
-    return remaining
-
-
-def _context(job: Job, place: Place) -> Mapping[str, Any]:
-    return {
-        "log_group": f"/aws/sagemaker/Endpoints/{job.record.key}",
-        "log_stream": f"{place.variant['VariantName']}/i-{place.run_id.replace('-', '')[-16:]}",
-    }
-
-
-def _spec(job: Job, place: Place) -> RunSpec:
-    variant = place.variant
-    return RunSpec(
-        run_id=place.run_id,
-        kind=RunKind.SERVING,
-        account=job.record.account,
-        region=job.record.region,
-        name=job.record.key,
-        arn=job.record.arn,
-        runtime=Runtime(**variant["Runtime"]),
-        size=size_of(variant["InstanceType"]),
-        instance_type=variant["InstanceType"],
-        request={
-            "Container": variant["Container"],
-            "EnableNetworkIsolation": variant["EnableNetworkIsolation"],
-            "StartupTimeoutInSeconds": variant["StartupTimeout"],
-        },
-        environment=dict(variant["Container"].get("Environment", {})),
-    )
+def _rollback_size(deployment: Mapping[str, Any], old: Mapping[str, Any]) -> float:
+    """Return how many replicas of the old fleet may start at a time."""
+    size = deployment.get("RollingUpdatePolicy", {}).get("RollbackMaximumBatchSize")
+    total = sum(variant["InstanceCount"] for variant in old["variants"])
+    return max(1.0, plans.share(size, plans.largest(old)) * total) if size else float(max(1, total))

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from clary.kernel.errors import ValidationException
@@ -12,20 +12,28 @@ from clary.resource.declare import SINCE, NotFound, Resource
 from clary.resource.families import document_of
 from clary.resource.listing import page_of
 from clary.resource.operation import operation
-from clary.services.sagemaker._endpoint_machine import MACHINE, plan
+from clary.services.sagemaker import _deployment
+from clary.services.sagemaker import _endpoint_plan as plans
+from clary.services.sagemaker._endpoint_machine import MACHINE
+from clary.services.sagemaker._endpoint_views import in_service, pending, variants
 from clary.store.records import Record
 
 PAGE = 10
 """Source: ListEndpoints, `MaxResults`: "This value defaults to 10"."""
+UPDATABLE = frozenset({"Failed", "UpdateRollbackFailed"})
+"""States beside InService from which UpdateEndpoint leads out."""
 FIRST_ANSWER_S = 0.8
 """How long a first Describe may wait: the SDKs poll every 30 s, so `InService` must be seen at once."""
 
 
 def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Check a CreateEndpoint and freeze its configuration and models for this deployment."""
-    if request.get("DeploymentConfig"):
-        _check_deployment(request["DeploymentConfig"])
-    return {"__private__": {"plan": _plan(call, request["EndpointConfigName"])}}
+    target = _plan(call, request["EndpointConfigName"])
+    deployment = request.get("DeploymentConfig")
+    if deployment:
+        _deployment.check(call, deployment, target)
+    kept = {"LastDeploymentConfig": deployment} if deployment else {}
+    return {"__private__": {"plan": target}, **kept}
 
 
 def _plan(call: Call, config_name: str) -> dict[str, Any]:
@@ -34,64 +42,13 @@ def _plan(call: Call, config_name: str) -> dict[str, Any]:
         variant["ModelName"]: call.find("Model", variant["ModelName"]).document
         for variant in config.document["ProductionVariants"]
     }
-    return plan(config.document, models, serial=int(call.now.timestamp() * 1000))
-
-
-def _check_deployment(config: Mapping[str, Any]) -> None:
-    for member in config:
-        raise ValidationException(
-            f"DeploymentConfig.{member} is not served yet: an update replaces all instances once the new "
-            "ones are healthy."
-        )
+    return plans.plan(config.document, models, serial=int(call.now.timestamp() * 1000))
 
 
 @MACHINE.shows
 def shown(private: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the variants in service, as Describe shows them and Search finds them."""
-    return {
-        "ProductionVariants": [
-            {
-                "VariantName": variant["VariantName"],
-                "DeployedImages": [{"SpecifiedImage": variant["Image"], "ResolvedImage": variant["Image"]}],
-                "CurrentWeight": variant["Weight"],
-                "DesiredWeight": variant["Weight"],
-                "CurrentInstanceCount": len(variant["Replicas"]),
-                "DesiredInstanceCount": variant["InstanceCount"],
-            }
-            for variant in private.get("served", ())
-        ]
-    }
-
-
-def variants(_call: Call, record: Record) -> list[dict[str, Any]]:
-    """Return the variants in service, as DescribeEndpoint shows them."""
-    found: list[dict[str, Any]] = shown(record.private)["ProductionVariants"]
-    return found
-
-
-def pending(_call: Call, record: Record) -> dict[str, Any] | None:
-    """Return the deployment in progress, as DescribeEndpoint shows it; None where there is none."""
-    intent = record.private.get("intent", {})
-    target = intent.get("update") if record.status == "Updating" else record.private.get("plan")
-    if record.status not in {"Creating", "Updating"} or target is None:
-        return None
-    serving = {variant["VariantName"]: variant for variant in record.private.get("served", ())}
-    return {
-        "EndpointConfigName": intent.get("config", record.document["EndpointConfigName"]),
-        "StartTime": record.modified,
-        "ProductionVariants": [
-            {
-                "VariantName": variant["VariantName"],
-                "DeployedImages": [{"SpecifiedImage": variant["Image"], "ResolvedImage": variant["Image"]}],
-                "CurrentWeight": serving.get(variant["VariantName"], {}).get("Weight", 0.0),
-                "DesiredWeight": variant["Weight"],
-                "CurrentInstanceCount": len(serving.get(variant["VariantName"], {}).get("Replicas", ())),
-                "DesiredInstanceCount": variant["InstanceCount"],
-                "InstanceType": variant["InstanceType"],
-            }
-            for variant in target["variants"]
-        ],
-    }
+    """Return the variants in service, where Search finds them."""
+    return {"ProductionVariants": in_service(private)}
 
 
 ENDPOINT = Resource(
@@ -131,55 +88,90 @@ def describe_endpoint(call: Call, request: Mapping[str, Any]) -> Mapping[str, An
 @operation("UpdateEndpoint")
 def update_endpoint(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Move an endpoint to another configuration; the old one serves until the new one is healthy."""
-    for member in ("DeploymentConfig", "RetainAllVariantProperties", "ExcludeRetainedVariantProperties"):
-        if request.get(member):
-            raise ValidationException(f"{member} is not served yet; leave it out.")
     record = call.find("Endpoint", request["EndpointName"])
-    target = _plan(call, request["EndpointConfigName"])
+    excluded = {each["VariantPropertyType"] for each in request.get("ExcludeRetainedVariantProperties", ())}
+    if excluded and not request.get("RetainAllVariantProperties"):
+        raise ValidationException(
+            "ExcludeRetainedVariantProperties: needs RetainAllVariantProperties to be true."
+        )
+    configured = _plan(call, request["EndpointConfigName"])
+    deployment = _deployment_of(call, request, record, configured)
 
     def change(record: Record) -> Record:
-        if record.status not in {"InService", "Failed"}:
-            raise ValidationException(f'Cannot update in-progress endpoint "{record.arn}".')
+        _check_is_still(record, also=UPDATABLE)
+        target = configured
+        if request.get("RetainAllVariantProperties"):
+            target = plans.retain(configured, record.private["plan"], exclude=excluded)
         document = dict(record.document)
         document.pop("FailureReason", None)
-        intent = {"update": target, "config": request["EndpointConfigName"]}
+        intent = {
+            "update": target,
+            "config": request["EndpointConfigName"],
+            "deployment": deployment,
+            "since": call.now.timestamp(),
+        }
         private = {**record.private, "intent": intent}
         return replace(record, document=document, private=private, status="Updating", modified=call.now)
 
     return {"EndpointArn": call.amend(record, change, is_waking=True).arn}
 
 
+def _deployment_of(
+    call: Call, request: Mapping[str, Any], record: Record, target: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return the deployment configuration of an update: its own, or the last one where it is retained."""
+    deployment: Mapping[str, Any] = request.get("DeploymentConfig") or {}
+    if request.get("RetainDeploymentConfig"):
+        if deployment:
+            raise ValidationException("Give DeploymentConfig or RetainDeploymentConfig, not both.")
+        deployment = record.document.get("LastDeploymentConfig") or {}
+    if deployment:
+        _deployment.check(call, deployment, target)
+    return deployment
+
+
+def _check_is_still(record: Record, *, also: frozenset[str] = frozenset()) -> None:
+    if record.status not in {"InService", *also}:
+        raise ValidationException(f'Cannot update in-progress endpoint "{record.arn}".')
+
+
 @operation("UpdateEndpointWeightsAndCapacities")
 def update_weights(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Change the share of traffic and the number of instances of variants in service."""
     desired = {item["VariantName"]: item for item in request["DesiredWeightsAndCapacities"]}
+    for name, item in desired.items():
+        if "ServerlessUpdateConfig" in item:
+            raise ValidationException(
+                f"DesiredWeightsAndCapacities '{name}': ServerlessUpdateConfig is not served yet."
+            )
 
     def change(record: Record) -> Record:
-        if record.status != "InService":
-            raise ValidationException(f'Cannot update in-progress endpoint "{record.arn}".')
-        target = {**record.private["plan"], "serial": int(call.now.timestamp() * 1000)}
-        known = {variant["VariantName"] for variant in target["variants"]}
-        for name in desired:
-            if name not in known:
-                raise ValidationException(
-                    f"DesiredWeightsAndCapacities: variant '{name}' is not of this endpoint; "
-                    f"it has: {', '.join(sorted(known))}"
-                )
-        target["variants"] = [
-            {
-                **variant,
-                "Weight": desired.get(variant["VariantName"], {}).get("DesiredWeight", variant["Weight"]),
-                "InstanceCount": desired.get(variant["VariantName"], {}).get(
-                    "DesiredInstanceCount", variant["InstanceCount"]
-                ),
-            }
-            for variant in target["variants"]
-        ]
-        private = {**record.private, "intent": {"update": target}}
-        return replace(record, private=private, status="Updating", modified=call.now)
+        _check_is_still(record)
+        return resized(record, desired, call.now)
 
     record = call.find("Endpoint", request["EndpointName"])
     return {"EndpointArn": call.amend(record, change, is_waking=True).arn}
+
+
+def resized(record: Record, desired: Mapping[str, Mapping[str, Any]], now: datetime) -> Record:
+    """Return an endpoint in service as one that is about to have other weights and capacities.
+
+    Raises
+    ------
+    ValidationException
+        A variant is not the endpoint's.
+    """
+    known = {variant["VariantName"] for variant in record.private["plan"]["variants"]}
+    for name in desired:
+        if name not in known:
+            raise ValidationException(
+                f"DesiredWeightsAndCapacities: variant '{name}' is not of this endpoint; "
+                f"it has: {', '.join(sorted(known))}"
+            )
+    target = plans.resized(record.private["plan"], desired)
+    intent = {"update": target, "since": now.timestamp()}
+    private = {**record.private, "intent": intent}
+    return replace(record, private=private, status="Updating", modified=now)
 
 
 @operation("DeleteEndpoint")
@@ -187,7 +179,7 @@ def delete_endpoint(call: Call, request: Mapping[str, Any]) -> None:
     """Take an endpoint out of service; it is gone when its replicas are."""
 
     def change(record: Record) -> Record:
-        if record.status in {"Creating", "Updating"}:
+        if record.status in {"Creating", "Updating", "RollingBack"}:
             raise ValidationException(f'Cannot update in-progress endpoint "{record.arn}".')
         private = {**record.private, "intent": {"delete": True}}
         return replace(record, private=private, status="Deleting", modified=call.now)

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from clary.services.sagemaker.endpoint import pending
+from clary.services.sagemaker._endpoint_views import pending, variants
 from clary.store.records import Record
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -34,6 +34,7 @@ def test_a_new_endpoint_shows_what_it_will_have():
             "CurrentInstanceCount": 0,
             "DesiredInstanceCount": 2,
             "InstanceType": "ml.m5.large",
+            "VariantStatus": [{"Status": "Creating", "StartTime": NOW}],
         }
     ]
 
@@ -47,6 +48,14 @@ def test_an_update_shows_the_new_configuration_beside_what_serves():
     (variant,) = shown["ProductionVariants"]
     assert (variant["CurrentWeight"], variant["DesiredWeight"]) == (1.0, 3.0)
     assert (variant["CurrentInstanceCount"], variant["DesiredInstanceCount"]) == (1, 2)
+
+
+def test_what_serves_shows_what_it_was_asked_for_beside_what_it_has():
+    served = [{"VariantName": "a", "Image": "image", "Weight": 1.0, "InstanceCount": 1, "Replicas": [{}]}]
+    intent = {"update": target(weight=3.0)}
+    (shown,) = variants(CALL, record("Updating", plan=target(count=1), served=served, intent=intent))
+    assert (shown["CurrentWeight"], shown["DesiredWeight"]) == (1.0, 3.0)
+    assert (shown["CurrentInstanceCount"], shown["DesiredInstanceCount"]) == (1, 2)
 
 
 @pytest.mark.parametrize("status", ["InService", "Failed", "Deleting"])

@@ -1,0 +1,175 @@
+"""What an endpoint is to run, frozen: its variants, and the stages by which an update brings them in.
+
+Pure arithmetic over documents; `_fleet` launches what it says, `_endpoint_machine` goes through the stages.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from clary.services.sagemaker.model import runtime_of
+
+ROLLOUT_S = 28_800
+"""Longest deployment where the request names no limit. Source: shape MaximumExecutionTimeoutInSeconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a deployment: it ends when the new instances are healthy and the bake is over."""
+
+    traffic: float
+    """Share of the requests that goes to the new fleet."""
+    new: float
+    """Share of the new fleet that must be healthy before."""
+    old: float
+    """Share of the old fleet that stays after the bake."""
+    bake_s: float
+    """How long alarms are watched before the next stage."""
+
+
+AT_ONCE = (Stage(traffic=1.0, new=1.0, old=0.0, bake_s=0.0),)
+
+
+def plan(
+    config: Mapping[str, Any], models: Mapping[str, Mapping[str, Any]], *, serial: int
+) -> dict[str, Any]:
+    """Freeze a configuration and its models: later changes of either touch no running endpoint."""
+    return {
+        "variants": [
+            _variant(variant, models[variant["ModelName"]], serial)
+            for variant in config["ProductionVariants"]
+        ]
+    }
+
+
+def _variant(variant: Mapping[str, Any], model: Mapping[str, Any], serial: int) -> dict[str, Any]:
+    container = model.get("PrimaryContainer") or model["Containers"][0]
+    return {
+        "VariantName": variant["VariantName"],
+        "ModelName": variant["ModelName"],
+        "Image": container["Image"],
+        "Container": dict(container),
+        "RoleArn": model.get("ExecutionRoleArn", ""),
+        "EnableNetworkIsolation": model.get("EnableNetworkIsolation", False),
+        "Weight": variant["InitialVariantWeight"],
+        "InstanceType": variant["InstanceType"],
+        "InstanceCount": variant["InitialInstanceCount"],
+        "StartupTimeout": variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 600),
+        "DownloadTimeout": variant.get("ModelDataDownloadTimeoutInSeconds", 120),
+        "Runtime": asdict(runtime_of(container)),
+        "Serial": serial,
+    }
+
+
+def retain(
+    target: Mapping[str, Any], running: Mapping[str, Any], *, exclude: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return a plan whose variants keep the running ones' numbers of instances and weights, by name.
+
+    Parameters
+    ----------
+    exclude : collection of str
+        Properties to take from the new configuration after all: `DesiredInstanceCount`, `DesiredWeight`.
+    """
+    kept = {
+        member
+        for member, name in (("InstanceCount", "DesiredInstanceCount"), ("Weight", "DesiredWeight"))
+        if name not in exclude
+    }
+    known = {variant["VariantName"]: variant for variant in running["variants"]}
+    variants = []
+    for variant in target["variants"]:
+        same = known.get(variant["VariantName"], variant)
+        variants.append({**variant, **{member: same[member] for member in kept}})
+    return {**target, "variants": variants}
+
+
+def resized(target: Mapping[str, Any], desired: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a plan with other weights and numbers of instances; replicas that stay keep running.
+
+    Parameters
+    ----------
+    desired : mapping
+        By variant: `DesiredWeight`, `DesiredInstanceCount` or both.
+    """
+    variants = []
+    for variant in target["variants"]:
+        wanted = desired.get(variant["VariantName"], {})
+        variants.append(
+            {
+                **variant,
+                "Weight": wanted.get("DesiredWeight", variant["Weight"]),
+                "InstanceCount": wanted.get("DesiredInstanceCount", variant["InstanceCount"]),
+            }
+        )
+    return {**target, "variants": variants}
+
+
+def stages(deployment: Mapping[str, Any], n_instances: int) -> tuple[Stage, ...]:
+    """Return the stages of a deployment to a fleet whose largest variant has so many instances.
+
+    Source: developer guide, "Deployment guardrails for updating models in production".
+    """
+    rolling = deployment.get("RollingUpdatePolicy")
+    if rolling is not None:
+        step, bake_s = share(rolling["MaximumBatchSize"], n_instances), rolling["WaitIntervalInSeconds"]
+        return tuple(Stage(done, done, 1.0 - done, bake_s) for done in _steps(step))
+    policy = deployment.get("BlueGreenUpdatePolicy")
+    if policy is None:
+        return AT_ONCE
+    routing = policy["TrafficRoutingConfiguration"]
+    bake_s = routing["WaitIntervalInSeconds"]
+    match routing["Type"]:
+        case "CANARY":
+            parts: Sequence[float] = (share(routing["CanarySize"], n_instances), 1.0)
+        case "LINEAR":
+            parts = _steps(share(routing["LinearStepSize"], n_instances))
+        case _:
+            parts = (1.0,)
+    return tuple(Stage(part, 1.0, 1.0 if part < 1.0 else 0.0, bake_s) for part in parts)
+
+
+def share(size: Mapping[str, Any], n_instances: int) -> float:
+    """Return a `CapacitySize` as a share of a fleet."""
+    if size["Type"] == "CAPACITY_PERCENT":
+        return min(1.0, float(size["Value"]) / 100)
+    return min(1.0, float(size["Value"]) / max(1, n_instances))
+
+
+def largest(target: Mapping[str, Any]) -> int:
+    """Return the number of instances of a plan's largest variant."""
+    return max((variant["InstanceCount"] for variant in target["variants"]), default=0)
+
+
+def limit_s(deployment: Mapping[str, Any]) -> float:
+    """Return how long the deployment may take in all."""
+    policy = deployment.get("BlueGreenUpdatePolicy") or deployment.get("RollingUpdatePolicy") or {}
+    return float(policy.get("MaximumExecutionTimeoutInSeconds", ROLLOUT_S))
+
+
+def _steps(step: float) -> list[float]:
+    n = math.ceil(1.0 / step - 1e-9)
+    return [min(1.0, step * (k + 1)) for k in range(n - 1)] + [1.0]
+
+
+def mixed(
+    old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]], traffic: float
+) -> list[dict[str, Any]]:
+    """Return the variants of a route that sends `traffic` of the requests to the new fleet.
+
+    Both fleets may have a variant of one name: edges draw among entries, so it then stands twice.
+    """
+    entries = []
+    for fleet, part in ((old, 1.0 - traffic), (new, traffic)):
+        total = sum(variant["Weight"] for variant in fleet) or 1.0
+        entries += [
+            {
+                "name": variant["VariantName"],
+                "weight": variant["Weight"] if traffic in {0.0, 1.0} else variant["Weight"] * part / total,
+                "replicas": variant["Replicas"],
+            }
+            for variant in fleet
+            if part > 0
+        ]
+    return entries

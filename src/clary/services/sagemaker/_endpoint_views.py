@@ -1,0 +1,78 @@
+"""What DescribeEndpoint shows of variants: those in service, and those of a deployment in progress."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from clary.resource.call import Call
+from clary.store.records import Record
+
+DEPLOYING = frozenset({"Creating", "Updating", "RollingBack"})
+
+
+def variants(_call: Call, record: Record) -> list[dict[str, Any]]:
+    """Return the variants in service, as DescribeEndpoint shows them."""
+    return in_service(record.private)
+
+
+def in_service(private: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the variants in service: what each has, and what it should have."""
+    plan = private.get("plan") or {"variants": ()}
+    desired = {variant["VariantName"]: variant for variant in plan["variants"]}
+    intent = private.get("intent", {})
+    if "update" in intent and "config" not in intent:  # another size of the same fleet
+        desired = {variant["VariantName"]: variant for variant in intent["update"]["variants"]}
+    return [
+        _shown(variant, desired.get(variant["VariantName"], variant)) for variant in private.get("served", ())
+    ]
+
+
+def _shown(current: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "VariantName": current["VariantName"],
+        "DeployedImages": [{"SpecifiedImage": current["Image"], "ResolvedImage": current["Image"]}],
+        "CurrentWeight": current["Weight"],
+        "DesiredWeight": desired["Weight"],
+        "CurrentInstanceCount": len(current["Replicas"]),
+        "DesiredInstanceCount": desired["InstanceCount"],
+    }
+
+
+def pending(_call: Call, record: Record) -> dict[str, Any] | None:
+    """Return the deployment in progress, as DescribeEndpoint shows it; None where there is none."""
+    intent = record.private.get("intent", {})
+    target = intent.get("update") if record.status == "Updating" else record.private.get("plan")
+    if record.status not in DEPLOYING or target is None:
+        return None
+    now = {variant["VariantName"]: variant for variant in record.private.get("pending") or ()}
+    serving = {variant["VariantName"]: variant for variant in record.private.get("served", ())}
+    stage = record.private.get("stage") or ("Creating" if record.status == "Creating" else "Updating")
+    return {
+        "EndpointConfigName": intent.get("config", record.document["EndpointConfigName"]),
+        "StartTime": record.modified,
+        "ProductionVariants": [
+            _pending(
+                variant, now.get(variant["VariantName"]), serving.get(variant["VariantName"]), stage, record
+            )
+            for variant in target["variants"]
+        ],
+    }
+
+
+def _pending(
+    desired: Mapping[str, Any],
+    current: Mapping[str, Any] | None,
+    serving: Mapping[str, Any] | None,
+    stage: str,
+    record: Record,
+) -> dict[str, Any]:
+    replicas = (current or serving or {}).get("Replicas", ())
+    return {
+        "VariantName": desired["VariantName"],
+        "DeployedImages": [{"SpecifiedImage": desired["Image"], "ResolvedImage": desired["Image"]}],
+        "CurrentWeight": (serving or {}).get("Weight", 0.0),
+        "DesiredWeight": desired["Weight"],
+        "CurrentInstanceCount": len(replicas),
+        "DesiredInstanceCount": desired["InstanceCount"],
+        "InstanceType": desired["InstanceType"],
+        "VariantStatus": [{"Status": stage, "StartTime": record.modified}],
+    }

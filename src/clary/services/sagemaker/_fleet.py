@@ -1,0 +1,175 @@
+"""A fleet of replicas: launched by a plan, listed while healthy, revived when lost, retired when replaced."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from clary.compute.base import Outcome, RunKind, RunPhase, RunSpec, Runtime
+from clary.compute.machine import size_of
+from clary.engine import runs
+from clary.engine.machine import Job
+from clary.engine.world import World
+
+RETIRE_GRACE_S = 65.0
+"""Longer than an invocation may take (60 s)."""
+DEPLOY_MARGIN_S = 120
+"""Time for queueing beside download and `ContainerStartupHealthCheckTimeoutInSeconds`."""
+MAX_LOSSES = 5
+"""A replica lost so often in a row, without being healthy in between, leaves its place empty."""
+
+Plan = Mapping[str, Any]
+_GONE = frozenset({RunPhase.ENDED, RunPhase.LOST})
+
+
+@dataclass(frozen=True)
+class Place:
+    """One replica's place in a plan."""
+
+    run_id: str
+    variant: Mapping[str, Any]
+
+    @property
+    def seat(self) -> str:
+        """What stays when its replica is replaced."""
+        return self.run_id.rpartition("-")[0]
+
+
+def places(job: Job, target: Plan, *, part: float = 1.0) -> Iterator[Place]:
+    """Yield the places of a plan; a place keeps its run while variant, model and seat stay.
+
+    Parameters
+    ----------
+    part : float
+        Share of every variant's instances, rounded up: the first ones.
+    """
+    revivals = job.memory.get("revivals", {})
+    for variant in target["variants"]:
+        for n in range(math.ceil(variant["InstanceCount"] * part - 1e-9)):
+            marks = (job.record.created.isoformat(), variant["VariantName"], variant["Serial"], n)
+            seat = runs.run_id_of(job.record.arn, job.record.key, *marks)
+            yield Place(f"{seat}-{revivals.get(seat, 0)}", variant)
+
+
+def run_ids(job: Job, target: Plan, *, part: float = 1.0) -> set[str]:
+    """Return the runs of a plan's places."""
+    return {place.run_id for place in places(job, target, part=part)}
+
+
+def fresh(job: Job, target: Plan) -> Job:
+    """Return the job with new runs for places whose replica is being retired: it drains for good."""
+    retiring = set(job.memory.get("retire", ()))
+    revivals = dict(job.memory.get("revivals", {}))
+    for place in places(job, target):
+        if place.run_id in retiring:
+            revivals[place.seat] = revivals.get(place.seat, 0) + 1
+    return replace(job, memory={**job.memory, "revivals": revivals})
+
+
+def launch(job: Job, world: World, target: Plan, *, part: float = 1.0, at_most: float = math.inf) -> str:
+    """Launch what is not running, `at_most` so many at a time; return why a replica failed, or nothing."""
+    n_starting = 0
+    for place in places(job, target, part=part):
+        state = runs.state_of(world, place.run_id)
+        failed = next((each for each in state.results.values() if each.outcome is Outcome.FAILED), None)
+        if failed is not None:
+            return f"The {place.variant['VariantName']} variant could not start: {failed.reason}"
+        if state.phase is not RunPhase.SERVING:
+            n_starting += 1
+        if state.phase in _GONE and n_starting <= at_most:
+            runs.close_run(world, place.run_id)  # a run that was launched and lost starts afresh
+            spec = runs.open_run(
+                world, _spec(job, place), role_arn=place.variant["RoleArn"], context=_context(job, place)
+            )
+            world.placement.launch(spec)
+    return ""
+
+
+def revive(job: Job, world: World, target: Plan) -> Job:
+    """Return the job with fresh runs for the places whose replica was lost, and launch them."""
+    revivals, losses = dict(job.memory.get("revivals", {})), dict(job.memory.get("losses", {}))
+    for place in places(job, target):
+        phase = runs.state_of(world, place.run_id).phase
+        if phase is RunPhase.SERVING:
+            losses.pop(place.seat, None)
+        elif phase in _GONE and losses.get(place.seat, 0) < MAX_LOSSES:
+            runs.close_run(world, place.run_id)
+            revivals[place.seat] = revivals.get(place.seat, 0) + 1
+            losses[place.seat] = losses.get(place.seat, 0) + 1
+    revived = replace(job, memory={**job.memory, "revivals": revivals, "losses": losses})
+    launch(revived, world, target)
+    return revived
+
+
+def listing(job: Job, world: World, target: Plan, *, part: float = 1.0) -> tuple[list[dict[str, Any]], bool]:
+    """Return the variants with their healthy replicas, and whether none is missing."""
+    listed: dict[str, dict[str, Any]] = {}
+    for variant in target["variants"]:
+        members = ("VariantName", "Image", "Weight", "InstanceCount", "InstanceType")
+        listed[variant["VariantName"]] = {**{name: variant[name] for name in members}, "Replicas": []}
+    is_whole = True
+    for place in places(job, target, part=part):
+        state = runs.state_of(world, place.run_id)
+        address = next(iter(state.addresses.values()), None)
+        if address and state.phase is RunPhase.SERVING:
+            listed[place.variant["VariantName"]]["Replicas"].append({"address": address, "id": place.run_id})
+        else:
+            is_whole = False
+    return list(listed.values()), is_whole
+
+
+def overdue(world: World, target: Plan, since_s: float) -> str:
+    """Return why replicas that were launched at `since_s` take too long, or nothing."""
+    allowed = DEPLOY_MARGIN_S + max(
+        (each["StartupTimeout"] + each.get("DownloadTimeout", 0) for each in target["variants"]), default=0
+    )
+    if world.clock().timestamp() < since_s + allowed:
+        return ""
+    return f"The replicas did not pass the ping health check within {allowed} s. Look at the endpoint's log."
+
+
+def retire(world: World, run_ids: Iterable[str]) -> list[str]:
+    """Let replaced replicas finish what they have; return those that still do."""
+    remaining = []
+    for run_id in run_ids:
+        if runs.state_of(world, run_id).phase in _GONE:
+            runs.close_run(world, run_id)
+        else:
+            world.placement.stop(run_id, outcome=Outcome.STOPPED, grace_s=RETIRE_GRACE_S)
+            remaining.append(run_id)
+    return remaining
+
+
+def soon(world: World, after_s: float) -> float:
+    """Return the moment `after_s` from now, as seconds of the epoch."""
+    return (world.clock() + timedelta(seconds=after_s)).timestamp()
+
+
+def _context(job: Job, place: Place) -> Mapping[str, Any]:
+    return {
+        "log_group": f"/aws/sagemaker/Endpoints/{job.record.key}",
+        "log_stream": f"{place.variant['VariantName']}/i-{place.run_id.replace('-', '')[-16:]}",
+        "variant": place.variant["VariantName"],
+    }
+
+
+def _spec(job: Job, place: Place) -> RunSpec:
+    variant = place.variant
+    return RunSpec(
+        run_id=place.run_id,
+        kind=RunKind.SERVING,
+        account=job.record.account,
+        region=job.record.region,
+        name=job.record.key,
+        arn=job.record.arn,
+        runtime=Runtime(**variant["Runtime"]),
+        size=size_of(variant["InstanceType"]),
+        instance_type=variant["InstanceType"],
+        request={
+            "Container": variant["Container"],
+            "EnableNetworkIsolation": variant["EnableNetworkIsolation"],
+            "StartupTimeoutInSeconds": variant["StartupTimeout"],
+        },
+        environment=dict(variant["Container"].get("Environment", {})),
+    )
