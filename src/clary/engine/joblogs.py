@@ -21,14 +21,16 @@ def stream_of(document: Mapping[str, Any], host: str) -> str:
 
 
 def append(conn: Connection, document: Mapping[str, Any], host: str, lines: Iterable[Any]) -> None:
-    """Append an agent's lines to its stream; create group and stream with the first."""
-    events = [(int(ms), str(text)) for ms, text in lines]
-    if not events or not document.get("log_group"):
+    """Append an agent's lines to its stream, or those below it; create group and streams with the first."""
+    events: dict[str, list[tuple[int, str]]] = {}
+    for ms, text, *below in lines:
+        events.setdefault(below[0] if below else "", []).append((int(ms), str(text)))
+    group = document.get("log_group")
+    if not group:
         return
-    stream = stream_of(document, host)
-    logs.append(
-        conn, document["account"], document["region"], document["log_group"], stream, events, epoch_ms()
-    )
+    for below, each in events.items():
+        stream = "/".join(filter(None, [stream_of(document, host), below]))
+        logs.append(conn, document["account"], document["region"], group, stream, each, epoch_ms())
 
 
 def tail(conn: Connection, document: Mapping[str, Any], host: str, n: int) -> list[str]:

@@ -27,6 +27,9 @@ SILENCE_S = 30.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _TRY_AGAIN = frozenset({408, 425, 429})
 
+_Line = tuple[int, str] | tuple[int, str, str]
+"""Milliseconds, text, and the stream where it is not the host's own."""
+
 log = logging.getLogger(__name__)
 
 
@@ -44,7 +47,7 @@ class Reporter:
         self._url = urlsplit(f"{url}/{host}/reports")
         self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
         self._seq = 0
-        self._logs: deque[tuple[int, str]] = deque()
+        self._logs: deque[_Line] = deque()
         self._metrics: deque[tuple[str, int, float]] = deque()
         self._phase: tuple[str, str | None] | None = None
         self._result: Result | None = None
@@ -58,13 +61,13 @@ class Reporter:
         """Begin to send."""
         self._thread.start()
 
-    def log(self, ms: int, text: str) -> None:
-        """Take a log line."""
+    def log(self, ms: int, text: str, stream: str = "") -> None:
+        """Take a log line, of the host's own stream or of one below it."""
         with self._changed:
             if len(self._logs) >= PENDING_LINES:
                 self._logs.popleft()
                 self._n_dropped += 1
-            self._logs.append((ms, text))
+            self._logs.append((ms, text, stream) if stream else (ms, text))
             self._changed.notify()
 
     def metric(self, name: str, ms: int, value: float) -> None:
@@ -108,7 +111,7 @@ class Reporter:
     def _take(self) -> dict[str, Any]:
         """Return the next report; the result goes with the last lines only."""
         self._seq += 1
-        logs: list[tuple[int, str]] = []
+        logs: list[_Line] = []
         if self._n_dropped and self._logs:
             lost = f"[clary] {self._n_dropped} lines were dropped while the control plane was away"
             logs.append((self._logs[0][0], lost))

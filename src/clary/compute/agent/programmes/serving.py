@@ -64,16 +64,16 @@ class ServingRun:
         self._host = host
         self._watch = watch
         self._container = container(host.spec.request)
-        self._executor = Executor(host, watch, reporter)
+        self.executor = Executor(host, watch, reporter)
         self._objects: Objects | None = None
 
     def run(self) -> Result:
         """Return how it ended."""
         self._host.enter(RunPhase.DOWNLOADING)
         objects = objects_for(self._host)
-        self._watch.during(lambda: self._stage(objects), objects.cancel.set)
+        self._watch.during(lambda: self.stage(objects), objects.cancel.set)
         self._host.enter(RunPhase.STARTING)
-        program = self._program(self._packages())
+        program = self.program(self.packages())
         folder = socket_folder(self._host.home)
         n_restarts = 0
         while True:
@@ -93,15 +93,15 @@ class ServingRun:
     def _serve(self, program: Program, address: str) -> tuple[Exit | Outcome, Pump, bool]:
         """Run the replica once; return its exit, or the outcome of a stop, and whether it was ever well."""
         Path(address).unlink(missing_ok=True)
-        with self._executor.running(program) as (running, pump):
-            exit_ = self._await_health(running, address)
+        with self.executor.running(program) as (running, pump):
+            exit_ = self.await_health(running, address)
             if exit_ is not None:
                 return exit_, pump, False
             self._host.enter(RunPhase.SERVING, address)
             ending = self._watch.until_exit(running)
             return ending.outcome or ending.exit, pump, True
 
-    def _await_health(self, running: Running, address: str) -> Exit | Outcome | None:
+    def await_health(self, running: Running, address: str) -> Exit | Outcome | None:
         """Wait for the first good answer; None when it came.
 
         Raises
@@ -159,7 +159,7 @@ class ServingRun:
                 raise InterruptionError(stop.outcome)
             time.sleep(min(left, 0.1))
 
-    def _stage(self, objects: Objects) -> None:
+    def stage(self, objects: Objects) -> None:
         """Bring in the model, and the code where it lies apart from it."""
         ml = self._host.ml
         for folder in ("model", "code", "output"):
@@ -186,13 +186,14 @@ class ServingRun:
         environment: Mapping[str, str] = self._container.get("Environment") or {}
         return environment
 
-    def _packages(self) -> Packages:
+    def packages(self) -> Packages:
+        """Return the Python environment of the model's code, installed if need be."""
         code = self._host.ml / "model/code"
         if self._host.spec.runtime.kind == "builtin" or not code.is_dir():
             return Packages(requirements.interpreter())
-        return install(self._host, self._watch, self._executor, packages.runtime(), code)
+        return install(self._host, self._watch, self.executor, packages.runtime(), code)
 
-    def _program(self, found: Packages) -> Program:
+    def program(self, found: Packages) -> Program:
         """Return the replica's program: in the warm process where nothing speaks against it."""
         host = self._host
         base = programs.platform_environment(host)
