@@ -13,6 +13,7 @@ PERPETUAL = {"MetricAlarm", "ScalableTarget"}
 """Machines that end with their record alone; their nouns are other services'."""
 DETAIL_SHAPES = {
     "TrainingJob": "SecondaryStatus",
+    "HyperParameterTuningJob": "HyperParameterTuningJobStatus",
     "Endpoint": "EndpointStatus",
     "ProcessingJob": "ProcessingJobStatus",
 }

@@ -1,0 +1,1 @@
+"""Hyperparameter tuning without a server: spaces, trials, strategies, rules of stopping."""
