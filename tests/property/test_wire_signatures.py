@@ -6,7 +6,14 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
-from botocore.auth import HmacV1QueryAuth, S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth, SigV4QueryAuth
+from botocore.auth import (
+    HmacV1Auth,
+    HmacV1QueryAuth,
+    S3SigV4Auth,
+    S3SigV4QueryAuth,
+    SigV4Auth,
+    SigV4QueryAuth,
+)
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given, settings
@@ -35,6 +42,7 @@ SIGNERS = {
     "s3": (S3SigV4Auth, "s3"),
     "s3 presigned": (S3SigV4QueryAuth, "s3"),
     "sigv2": (HmacV1QueryAuth, "s3"),
+    "sigv2 header": (HmacV1Auth, "s3"),
 }
 SEGMENTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00/"), min_size=1, max_size=8).filter(
     lambda text: text not in (".", "..")
@@ -54,7 +62,7 @@ def signed(kind: str, key: Credential = KEY, **given: Any) -> Request:
     """Return a request as botocore's signer leaves it."""
     signer, service = SIGNERS[kind]
     credentials = Credentials(key.access_key_id, key.secret, key.session_token)
-    made: Any = signer(credentials) if kind == "sigv2" else signer(credentials, service, "eu-west-1")
+    made: Any = signer(credentials) if kind.startswith("sigv2") else signer(credentials, service, "eu-west-1")
     path, query = given.get("path", "/"), given.get("query", "")
     request = AWSRequest(
         given.get("method", "GET"),
@@ -98,7 +106,7 @@ def test_a_signed_request_is_its_signers(kind, key):
     verified = check(signed(kind, key, path="/bucket/key", query="list-type=2&prefix=a%2Fb"))
     assert verified.credential is key
     assert verified.service == SIGNERS[kind][1]
-    assert verified.region == ("" if kind == "sigv2" else "eu-west-1")
+    assert verified.region == ("" if kind.startswith("sigv2") else "eu-west-1")
 
 
 @settings(deadline=None, max_examples=200)
@@ -170,7 +178,7 @@ def test_a_changed_request_is_refused(kind):
     assert refusal(changed(good, method="POST")) is FaultKind.MISMATCH
     assert refusal(changed(good, path="/bucket/other")) is FaultKind.MISMATCH
     assert refusal(changed(good, query=good.query.replace("uploadId=1", "uploadId=2"))) is FaultKind.MISMATCH
-    if kind != "sigv2":
+    if not kind.startswith("sigv2"):
         assert refusal(changed(good, headers={**good.headers, "host": "elsewhere"})) is FaultKind.MISMATCH
         assert refusal(changed(good, query=f"{good.query}&more=1")) is FaultKind.MISMATCH
     if not presigned:
@@ -178,7 +186,8 @@ def test_a_changed_request_is_refused(kind):
             refusal(changed(good, headers={**good.headers, "content-type": "text/html"}))
             is FaultKind.MISMATCH
         )
-        assert refusal(good, body=b"another body") is FaultKind.MISMATCH
+        is_body_signed = kind != "sigv2 header"
+        assert not is_body_signed or refusal(good, body=b"another body") is FaultKind.MISMATCH
 
 
 @pytest.mark.parametrize("kind", SIGNERS)
@@ -220,6 +229,9 @@ def test_an_expired_key_is_refused(kind, monkeypatch):
         ("s3 presigned", -910, FaultKind.SKEWED),
         ("sigv2", 3500, None),
         ("sigv2", 3700, FaultKind.EXPIRED_URL),
+        ("sigv2 header", 890, None),
+        ("sigv2 header", 910, FaultKind.SKEWED),
+        ("sigv2 header", -910, FaultKind.SKEWED),
     ],
 )
 def test_time_runs_out(kind, later_s, fault):
@@ -244,8 +256,9 @@ def test_headers_of_amazon_must_all_be_signed(kind):
     assert refusal(changed(good, headers={**good.headers, "x-amz-acl": "public-read"})) is FaultKind.MALFORMED
 
 
-def test_a_header_signed_by_sigv2_cannot_be_added():
-    good = signed("sigv2")
+@pytest.mark.parametrize("kind", ["sigv2", "sigv2 header"])
+def test_a_header_signed_by_sigv2_cannot_be_added(kind):
+    good = signed(kind)
     assert refusal(changed(good, headers={**good.headers, "x-amz-acl": "public-read"})) is FaultKind.MISMATCH
 
 
@@ -270,6 +283,14 @@ def test_a_plain_path_signed_encoded_and_the_other_way_round_both_hold():
 def test_an_encoded_slash_is_not_a_slash():
     request = signed("header", path="/endpoints/a/invocations")
     assert refusal(changed(request, path="/endpoints%2Fa/invocations")) is FaultKind.MISMATCH
+
+
+def test_sigv2_signs_the_bucket_that_the_host_names():
+    request = signed("sigv2 header", path="/bucket/a%20key")
+    within = changed(request, path="/a%20key")
+    assert check(within, bucket="bucket").credential is KEY
+    assert refusal(within) is FaultKind.MISMATCH
+    assert refusal(within, bucket="other") is FaultKind.MISMATCH
 
 
 def test_a_date_header_does_for_an_amazon_date():

@@ -1,4 +1,4 @@
-"""Signatures: is a request signed by the key that it names? SigV4 in header or query, SigV2 in query.
+"""Signatures: is a request signed by the key that it names? SigV4 and SigV2, in header or query.
 
 A pure function of the request, the key and the time; standard library only.
 Source: AWS General Reference, Signing AWS API requests; Amazon S3 API reference, Authenticating requests.
@@ -10,7 +10,6 @@ from datetime import datetime
 from hashlib import sha256
 from hmac import compare_digest, digest
 from typing import Generic, NamedTuple, TypeVar
-from urllib.parse import unquote
 
 from clary.kernel.errors import FaultKind, SignatureFault
 from clary.wire import canonical, sigv2
@@ -85,6 +84,7 @@ def verify(
     lookup: Callable[[str], K | None],
     now: datetime,
     service: str | None = None,
+    bucket: str = "",
 ) -> Verified[K]:
     """Check the signature of a request.
 
@@ -103,6 +103,8 @@ def verify(
         The present, aware.
     service : str or None
         Signing name of the service that will answer; a signature for another one is refused. None takes any.
+    bucket : str
+        That the host names instead of the path; SigV2 signs it before the path.
 
     Raises
     ------
@@ -110,13 +112,17 @@ def verify(
         `kind` says why.
     """
     authorization = headers.get("authorization")
+    if authorization is not None and authorization.startswith("AWS "):
+        _check_service("s3", service)
+        given = sigv2.of_header(authorization, headers)
+        return _verify_v2(given, method, path, query, headers, lookup, now, bucket)
     if authorization is not None:
         claim = _claim_of_header(authorization, headers)
     elif "X-Amz-Signature=" in query or "X-Amz-Algorithm=" in query:
         claim = _claim_of_query(canonical.parameters(query))
     elif "Signature=" in query and "AWSAccessKeyId=" in query:
         _check_service("s3", service)
-        return _verify_v2(method, path, query, headers, lookup, now)
+        return _verify_v2(canonical.parameters(query), method, path, query, headers, lookup, now, bucket)
     else:
         raise SignatureFault(FaultKind.MISSING, "Missing Authentication Token")
     key = lookup(claim.access_key_id)
@@ -292,23 +298,27 @@ def _check_time(claim: _Claim, now: datetime) -> None:
             f"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
             f"'{claim.date}' != '{claim.amz_date[:8]}', from '{claim.amz_date[:40]}'.",
         )
-    signed, present = _seconds(claim.amz_date), now.timestamp()
+    _check_skew(claim.amz_date, now, expires_s=claim.expires_s)
+
+
+def _check_skew(amz_date: str, now: datetime, *, expires_s: int | None = None) -> None:
+    signed, present = _seconds(amz_date), now.timestamp()
     shown = canonical.to_amz_date
-    if claim.expires_s is not None and present > signed + claim.expires_s:
+    if expires_s is not None and present > signed + expires_s:
         raise SignatureFault(
             FaultKind.EXPIRED_URL,
-            f"Signature expired: {shown(signed + claim.expires_s)} is now earlier than {shown(present)}",
+            f"Signature expired: {shown(signed + expires_s)} is now earlier than {shown(present)}",
         )
-    if present > signed + SKEW_S and claim.expires_s is None:
+    if present > signed + SKEW_S and expires_s is None:
         raise SignatureFault(
             FaultKind.SKEWED,
-            f"Signature expired: {claim.amz_date} is now earlier than {shown(present - SKEW_S)}"
+            f"Signature expired: {amz_date} is now earlier than {shown(present - SKEW_S)}"
             f" ({shown(present)} - 15 min.)",
         )
     if signed > present + SKEW_S:
         raise SignatureFault(
             FaultKind.SKEWED,
-            f"Signature not yet current: {claim.amz_date} is still later than "
+            f"Signature not yet current: {amz_date} is still later than "
             f"{shown(present + SKEW_S)} ({shown(present)} + 15 min.)",
         )
 
@@ -354,16 +364,18 @@ def _signed(claim: _Claim, headers: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def _verify_v2(
+    given: Mapping[str, str],
     method: str,
     path: str,
     query: str,
     headers: Mapping[str, str],
     lookup: Callable[[str], K | None],
     now: datetime,
+    bucket: str,
 ) -> Verified[K]:
-    given = canonical.parameters(query)
     access_key_id, expires = given.get("AWSAccessKeyId", ""), given.get("Expires", "")
-    if not (access_key_id and expires.isascii() and expires.isdigit() and len(expires) < 12):
+    is_header = "authorization" in headers
+    if not (access_key_id and (is_header or (expires.isascii() and expires.isdigit() and len(expires) < 12))):
         raise SignatureFault(
             FaultKind.MALFORMED, "Query-string authentication requires AWSAccessKeyId, Signature and Expires."
         )
@@ -372,10 +384,12 @@ def _verify_v2(
         raise SignatureFault(FaultKind.UNKNOWN_KEY, INVALID_TOKEN)
     token = given.get("x-amz-security-token") or headers.get("x-amz-security-token")
     _check_token(key, token, now)
-    if now.timestamp() > int(expires):
+    if is_header:
+        _check_skew(canonical.amz_date_of(headers.get("x-amz-date") or headers.get("date", "")), now)
+    elif now.timestamp() > int(expires):
         raise SignatureFault(FaultKind.EXPIRED_URL, "Request has expired")
     signature = given["Signature"]
-    for resource in dict.fromkeys((path, unquote(path))):
+    for resource in sigv2.resources(f"/{bucket}{path}" if bucket else path):
         wanted = sigv2.signature(key.secret, method, resource, query, headers, given)
         if compare_digest(wanted.encode(), signature.encode()):
             payload = headers.get("x-amz-content-sha256", UNSIGNED)

@@ -1,6 +1,6 @@
-"""SigV2 in the query string, as boto3 presigns S3 URLs for custom endpoints.
+"""SigV2, S3's old signature: in the query string, as boto3 presigns URLs, or in the Authorization header.
 
-Source: Amazon S3 Developer Guide (2006-03-01), REST authentication, query string request authentication.
+Source: Amazon S3 Developer Guide (2006-03-01), REST authentication.
 """
 
 from base64 import b64encode
@@ -21,10 +21,28 @@ SUB_RESOURCES = frozenset(
 """Parameters that say what is asked for, and so are signed."""
 
 
+def of_header(authorization: str, headers: Mapping[str, str]) -> dict[str, str]:
+    """Return what `AWS <key id>:<signature>` says, under the names that it has in a query string.
+
+    In the place of `Expires` stands the date; `x-amz-date`, signed as a header, empties it.
+    """
+    key, _, signed = authorization.removeprefix("AWS ").strip().rpartition(":")
+    date = "" if "x-amz-date" in headers else headers.get("date", "")
+    return {"AWSAccessKeyId": key, "Signature": signed, "Expires": date}
+
+
+def resources(path: str) -> tuple[str, ...]:
+    """Return how clients may have signed `path`: as sent, decoded; botocore ends a bucket with a slash."""
+    found = [path, unquote(path)]
+    if path.count("/") == 1:
+        found.append(f"{path}/")
+    return tuple(dict.fromkeys(found))
+
+
 def signature(
     secret: str, method: str, path: str, query: str, headers: Mapping[str, str], given: Mapping[str, str]
 ) -> str:
-    """Return the signature of a presigned request, in base64.
+    """Return the signature of a request, in base64.
 
     Parameters
     ----------

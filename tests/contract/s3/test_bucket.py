@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from clary.kernel import ids
@@ -118,3 +119,39 @@ def test_of_two_accounts_that_want_a_name_at_once_one_has_it(clary_server, name)
     assert sorted(ends) == ["", *["BucketAlreadyExists"] * 5]
     (owner,) = [s3 for s3, end in zip(clients, ends, strict=True) if not end]
     owner.put_object(Bucket=name, Key="a", Body=b"1")
+
+
+def test_a_bucket_says_where_it_is(clary_server, name):
+    account = clary_server.account()
+    for region, where in (("us-east-1", None), ("eu-west-1", "eu-west-1")):
+        s3 = account.client("s3", region=region)
+        constraint = {"CreateBucketConfiguration": {"LocationConstraint": where}} if where else {}
+        s3.create_bucket(Bucket=f"{name}-{region}", **constraint)
+        s3.put_object(Bucket=f"{name}-{region}", Key="location", Body=b"an object of that name")
+    asking = account.client("s3")
+    assert asking.get_bucket_location(Bucket=f"{name}-us-east-1")["LocationConstraint"] is None
+    assert asking.get_bucket_location(Bucket=f"{name}-eu-west-1")["LocationConstraint"] == "eu-west-1"
+    assert asking.get_object(Bucket=f"{name}-eu-west-1", Key="location")["Body"].read()[:2] == b"an"
+    assert code_of(asking.get_bucket_location, Bucket=f"{name}-nowhere") == "NoSuchBucket"
+    other = clary_server.account().client("s3")
+    assert code_of(other.get_bucket_location, Bucket=f"{name}-eu-west-1") == "AccessDenied"
+
+
+def test_the_old_signature_in_the_header_does_all_that_the_new_one_does(clary_server, name):
+    account = clary_server.account()
+    s3 = account.client("s3", config=Config(signature_version="s3"))
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="a b/c+d", Body=b"x" * 5000, Metadata={"k": "v"}, ContentType="text/x")
+    answer = s3.get_object(Bucket=name, Key="a b/c+d")
+    assert (answer["Body"].read(), answer["Metadata"]) == (b"x" * 5000, {"k": "v"})
+    assert [each["Key"] for each in s3.list_objects_v2(Bucket=name, Prefix="a")["Contents"]] == ["a b/c+d"]
+    upload = s3.create_multipart_upload(Bucket=name, Key="parts")["UploadId"]
+    part = s3.upload_part(Bucket=name, Key="parts", UploadId=upload, PartNumber=1, Body=b"y")["ETag"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part}]}
+    s3.complete_multipart_upload(Bucket=name, Key="parts", UploadId=upload, MultipartUpload=parts)
+    assert s3.get_bucket_location(Bucket=name)["LocationConstraint"] is None
+    assert name in {each["Name"] for each in s3.list_buckets()["Buckets"]}
+    wrong = account.client("s3", config=Config(signature_version="s3"), aws_secret_access_key="wrong")
+    assert code_of(wrong.get_object, Bucket=name, Key="parts") == "SignatureDoesNotMatch"
+    s3.delete_objects(Bucket=name, Delete={"Objects": [{"Key": "parts"}, {"Key": "a b/c+d"}]})
+    s3.delete_bucket(Bucket=name)

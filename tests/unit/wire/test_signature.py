@@ -79,7 +79,7 @@ def test_an_early_request():
     ("authorization", "text"),
     [
         ("Basic abc", "Unsupported authorization algorithm 'Basic'"),
-        ("AWS AKIA:abc=", "Unsupported authorization algorithm 'AWS'"),
+        ("HMAC AKIA:abc=", "Unsupported authorization algorithm 'HMAC'"),
         ("", "Unsupported authorization algorithm ''"),
         (
             "AWS4-HMAC-SHA256 Credential=a",

@@ -15,6 +15,7 @@ from clary.wire import signature
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 _LEGAL_KEY = re.compile(r"^\w{3,128}$", re.ASCII)
 _V2_KEY = re.compile(r"(?:^|&)AWSAccessKeyId=([^&]*)")
+_V2_HEADER = re.compile(r"AWS ([^:\s]+):\S+")
 
 
 class Caller(NamedTuple):
@@ -52,13 +53,22 @@ class Callers:
         if _LEGAL_KEY.match(access_key_id):
             await self._credentials.find(access_key_id)
 
-    def check(self, head: Head, body_sha256: str | None, service: str, now: datetime | None = None) -> Caller:
+    def check(
+        self,
+        head: Head,
+        body_sha256: str | None,
+        service: str,
+        now: datetime | None = None,
+        bucket: str = "",
+    ) -> Caller:
         """Check a signature; `body_sha256` None means what the request itself claims.
 
         Parameters
         ----------
         service : str
             Signing name of the service that answers.
+        bucket : str
+            That the host names instead of the path.
 
         Raises
         ------
@@ -74,6 +84,7 @@ class Callers:
             lookup=self._credentials.get,
             now=now or clock.now(),
             service=service,
+            bucket=bucket,
         )
         credential = verified.credential
         return Caller(
@@ -96,7 +107,7 @@ def access_key_id(head: Head, signer: Scope | None) -> str:
     """
     if signer is not None:
         return signer.access_key_id
-    match = _V2_KEY.search(head.query)
+    match = _V2_HEADER.fullmatch(head.fields.get("authorization", "")) or _V2_KEY.search(head.query)
     if match:
         return unquote_plus(match[1])
     if "authorization" in head.fields or "X-Amz-Signature=" in head.query:

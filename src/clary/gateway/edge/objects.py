@@ -104,7 +104,8 @@ class Objects:
                     return
                 _check_payload(head)
                 await self._callers.fetch(key)
-                caller = self._callers.check(head, None, "s3")
+                host_bucket = place.bucket if place.is_virtual else ""
+                caller = self._callers.check(head, None, "s3", bucket=host_bucket)
                 if is_control:
                     await self._control.answer(exchange, *self._path_style(head, key, caller, place, query))
                     return
@@ -279,7 +280,11 @@ def _is_control(head: Head, place: Place, query: Query) -> bool:
     """Tell whether the control plane answers: it owns which bucket is whose."""
     if not place.bucket:
         return head.method == "GET"
-    return not place.key and head.method in {"PUT", "DELETE"} and not query.has_subresource
+    if place.key:
+        return False
+    if head.method == "GET":
+        return any(name == "location" for name, _ in query.kept)
+    return head.method in {"PUT", "DELETE"} and not query.has_subresource
 
 
 def _is_form(head: Head) -> bool:
@@ -290,7 +295,7 @@ def _check_payload(head: Head) -> None:
     """Refuse a header-signed request that does not say what it signs, and forms that nobody can check."""
     claimed = head.fields.get("x-amz-content-sha256")
     if claimed is None:
-        if "authorization" in head.fields:
+        if not head.fields.get("authorization", "AWS ").startswith("AWS "):  # SigV2 signs no body
             text = "Your request was missing a required header: x-amz-content-sha256"
             raise Denied(faults.s3(head, "MissingSecurityHeader", text, 400))
         return

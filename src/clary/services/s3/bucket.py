@@ -111,13 +111,13 @@ def _region_of(call: Call, request: Mapping[str, Any]) -> str:
     """
     asked = request.get("CreateBucketConfiguration", {}).get("LocationConstraint", "")
     asked = "eu-west-1" if asked == "EU" else asked  # its first name
-    if asked and call.region not in {asked, "us-east-1"}:  # the classic endpoint serves every region
+    if asked and call.region not in {asked, "us-east-1", ""}:  # the classic endpoint serves every region
         raise AwsError(
             f"The {asked} location constraint is incompatible for the region specific endpoint this request "
             f"was sent to, which is {call.region}'s.",
             code="IllegalLocationConstraintException",
         )
-    return asked or call.region
+    return asked or call.region or "us-east-1"  # SigV2 names no region
 
 
 @operation("CreateBucket")
@@ -160,7 +160,7 @@ def _existing(call: Call, name: str, known: Owner | None) -> Mapping[str, Any]:
             code="BucketAlreadyExists",
             status=409,
         )
-    if call.region == "us-east-1":  # as S3: a second Create of one's own is an error everywhere else
+    if call.region in {"us-east-1", ""}:  # as S3: a second Create of one's own is an error everywhere else
         return {"Location": f"/{name}"}
     raise AwsError(
         "Your previous request to create the named bucket succeeded and you already own it.",
@@ -169,15 +169,35 @@ def _existing(call: Call, name: str, known: Owner | None) -> Mapping[str, Any]:
     )
 
 
+@operation("GetBucketLocation")
+def get_bucket_location(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the region of a bucket of the caller's; the classic one has no name here."""
+    name = request["Bucket"]
+    _expect_own(call, name, request.get("ExpectedBucketOwner"))
+    region = call.read(records.find, OWNERS, REGION, NOUN, name).document["Region"]
+    return {} if region == "us-east-1" else {"LocationConstraint": region}
+
+
+def _expect_own(call: Call, name: str, expected: str | None = None) -> None:
+    """Refuse what is no bucket of the caller's.
+
+    Raises
+    ------
+    AwsError
+        `NoSuchBucket` or `AccessDenied`.
+    """
+    known = call.read(owner_of, name)
+    if known is None:
+        raise AwsError("The specified bucket does not exist", code="NoSuchBucket", status=404)
+    if known.account != call.account or expected not in {None, known.account}:
+        raise AwsError("Access Denied", code="AccessDenied", status=403)
+
+
 @operation("DeleteBucket")
 def delete_bucket(call: Call, request: Mapping[str, Any]) -> None:
     """Remove an empty bucket of the caller's."""
     name = request["Bucket"]
-    known = call.read(owner_of, name)
-    if known is None:
-        raise AwsError("The specified bucket does not exist", code="NoSuchBucket", status=404)
-    if known.account != call.account:
-        raise AwsError("Access Denied", code="AccessDenied", status=403)
+    _expect_own(call, name)
     try:
         _objects(call).remove_bucket(name)
     except NotEmptyError:

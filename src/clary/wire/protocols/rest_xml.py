@@ -16,6 +16,8 @@ NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _ROOTS: Mapping[str, str] = {"ListBuckets": "ListAllMyBucketsResult", "ListObjects": "ListBucketResult"}
 """Root elements that are called otherwise than their shape. Source: Amazon S3 API reference."""
+_BARE: Mapping[str, str] = {"GetBucketLocation": "LocationConstraint"}
+"""Operations whose root element is this member itself, and holds its text. Source: the same."""
 _STREAMS = frozenset({"blob", "string"})
 
 
@@ -55,6 +57,10 @@ def serialize(operation: Operation, result: Mapping[str, Any], request_id: str) 
         value = result.get(str(shape.payload))
         if value is not None:
             body = _document(payload.wire_name or payload.name, payload, value)
+    elif operation.name in _BARE:
+        member = _BARE[operation.name]
+        text = xml.escape(str(result.get(member) or ""))
+        body = f'{_DECLARATION}<{member} xmlns="{NAMESPACE}">{text}</{member}>'.encode()
     elif rest.plan(shape).body:
         root = _ROOTS.get(operation.name) or shape.wire_name or f"{operation.name}Result"
         body = _document(root, shape, result)
