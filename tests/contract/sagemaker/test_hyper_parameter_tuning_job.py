@@ -1,0 +1,456 @@
+"""HyperParameterTuningJob through boto3 against a live server: real trainings of XGBoost and of scripts."""
+
+import time
+
+import numpy as np
+import pytest
+from botocore.exceptions import ClientError
+from sklearn.datasets import load_breast_cancer
+
+from clary.testing.jobs import script_request, upload_csv, upload_script
+from clary.testing.tuning import (
+    RANGES,
+    training_definition,
+    trials_of,
+    tuned,
+    tuning_request,
+    wait_for_tuning,
+)
+
+pytestmark = pytest.mark.timeout(170)
+
+CURVES = """
+import json, os, time
+given = json.loads(os.environ["SM_HPS"])
+assert "_tuning_objective_metric" not in given, given
+for epoch in range(int(given["epochs"])):
+    print(f"loss={float(given['level']) + 1 / (epoch + 1):.4f}", flush=True)
+    time.sleep(float(given["pause"]))
+"""
+LEVELS = {
+    "CategoricalParameterRanges": [{"Name": "level", "Values": ["0", "1", "2", "5", "6", "7", "8", "9"]}]
+}
+
+
+@pytest.fixture(scope="module")
+def place(clary_server):
+    """Return an account with a bucket that holds train and validation data."""
+    account = clary_server.account()
+    cancer = load_breast_cancer()
+    rows = np.column_stack([cancer.target, cancer.data])
+    bucket = upload_csv(account, "train/data.csv", rows[:400])
+    upload_csv(account, "validation/data.csv", rows[400:], bucket=bucket)
+    return account, bucket
+
+
+def script_definition(account, bucket, text=CURVES, **static):
+    request = script_request(account, bucket, upload_script(account, bucket, text))
+    return training_definition(
+        account,
+        bucket,
+        static=request["HyperParameters"] | static,
+        AlgorithmSpecification=request["AlgorithmSpecification"]
+        | {"MetricDefinitions": [{"Name": "loss", "Regex": r"loss=(\S+)"}]},
+        InputDataConfig=training_definition(account, bucket)["InputDataConfig"][:1],
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(place):
+    """Return a finished Bayesian job of six trials."""
+    account, bucket = place
+    request = tuning_request(account, bucket, strategy="Bayesian", n=6, RandomSeed=7)
+    request["Tags"] = [{"Key": "team", "Value": "fraud"}]
+    return account, bucket, request, tuned(account, request)
+
+
+def test_a_bayesian_job_says_everything_the_sdks_index(finished):
+    _account, _bucket, request, described = finished
+    assert described["HyperParameterTuningJobStatus"] == "Completed", described.get("FailureReason")
+    assert described["TrainingJobStatusCounters"] == {
+        "Completed": 6,
+        "InProgress": 0,
+        "RetryableError": 0,
+        "NonRetryableError": 0,
+        "Stopped": 0,
+    }
+    assert described["ObjectiveStatusCounters"] == {"Succeeded": 6, "Pending": 0, "Failed": 0}
+    best = described["BestTrainingJob"]
+    assert best["FinalHyperParameterTuningJobObjectiveMetric"]["MetricName"] == "validation:auc"
+    assert set(best["TunedHyperParameters"]) == {"eta", "max_depth"}
+    assert described["ConsumedResources"]["RuntimeInSeconds"] >= 1
+    assert "NumberOfTrainingJobsObjectiveNotImproving" in described["TuningJobCompletionDetails"]
+    assert described["HyperParameterTuningJobConfig"]["ParameterRanges"] == RANGES
+    names = {
+        each["Name"]
+        for each in described["TrainingJobDefinition"]["AlgorithmSpecification"]["MetricDefinitions"]
+    }
+    assert "validation:auc" in names
+    assert described["HyperParameterTuningEndTime"] >= described["CreationTime"]
+    assert request["TrainingJobDefinition"]["StaticHyperParameters"].items() <= (
+        described["TrainingJobDefinition"]["StaticHyperParameters"].items()
+    )
+
+
+def test_trials_are_ordinary_training_jobs_with_the_tags_and_the_tuned_values(finished):
+    account, _bucket, request, described = finished
+    client = account.client("sagemaker")
+    name = request["HyperParameterTuningJobName"]
+    trials = trials_of(account, name)
+    assert [each["TrainingJobName"].split("-")[-2] for each in trials] == [f"{n:03d}" for n in range(1, 7)]
+    for each in trials:
+        assert each["TrainingJobName"].startswith(f"{name}-")
+        job = client.describe_training_job(TrainingJobName=each["TrainingJobName"])
+        assert job["TuningJobArn"] == described["HyperParameterTuningJobArn"]
+        assert each["TunedHyperParameters"].items() <= job["HyperParameters"].items()
+        assert job["HyperParameters"]["_tuning_objective_metric"] == "validation:auc"
+        final = {metric["MetricName"]: metric["Value"] for metric in job["FinalMetricDataList"]}
+        value = each["FinalHyperParameterTuningJobObjectiveMetric"]["Value"]
+        assert final["validation:auc"] == final["ObjectiveMetric"] == pytest.approx(value)
+        assert client.list_tags(ResourceArn=each["TrainingJobArn"])["Tags"] == request["Tags"]
+    listed = client.list_training_jobs(NameContains=name, MaxResults=100)["TrainingJobSummaries"]
+    assert {each["TrainingJobName"] for each in listed} == {each["TrainingJobName"] for each in trials}
+
+
+def test_trials_are_sorted_by_objective_and_paged(finished):
+    account, _bucket, request, described = finished
+    name = request["HyperParameterTuningJobName"]
+    query = {"SortBy": "FinalObjectiveMetricValue", "PaginationConfig": {"PageSize": 2}}
+    rising = trials_of(account, name, **query)
+    values = [each["FinalHyperParameterTuningJobObjectiveMetric"]["Value"] for each in rising]
+    assert len(values) == 6
+    assert values == sorted(values)
+    falling = trials_of(account, name, SortOrder="Descending", **query)
+    best = falling[0]["FinalHyperParameterTuningJobObjectiveMetric"]["Value"]
+    assert best == described["BestTrainingJob"]["FinalHyperParameterTuningJobObjectiveMetric"]["Value"]
+    assert len(trials_of(account, name, StatusEquals="Completed")) == 6
+    assert trials_of(account, name, StatusEquals="Failed") == []
+
+
+def test_jobs_are_listed_searched_and_tagged(finished):
+    account, _bucket, request, described = finished
+    client, name = account.client("sagemaker"), request["HyperParameterTuningJobName"]
+    [summary] = client.list_hyper_parameter_tuning_jobs(NameContains=name)["HyperParameterTuningJobSummaries"]
+    assert summary["Strategy"] == "Bayesian"
+    assert summary["ResourceLimits"]["MaxNumberOfTrainingJobs"] == 6
+    assert summary["TrainingJobStatusCounters"]["Completed"] == 6
+    filters = [{"Name": "HyperParameterTuningJobConfig.Strategy", "Operator": "Equals", "Value": "Bayesian"}]
+    found = client.search(Resource="HyperParameterTuningJob", SearchExpression={"Filters": filters})[
+        "Results"
+    ]
+    assert name in {each["HyperParameterTuningJob"]["HyperParameterTuningJobName"] for each in found}
+    arn = described["HyperParameterTuningJobArn"]
+    assert client.list_tags(ResourceArn=arn)["Tags"] == request["Tags"]
+
+
+@pytest.mark.documented
+def test_the_same_seed_gives_the_same_trials(finished):
+    account, _bucket, request, described = finished
+    again = {**request, "HyperParameterTuningJobName": request["HyperParameterTuningJobName"][:24] + "-again"}
+    repeated = tuned(account, again)
+    pairs = [
+        [each["TunedHyperParameters"] for each in trials_of(account, job["HyperParameterTuningJobName"])]
+        for job in (request, again)
+    ]
+    assert pairs[0] == pairs[1]
+    metric = "FinalHyperParameterTuningJobObjectiveMetric"
+    assert repeated["BestTrainingJob"][metric] == described["BestTrainingJob"][metric]
+
+
+def test_a_warm_start_learns_from_its_parent_and_knows_the_best_of_both(finished):
+    account, bucket, request, described = finished
+    child = tuning_request(account, bucket, strategy="Bayesian", n=2)
+    child["WarmStartConfig"] = {
+        "ParentHyperParameterTuningJobs": [
+            {"HyperParameterTuningJobName": request["HyperParameterTuningJobName"]}
+        ],
+        "WarmStartType": "IdenticalDataAndAlgorithm",
+    }
+    ended = tuned(account, child)
+    metric = "FinalHyperParameterTuningJobObjectiveMetric"
+    values = [each[metric]["Value"] for each in (described["BestTrainingJob"], ended["BestTrainingJob"])]
+    assert ended["OverallBestTrainingJob"][metric]["Value"] == max(values)
+    child["HyperParameterTuningJobName"] += "-x"
+    child["TrainingJobDefinition"] = training_definition(account, bucket, static={"num_round": "5"})
+    with pytest.raises(ClientError, match="total number of static plus tunable hyperparameters must remain"):
+        account.client("sagemaker").create_hyper_parameter_tuning_job(**child)
+
+
+def test_a_grid_needs_no_number_and_tries_every_combination_once(place):
+    account, bucket = place
+    ranges = {
+        "CategoricalParameterRanges": [
+            {"Name": "booster", "Values": ["gbtree", "dart"]},
+            {"Name": "grow_policy", "Values": ["depthwise", "lossguide"]},
+        ]
+    }
+    definition = script_definition(account, bucket, epochs="1", pause="0", level="1")
+    request = tuning_request(
+        account,
+        bucket,
+        strategy="Grid",
+        n=None,
+        ranges=ranges,
+        definition=definition,
+        metric="loss",
+        goal="Minimize",
+    )
+    described = tuned(account, request)
+    assert described["HyperParameterTuningJobStatus"] == "Completed", described.get("FailureReason")
+    tried = [
+        tuple(each["TunedHyperParameters"].values())
+        for each in trials_of(account, request["HyperParameterTuningJobName"])
+    ]
+    assert len(tried) == len(set(tried)) == 4
+    assert described["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxNumberOfTrainingJobs"] == 4
+
+
+def test_hyperband_ends_trials_that_lag_behind(place):
+    account, bucket = place
+    definition = script_definition(account, bucket, epochs="27", pause="0.15")
+    request = tuning_request(
+        account,
+        bucket,
+        strategy="Hyperband",
+        n=6,
+        ranges=LEVELS,
+        definition=definition,
+        metric="loss",
+        goal="Minimize",
+        RandomSeed=3,
+    )
+    described = tuned(account, request)
+    assert described["HyperParameterTuningJobStatus"] == "Completed", described.get("FailureReason")
+    counters = described["TrainingJobStatusCounters"]
+    assert counters["Stopped"] >= 2
+    assert described["ObjectiveStatusCounters"]["Succeeded"] == 6
+    rows = trials_of(account, request["HyperParameterTuningJobName"])
+    least = min(float(each["TunedHyperParameters"]["level"]) for each in rows)
+    assert float(described["BestTrainingJob"]["TunedHyperParameters"]["level"]) == least
+
+
+def test_early_stopping_ends_a_trial_below_the_median(place):
+    account, bucket = place
+    definition = script_definition(account, bucket, epochs="6", pause="0.15")
+    request = tuning_request(
+        account,
+        bucket,
+        strategy="Grid",
+        n=None,
+        parallel=1,
+        ranges={"CategoricalParameterRanges": [{"Name": "level", "Values": ["1", "2", "3", "4", "9", "8"]}]},
+        definition=definition,
+        metric="loss",
+        goal="Minimize",
+        TrainingJobEarlyStoppingType="Auto",
+        RandomSeed=0,
+    )
+    described = tuned(account, request)
+    assert described["HyperParameterTuningJobStatus"] == "Completed", described.get("FailureReason")
+    assert 1 <= described["TrainingJobStatusCounters"]["Stopped"] <= 3
+    assert described["BestTrainingJob"]["TunedHyperParameters"] == {"level": "1"}
+
+
+def test_a_stopped_job_keeps_the_best_so_far(place):
+    account, bucket = place
+    client = account.client("sagemaker")
+    definition = script_definition(account, bucket, epochs="2000", pause="0.05")
+    request = tuning_request(
+        account, bucket, n=4, ranges=LEVELS, definition=definition, metric="loss", goal="Minimize"
+    )
+    name = request["HyperParameterTuningJobName"]
+    client.create_hyper_parameter_tuning_job(**request)
+    group, deadline = "/aws/sagemaker/TrainingJobs", time.monotonic() + 60
+    while time.monotonic() < deadline:
+        running = trials_of(account, name)
+        streams = [
+            stream
+            for each in running
+            for stream in account.client("logs").describe_log_streams(
+                logGroupName=group, logStreamNamePrefix=f"{each['TrainingJobName']}/"
+            )["logStreams"]
+        ]
+        if len(streams) == 2:
+            break
+        time.sleep(0.1)
+    with pytest.raises(ClientError, match="can only be deleted in"):
+        client.delete_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    live = client.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    assert live["TrainingJobStatusCounters"]["InProgress"] == 2
+    client.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    described = wait_for_tuning(account, name)
+    assert described["HyperParameterTuningJobStatus"] == "Stopped"
+    assert described["TrainingJobStatusCounters"]["Stopped"] == 2
+    assert described["BestTrainingJob"]["TrainingJobStatus"] == "Stopped"
+    with pytest.raises(ClientError, match="is in status Stopped"):
+        client.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    client.delete_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        trials_of(account, name)
+    assert client.describe_training_job(TrainingJobName=described["BestTrainingJob"]["TrainingJobName"])
+
+
+def test_a_job_whose_trials_all_fail_says_so(place):
+    account, bucket = place
+    definition = script_definition(account, bucket, "raise SystemExit('the box is empty')")
+    request = tuning_request(
+        account, bucket, n=2, ranges=LEVELS, definition=definition, metric="loss", goal="Minimize"
+    )
+    described = tuned(account, request)
+    assert described["HyperParameterTuningJobStatus"] == "Failed"
+    assert described["FailureReason"].startswith("All training jobs failed.")
+    assert described["TrainingJobStatusCounters"]["NonRetryableError"] == 2
+    assert described["ObjectiveStatusCounters"]["Failed"] == 2
+    assert "BestTrainingJob" not in described
+    assert (
+        "the box is empty" in trials_of(account, request["HyperParameterTuningJobName"])[0]["FailureReason"]
+    )
+
+
+def test_the_target_and_no_improvement_end_a_job_before_its_number(place):
+    account, bucket = place
+    definition = script_definition(account, bucket, epochs="1", pause="0")
+    common = {
+        "ranges": LEVELS,
+        "definition": definition,
+        "metric": "loss",
+        "goal": "Minimize",
+        "n": 8,
+        "parallel": 1,
+    }
+    target = tuning_request(
+        account, bucket, TuningJobCompletionCriteria={"TargetObjectiveMetricValue": 9.5}, **common
+    )
+    described = tuned(account, target)
+    assert described["HyperParameterTuningJobStatus"] == "Completed"
+    assert described["TrainingJobStatusCounters"]["Completed"] <= 2
+    criteria = {"BestObjectiveNotImproving": {"MaxNumberOfTrainingJobsNotImproving": 3}}
+    flat = training_definition(account, bucket) | script_definition(
+        account, bucket, "print('loss=1.0')", epochs="1", pause="0"
+    )
+    described = tuned(
+        account,
+        tuning_request(
+            account, bucket, TuningJobCompletionCriteria=criteria, **common | {"definition": flat}
+        ),
+    )
+    assert described["TrainingJobStatusCounters"]["Completed"] == 4
+    assert described["TuningJobCompletionDetails"]["NumberOfTrainingJobsObjectiveNotImproving"] == 3
+
+
+def test_several_definitions_take_turns(place):
+    account, bucket = place
+    objective = {"Type": "Maximize", "MetricName": "validation:auc"}
+    request = tuning_request(account, bucket, n=4)
+    del request["TrainingJobDefinition"]
+    for member in ("HyperParameterTuningJobObjective", "ParameterRanges"):
+        del request["HyperParameterTuningJobConfig"][member]
+    request["TrainingJobDefinitions"] = [
+        training_definition(
+            account, bucket, DefinitionName=name, TuningObjective=objective, HyperParameterRanges=ranges
+        )
+        for name, ranges in (
+            ("deep", {"IntegerParameterRanges": [{"Name": "max_depth", "MinValue": "5", "MaxValue": "9"}]}),
+            ("slow", {"ContinuousParameterRanges": [{"Name": "eta", "MinValue": "0.01", "MaxValue": "0.1"}]}),
+        )
+    ]
+    described = tuned(account, request)
+    assert described["HyperParameterTuningJobStatus"] == "Completed", described.get("FailureReason")
+    rows = trials_of(account, request["HyperParameterTuningJobName"])
+    assert [each["TrainingJobDefinitionName"] for each in rows] == ["deep", "slow", "deep", "slow"]
+    assert [sorted(each["TunedHyperParameters"]) for each in rows] == [["max_depth"], ["eta"]] * 2
+    assert [each["DefinitionName"] for each in described["TrainingJobDefinitions"]] == ["deep", "slow"]
+
+
+def test_autotune_finds_ranges_for_hints(place):
+    account, bucket = place
+    hints = {"AutoParameters": [{"Name": "eta", "ValueHint": "0.3"}, {"Name": "max_depth", "ValueHint": "6"}]}
+    request = tuning_request(account, bucket, n=2, ranges=hints)
+    with pytest.raises(ClientError, match="AutoParameters needs Autotune"):
+        account.client("sagemaker").create_hyper_parameter_tuning_job(**request)
+    request["Autotune"] = {"Mode": "Enabled"}
+    described = tuned(account, request)
+    assert described["HyperParameterTuningJobStatus"] == "Completed", described.get("FailureReason")
+    assert set(described["BestTrainingJob"]["TunedHyperParameters"]) == {"eta", "max_depth"}
+    assert described["Autotune"] == {"Mode": "Enabled"}
+
+
+def ranged(kind, name, *ends, scale=None):
+    found = {"Name": name, "MinValue": ends[0], "MaxValue": ends[1]}
+    return {f"{kind}ParameterRanges": [found | ({"ScalingType": scale} if scale else {})]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"metric": "validation:aux"}, r"objective metric, \[validation:aux\], isn't valid for the"),
+        ({"metric": "train:auc"}, r"objective metric, \[train:auc\], isn't valid"),
+        ({"goal": "Minimize"}, r"objective metric type, \[Minimize\], that you specified"),
+        ({"ranges": ranged("Continuous", "etta", "0", "1")}, r"has no hyperparameter \[etta\]"),
+        ({"ranges": ranged("Integer", "num_class", "2", "5")}, r"\[num_class\], isn't tunable"),
+        ({"ranges": ranged("Continuous", "eta", "0.1", "1.5")}, r"eta: value 1.5 not in range \[0, 1\]"),
+        ({"ranges": ranged("Continuous", "max_depth", "1", "5")}, r"\[max_depth\] .* is of type Integer"),
+        ({"ranges": ranged("Integer", "max_depth", "1.5", "5")}, "'1.5' is not an integer"),
+        ({"ranges": ranged("Continuous", "eta", "0.5", "0.1")}, "MinValue must be less than MaxValue"),
+        (
+            {"ranges": ranged("Continuous", "eta", "0", "1", scale="Logarithmic")},
+            "only for ranges that have only values greater than 0",
+        ),
+        (
+            {"ranges": ranged("Continuous", "eta", "0", "1", scale="ReverseLogarithmic")},
+            "entirely within the range 0<=x<1.0",
+        ),
+        (
+            {"ranges": ranged("Integer", "max_depth", "0", "5", scale="ReverseLogarithmic")},
+            "only for ContinuousParameterRanges",
+        ),
+        ({"ranges": ranged("Integer", "num_round", "1", "5")}, r"\[num_round\] is in StaticHyperParameters"),
+        ({"ranges": {}}, "must have at least one range"),
+        ({"strategy": "Grid"}, "grid search only supports CategoricalParameterRanges"),
+        ({"ranges": ranged("Integer", "max_depth", "1", "2")}, "You don't have enough combinations"),
+        ({"n": None}, "MaxNumberOfTrainingJobs or MaxRuntimeInSeconds"),
+        ({"parallel": 5}, "MaxParallelTrainingJobs 5 must not be greater"),
+        ({"strategy": "Hyperband", "TrainingJobEarlyStoppingType": "Auto"}, "must be Off with Strategy"),
+        (
+            {"StrategyConfig": {"HyperbandStrategyConfig": {"MaxResource": 9}}},
+            "only allowed with Strategy Hyperband",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_tuned_is_refused_by_name(place, changes, text):
+    account, bucket = place
+    request = tuning_request(account, bucket, **changes)
+    with pytest.raises(ClientError, match=text) as caught:
+        account.client("sagemaker").create_hyper_parameter_tuning_job(**request)
+    assert caught.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_static_values_and_metrics_of_scripts_are_checked_too(place):
+    account, bucket = place
+    client = account.client("sagemaker")
+    for static, text in (
+        ({"num_round": "0"}, "num_round: value 0 not in range"),
+        ({"num_rounds": "5"}, r"has no hyperparameter \[num_rounds\]"),
+        ({"objective": "binary:logistic"}, "requires num_round"),
+    ):
+        definition = training_definition(account, bucket, static=static)
+        with pytest.raises(ClientError, match=text):
+            client.create_hyper_parameter_tuning_job(**tuning_request(account, bucket, definition=definition))
+    definition = script_definition(account, bucket)
+    with pytest.raises(
+        ClientError, match="A metric is required for this hyperparameter tuning job objective"
+    ):
+        client.create_hyper_parameter_tuning_job(
+            **tuning_request(account, bucket, definition=definition, metric="accuracy", ranges=LEVELS)
+        )
+
+
+def test_a_name_is_taken_once_and_a_missing_job_is_not_found(finished):
+    account, _bucket, request, _described = finished
+    client = account.client("sagemaker")
+    with pytest.raises(ClientError) as caught:
+        client.create_hyper_parameter_tuning_job(**request)
+    assert caught.value.response["Error"]["Code"] == "ResourceInUse"
+    with pytest.raises(ClientError) as caught:
+        client.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="nobody")
+    assert caught.value.response["Error"]["Code"] == "ResourceNotFound"
