@@ -1,0 +1,1 @@
+"""Batch transform's arithmetic on bytes: splitting objects, filtering records, joining answers, blocks."""
