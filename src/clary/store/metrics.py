@@ -12,6 +12,8 @@ from clary.store.schema import metric_point, metric_series
 
 Point = tuple[str, str, str, str, Mapping[str, str], int, float, str]
 """(account, region, namespace, name, dimensions, milliseconds, value, unit)"""
+Sample = tuple[int, float, str, float]
+"""(milliseconds, value, unit, how many samples of this value)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +27,20 @@ class Series:
 
 def append(conn: sa.Connection, points: Iterable[Point]) -> int:
     """Append points; return how many. Values that are not finite are left out, as CloudWatch refuses them."""
+    return append_counted(conn, ((point, 1.0) for point in points))
+
+
+def append_counted(conn: sa.Connection, points: Iterable[tuple[Point, float]]) -> int:
+    """Append points that each stand for a number of samples of their value; return how many points."""
     known: dict[tuple[str, ...], int] = {}
     rows = []
-    for account, region, namespace, name, dimensions, ms, value, unit in points:
+    for (account, region, namespace, name, dimensions, ms, value, unit), n in points:
         if not math.isfinite(value):
             continue
         identity = (account, region, namespace, name, _canonical(dimensions))
         if identity not in known:
             known[identity] = _open_series(conn, identity)
-        rows.append({"series_id": known[identity], "ms": ms, "value": value, "unit": unit})
+        rows.append({"series_id": known[identity], "ms": ms, "value": value, "unit": unit, "n": n})
     if rows:
         conn.execute(sa.insert(metric_point), rows)
     return len(rows)
@@ -50,12 +57,27 @@ def points(
     end_ms: int | None = None,
 ) -> list[tuple[int, float, str]]:
     """Return (milliseconds, value, unit) of one series, oldest first, before `end_ms`."""
+    found = samples(conn, account, region, namespace, name, dimensions, start_ms, end_ms)
+    return [sample[:3] for sample in found]
+
+
+def samples(
+    conn: sa.Connection,
+    account: str,
+    region: str,
+    namespace: str,
+    name: str,
+    dimensions: Mapping[str, str],
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+) -> list[Sample]:
+    """Return the points of one series and how many samples each is, oldest first, before `end_ms`."""
     series_id = _series_id(conn, (account, region, namespace, name, _canonical(dimensions)))
     if series_id is None:
         return []
     table = metric_point
     query = (
-        sa.select(table.c.ms, table.c.value, table.c.unit)
+        sa.select(table.c.ms, table.c.value, table.c.unit, table.c.n)
         .where(table.c.series_id == series_id)
         .order_by(table.c.ms, table.c.id)
     )
@@ -63,7 +85,7 @@ def points(
         query = query.where(table.c.ms >= start_ms)
     if end_ms is not None:
         query = query.where(table.c.ms < end_ms)
-    return [(row.ms, row.value, row.unit) for row in conn.execute(query)]
+    return [(row.ms, row.value, row.unit, row.n) for row in conn.execute(query)]
 
 
 def series(

@@ -175,6 +175,7 @@ metric_point = sa.Table(
     sa.Column("ms", sa.BigInteger, nullable=False),
     sa.Column("value", sa.Double, nullable=False),
     sa.Column("unit", Name, nullable=False),
+    sa.Column("n", sa.Double, nullable=False, server_default=sa.text("1")),
     sa.Index("metric_point_by_time", "series_id", "ms", "id"),
 )
 

@@ -1,4 +1,4 @@
-"""Factories for tests of endpoints: models made of a few lines, endpoints of them, clients that never rest."""
+"""Factories for tests of endpoints: models made of a few lines, endpoints of them, clients without rest."""
 
 import threading
 from collections import Counter

@@ -151,10 +151,9 @@ def test_data_that_make_no_sense_are_refused(client):
         ({"Value": 1.0, "Values": [1.0]}, "InvalidParameterCombination"),
         ({"Value": float("nan")}, "InvalidParameterValue"),
         ({"Values": [1.0, 2.0], "Counts": [1.0]}, "InvalidParameterValue"),
-        ({"Values": [1.0], "Counts": [1e15]}, "InvalidParameterValue"),
         ({"Values": [1.0], "Counts": [-1.0]}, "InvalidParameterValue"),
     ],
-    ids=["nothing", "two", "nan", "counts", "too many", "negative"],
+    ids=["nothing", "two", "nan", "counts", "negative"],
 )
 def test_points_that_make_no_sense_are_refused_and_none_is_stored(client, datum, code):
     data = [{"MetricName": "new", "Value": 1.0}, {"MetricName": "new", **datum}]

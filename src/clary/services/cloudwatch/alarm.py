@@ -20,7 +20,7 @@ from clary.resource.call import Call, from_tags
 from clary.resource.declare import Resource
 from clary.resource.operation import operation
 from clary.services.cloudwatch import _evaluation as evaluation
-from clary.services.cloudwatch.metric import SHORT_PERIODS, statistic
+from clary.services.cloudwatch.metric import SHORT_PERIODS, check_statistic
 from clary.store import listing, metrics, records, tags, work
 from clary.store.listing import Query
 from clary.store.records import Record
@@ -70,7 +70,7 @@ def look(job: Job, world: World) -> Move:
 def _verdict(alarm: Mapping[str, Any], world: World, record: Record) -> evaluation.Verdict:
     now_ms = epoch_ms(world.clock())
     points = world.store.read(
-        metrics.points,
+        metrics.samples,
         record.account,
         record.region,
         alarm["Namespace"],
@@ -170,7 +170,7 @@ def _check(request: Mapping[str, Any]) -> None:
         raise AwsError(
             "Give Statistic or ExtendedStatistic, and not both.", code="InvalidParameterCombination"
         )
-    statistic(request.get("Statistic") or request["ExtendedStatistic"], (0.0,))
+    check_statistic(request.get("Statistic") or request["ExtendedStatistic"])
     if request["ComparisonOperator"] not in evaluation.COMPARISONS:
         allowed = ", ".join(evaluation.COMPARISONS)
         raise _refused(f"ComparisonOperator '{request['ComparisonOperator']}' is not served; use {allowed}.")

@@ -2,7 +2,6 @@
 
 import math
 import re
-import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -15,15 +14,17 @@ from clary.resource.call import Call
 from clary.resource.operation import operation
 from clary.store import metrics
 
-Points = Sequence[tuple[int, float, str]]
-"""(milliseconds, value, unit), oldest first."""
+Points = Sequence[metrics.Sample]
+"""(milliseconds, value, unit, how many samples), oldest first."""
+Samples = Sequence[tuple[float, float]]
+"""(value, how many samples of it)"""
 
-_SIMPLE: Mapping[str, Callable[[Sequence[float]], float]] = {
-    "Average": lambda values: sum(values) / len(values),
-    "Sum": sum,
-    "Minimum": min,
-    "Maximum": max,
-    "SampleCount": lambda values: float(len(values)),
+_SIMPLE: Mapping[str, Callable[[Samples], float]] = {
+    "Average": lambda samples: sum(value * n for value, n in samples) / sum(n for _value, n in samples),
+    "Sum": lambda samples: sum(value * n for value, n in samples),
+    "Minimum": lambda samples: min(value for value, _n in samples),
+    "Maximum": lambda samples: max(value for value, _n in samples),
+    "SampleCount": lambda samples: float(sum(n for _value, n in samples)),
 }
 
 MAX_DATAPOINTS = 1_440
@@ -33,8 +34,6 @@ MAX_DATA = 100_800
 """Source: API reference, GetMetricData, MaxDatapoints."""
 PAGE = 500
 """Source: API reference, ListMetrics."""
-MAX_SAMPLES = 100_000
-"""Samples that one PutMetricData may stand for: each is a row."""
 
 
 def _dimensions(items: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
@@ -45,7 +44,7 @@ def _points(
     call: Call, namespace: str, name: str, dimensions: Mapping[str, str], start: Any, end: Any
 ) -> Points:
     found: Points = call.read(
-        metrics.points,
+        metrics.samples,
         call.account,
         call.region,
         namespace,
@@ -57,12 +56,12 @@ def _points(
     return found
 
 
-def buckets(points: Points, period_s: int) -> dict[int, list[float]]:
-    """Group values by the period's start, in milliseconds."""
-    grouped: dict[int, list[float]] = defaultdict(list)
+def buckets(points: Points, period_s: int) -> dict[int, list[tuple[float, float]]]:
+    """Group samples by the period's start, in milliseconds."""
+    grouped: dict[int, list[tuple[float, float]]] = defaultdict(list)
     width = period_s * 1000
-    for ms, value, _unit in points:
-        grouped[ms // width * width].append(value)
+    for ms, value, _unit, n in points:
+        grouped[ms // width * width].append((value, n))
     return dict(sorted(grouped.items()))
 
 
@@ -82,8 +81,19 @@ def _of_unit(points: Points, unit: str | None) -> Points:
     return [point for point in points if unit in {None, point[2]}]
 
 
-def statistic(name: str, values: Sequence[float]) -> float:
-    """Return one statistic of a bucket's values.
+def check_statistic(name: str) -> None:
+    """Refuse a name that is no statistic's.
+
+    Raises
+    ------
+    AwsError
+        `InvalidParameterValue`: no such statistic.
+    """
+    statistic(name, ((0.0, 1.0),))
+
+
+def statistic(name: str, values: Samples) -> float:
+    """Return one statistic of a bucket's samples.
 
     Raises
     ------
@@ -100,21 +110,27 @@ def statistic(name: str, values: Sequence[float]) -> float:
     )
 
 
-def _percentile(values: Sequence[float], percent: float) -> float:
-    if len(values) == 1:
-        return values[0]
-    ordered = sorted(values)
-    if percent >= 100:
-        return ordered[-1]
-    if percent <= 0:
-        return ordered[0]
-    return statistics.quantiles(ordered, n=1000, method="inclusive")[max(0, round(percent * 10) - 1)]
+def _percentile(samples: Samples, percent: float) -> float:
+    """Return the value below which `percent` of the samples lie, between two samples in proportion."""
+    ordered = sorted(samples)
+    place = percent / 100 * (sum(n for _value, n in ordered) - 1)
+    low = _sample_at(ordered, math.floor(place))
+    high = _sample_at(ordered, math.ceil(place))
+    return low + (high - low) * (place - math.floor(place))
+
+
+def _sample_at(ordered: Samples, place: float) -> float:
+    for value, n in ordered:
+        place -= n
+        if place < 0:
+            return value
+    return ordered[-1][0]
 
 
 @operation("PutMetricData")
 def put_metric_data(call: Call, request: Mapping[str, Any]) -> None:
     """Store points; a statistic set as samples that have its sum, extremes and count."""
-    rows: list[Any] = []
+    rows: list[tuple[metrics.Point, float]] = []
     for datum in request.get("MetricData", ()):
         head = (
             call.account,
@@ -124,12 +140,11 @@ def put_metric_data(call: Call, request: Mapping[str, Any]) -> None:
             _dimensions(datum.get("Dimensions")),
             epoch_ms(datum.get("Timestamp", call.now)),
         )
-        room = MAX_SAMPLES - len(rows)
-        rows += [(*head, value, datum.get("Unit", "None")) for value in _samples(datum, room)]
-    call.write(metrics.append, rows)
+        rows += [((*head, value, datum.get("Unit", "None")), n) for value, n in _samples(datum)]
+    call.write(metrics.append_counted, rows)
 
 
-def _samples(datum: Mapping[str, Any], room: int) -> list[float]:
+def _samples(datum: Mapping[str, Any]) -> Samples:
     name = datum["MetricName"]
     given = [member for member in ("Value", "Values", "StatisticValues") if member in datum]
     if len(given) != 1:
@@ -152,12 +167,7 @@ def _samples(datum: Mapping[str, Any], room: int) -> list[float]:
             f"MetricData '{name}': values must be finite numbers, and counts not negative.",
             code="InvalidParameterValue",
         )
-    if sum(count for _value, count in pairs) > room:
-        raise AwsError(
-            f"MetricData '{name}': a request may stand for {MAX_SAMPLES} samples.",
-            code="InvalidParameterValue",
-        )
-    return [float(value) for value, count in pairs for _ in range(int(count))]
+    return [(float(value), float(count)) for value, count in pairs if count]
 
 
 def _pairs_of_set(values: Mapping[str, float]) -> list[tuple[float, float]]:
@@ -181,7 +191,7 @@ def get_metric_statistics(call: Call, request: Mapping[str, Any]) -> Mapping[str
             code="InvalidParameterCombination" if names else "MissingParameter",
         )
     for name in (*names, *extended):
-        statistic(name, (0.0,))
+        check_statistic(name)
     _check_times(request["StartTime"], request["EndTime"], period)
     points = _points(
         call,
@@ -251,7 +261,7 @@ def _result(call: Call, request: Mapping[str, Any], query: Mapping[str, Any]) ->
         return None
     wanted = query["MetricStat"]
     metric = wanted["Metric"]
-    statistic(wanted["Stat"], (0.0,))
+    check_statistic(wanted["Stat"])
     _check_times(request["StartTime"], request["EndTime"], int(wanted["Period"]))
     dimensions = _dimensions(metric.get("Dimensions"))
     points = _points(

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from clary.kernel.errors import SetupError
 
-HEAD = "0002"
+HEAD = "0003"
 """Version that this release needs; equals the newest file in `versions`."""
 
 _LOCK = 0x636C617279

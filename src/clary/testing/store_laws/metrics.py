@@ -46,3 +46,10 @@ class MetricLaws:
         assert store.write(metrics.drop, *HERE, {"job": "a"}) == 2
         assert store.read(metrics.series, *HERE) == every[2:]
         assert store.read(metrics.points, *HERE, "ns", "loss", {"job": "a"}) == []
+
+    def test_a_point_may_stand_for_many_samples(self, store: Store) -> None:
+        point = (*HERE, "ns", "latency", {"v": "a"}, 10, 2.5, "Microseconds")
+        store.write(metrics.append_counted, [(point, 40.0)])
+        wanted = (*HERE, "ns", "latency", {"v": "a"})
+        assert store.read(metrics.samples, *wanted) == [(10, 2.5, "Microseconds", 40.0)]
+        assert store.read(metrics.points, *wanted) == [(10, 2.5, "Microseconds")]

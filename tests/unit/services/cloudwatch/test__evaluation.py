@@ -18,7 +18,7 @@ BASE = {
 def state(values, **members):
     """Return the state where `values` are those of minutes before now, the present one first."""
     points = [
-        (NOW - 20_000 - minute * MINUTE, value, "None")
+        (NOW - 20_000 - minute * MINUTE, value, "None", 1.0)
         for minute, value in enumerate(values)
         if value is not None
     ]
@@ -48,7 +48,7 @@ def test_a_state_follows_from_the_newest_periods(values, members, expected):
 
 
 def test_a_reason_says_how_many_crossed_what():
-    points = [(NOW - 80_000, 20.0, "None")]
+    points = [(NOW - 80_000, 20.0, "None", 1.0)]
     verdict = evaluate(BASE | {"EvaluationPeriods": 1}, points, NOW)
     assert verdict.reason.startswith("Threshold Crossed: 1 out of the last 1 datapoints [20.0 (")
     assert verdict.reason.endswith("was greater than the threshold (10.0).")
