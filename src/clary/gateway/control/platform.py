@@ -13,6 +13,7 @@ from clary.compute.placements.local import LocalPlacement
 from clary.engine import runs as engine_runs
 from clary.engine.worker import Worker
 from clary.engine.world import World
+from clary.gateway.control.usage import Meter
 from clary.kernel import ids
 from clary.kernel.clock import now
 from clary.kernel.errors import SetupError
@@ -40,6 +41,7 @@ class Platform:
     worker: Worker
     services: Mapping[str, Served]
     resources: Mapping[str, Resource]
+    meter: Meter
 
     @classmethod
     def start(cls, settings: Settings, publish: Publish) -> "Platform":
@@ -72,7 +74,7 @@ class Platform:
         world.extras["members_of"] = lambda noun: sorted(
             services["sagemaker"].model.operations[f"Describe{noun}"].output.members
         )
-        platform = cls(world, worker, services, resources)
+        platform = cls(world, worker, services, resources, Meter(world).start())
         _sweep(world)
         platform.ensure_default_account()
         worker.start()
@@ -81,6 +83,7 @@ class Platform:
     def close(self) -> None:
         """Stop driving; jobs go on."""
         self.worker.close()
+        self.meter.close()
         self.world.store.close()
 
     def create_account(self, name: str) -> dict[str, str]:
