@@ -16,6 +16,7 @@ DETAIL_SHAPES = {
     "HyperParameterTuningJob": "HyperParameterTuningJobStatus",
     "Endpoint": "EndpointStatus",
     "ProcessingJob": "ProcessingJobStatus",
+    "TransformJob": "TransformJobStatus",
 }
 
 
