@@ -15,6 +15,7 @@ from clary.kernel.errors import ValidationException
 from clary.resource.call import Call
 from clary.resource.declare import Resource
 from clary.store import listing
+from clary.store.conditions import Clause
 from clary.store.listing import Condition, Position, Query
 from clary.store.records import Record
 from clary.wire.service import Operation
@@ -74,7 +75,7 @@ class Listing:
 
 
 def page_of(
-    call: Call, resource: Resource, request: Mapping[str, Any], *fixed: Condition, limit: int = DEFAULT_PAGE
+    call: Call, resource: Resource, request: Mapping[str, Any], *fixed: Clause, limit: int = DEFAULT_PAGE
 ) -> Page:
     """Return one page of the caller's records of a noun.
 
@@ -82,7 +83,7 @@ def page_of(
     ----------
     request : mapping
         The List request: filters, `SortBy`, `SortOrder`, `MaxResults`, `NextToken`.
-    fixed : Condition
+    fixed : Clause
         Conditions that hold whatever the request says.
 
     Raises

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from clary.store.conditions import Clause, Condition, Filed, Group, code_of
 from clary.store.schema import facet as table
+from clary.store.schema import record
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +125,15 @@ _CODES = sa.select(table.c.code).where(
     table.c.scope == sa.bindparam("of"), table.c.key == sa.bindparam("named")
 )
 _DROP = sa.delete(table).where(table.c.scope == sa.bindparam("of"), table.c.key == sa.bindparam("named"))
+
+
+def records_with(conn: sa.Connection, codes: Iterable[int]) -> list[Any]:
+    """Return (id, document) of every record that has one of the facets."""
+    joined = sa.and_(record.c.scope == table.c.scope, record.c.key == table.c.key)
+    found = (
+        sa.select(record.c.id, record.c.document)
+        .join_from(table, record, joined)
+        .where(table.c.code.in_(list(codes)))
+        .order_by(record.c.id)
+    )
+    return list(conn.execute(found))

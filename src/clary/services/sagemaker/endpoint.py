@@ -12,7 +12,7 @@ from clary.resource.declare import SINCE, NotFound, Resource
 from clary.resource.families import document_of
 from clary.resource.listing import page_of
 from clary.resource.operation import operation
-from clary.services.sagemaker import _deployment
+from clary.services.sagemaker import _deployment, _tracing
 from clary.services.sagemaker import _endpoint_plan as plans
 from clary.services.sagemaker._endpoint_machine import MACHINE
 from clary.services.sagemaker._endpoint_views import in_service, pending, variants
@@ -61,6 +61,7 @@ ENDPOINT = Resource(
     taken="ValidationException",
     taken_text='Cannot create already existing endpoint "{arn}".',
     admit=admit,
+    note=_tracing.of_endpoint,
     view={"ProductionVariants": variants, "PendingDeploymentSummary": pending},
     kept=frozenset({"ProductionVariants"}),
     filters=SINCE,

@@ -10,6 +10,7 @@ from clary.kernel.errors import ValidationException
 from clary.kernel.registry import stems
 from clary.resource.call import Call
 from clary.resource.declare import SINCE, NotFound, Resource
+from clary.services.sagemaker import _tracing
 from clary.services.sagemaker.training_job import check_role
 
 
@@ -69,5 +70,6 @@ MODEL = Resource(
     taken="ValidationException",
     taken_text='Cannot create already existing model "{arn}".',
     admit=admit,
+    note=_tracing.of_model,
     filters=SINCE,
 )

@@ -11,7 +11,7 @@ from clary.kernel.errors import ValidationException
 from clary.resource.call import Call
 from clary.resource.declare import NotFound, Resource
 from clary.resource.operation import operation
-from clary.services.sagemaker import _instances, _intents
+from clary.services.sagemaker import _instances, _intents, _tracing
 from clary.services.sagemaker._processing_machine import MACHINE
 from clary.services.sagemaker.training_job import check_role
 from clary.toolkit import processing
@@ -23,6 +23,7 @@ DEFAULT_MAX_RUNTIME_S = 86_400
 def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Check a CreateProcessingJob beyond the model, and fill in what Describe always shows."""
     check_role(call, request["RoleArn"])
+    _tracing.check(call, request)
     runtime = images.resolve(request["AppSpecification"]["ImageUri"])
     _check_program(request, runtime)
     answer: dict[str, Any] = {
@@ -159,6 +160,7 @@ PROCESSING_JOB = Resource(
         "and a job with this name already exists ({arn})"
     ),
     admit=admit,
+    note=_tracing.of_job,
     descending=False,
 )
 

@@ -11,7 +11,7 @@ from clary.kernel.registry import member, stems
 from clary.resource.call import Call
 from clary.resource.declare import NotFound, Resource
 from clary.resource.operation import operation
-from clary.services.sagemaker import _instances, _intents
+from clary.services.sagemaker import _instances, _intents, _tracing
 from clary.services.sagemaker._training_machine import MACHINE
 from clary.store.records import Record
 
@@ -27,6 +27,7 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
         if name not in request:
             raise ValidationException(f"{name} is required: serverless training jobs are not served.")
     check_role(call, request["RoleArn"])
+    _tracing.check(call, request)
     specification = dict(request["AlgorithmSpecification"])
     if "AlgorithmName" in specification:
         raise ValidationException(
@@ -163,6 +164,7 @@ TRAINING_JOB = Resource(
         "and a job with this name already exists ({arn})"
     ),
     admit=admit,
+    note=_tracing.of_job,
     filters={"WarmPoolStatusEquals": "WarmPoolStatus.Status eq"},
     descending=False,
     deletable=frozenset({"Completed", "Failed", "Stopped"}),

@@ -8,7 +8,7 @@ from clary.kernel.errors import ValidationException
 from clary.resource.call import Call
 from clary.resource.declare import NotFound, Resource
 from clary.resource.operation import operation
-from clary.services.sagemaker import _instances, _intents
+from clary.services.sagemaker import _instances, _intents, _tracing
 from clary.services.sagemaker._transform_machine import MACHINE
 from clary.services.sagemaker.model import runtime_of
 from clary.toolkit.transform import jsonpath, records, split
@@ -24,6 +24,7 @@ MAX_INSTANCES = 100
 def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Check a CreateTransformJob beyond the model, and freeze what it runs."""
     model = call.find("Model", request["ModelName"]).document
+    _tracing.check(call, request)
     resources = request["TransformResources"]
     _instances.check(resources["InstanceType"], "transform job")
     if resources["InstanceCount"] > MAX_INSTANCES:
@@ -167,6 +168,7 @@ TRANSFORM_JOB = Resource(
         "and a job with this name already exists ({arn})"
     ),
     admit=admit,
+    note=_tracing.of_job,
 )
 
 
