@@ -1,5 +1,6 @@
-"""The control plane's ASGI application: three kinds of path, one thread pool.
+"""The control plane's ASGI application: four kinds of path, one thread pool.
 
+/_clary/console…  the browser's
 /_clary/…    public: agents' reports, jobs' credentials, health
 /internal/…  the edge's and the command line's, on the unix socket alone
 all else     AWS: the chain in `chain`
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from clary.gateway.control.chain import Chain
+from clary.gateway.control.console import ConsoleDoor
 from clary.gateway.control.internal import Internal
 from clary.gateway.control.platform import Platform
 from clary.gateway.control.reports import Reports
@@ -52,10 +54,13 @@ class Control:
         try:
             self._watch = Watch(asyncio.get_running_loop())
             self._platform = await asyncio.to_thread(Platform.start, self._settings, self._watch.publish)
+            chain = Chain(self._platform)
+            console = ConsoleDoor(self._platform, chain)
             self._routes: tuple[tuple[str, Callable[[Request], Response]], ...] = (
+                ("/_clary/console", console.answer),
                 ("/_clary/", Reports(self._platform).answer),
-                ("/internal/", Internal(self._platform).answer),
-                ("/", Chain(self._platform).answer),
+                ("/internal/", Internal(self._platform, console).answer),
+                ("/", chain.answer),
             )
         except Exception as error:
             log.exception("the control plane could not start")

@@ -12,7 +12,7 @@ from typing import Any
 from clary.gateway.control.audit import AuditLog
 from clary.gateway.control.platform import Platform
 from clary.kernel import ids
-from clary.kernel.errors import AwsError, InternalFailure, UnknownOperation
+from clary.kernel.errors import AccessDenied, AwsError, InternalFailure, UnknownOperation
 from clary.resource.call import Call
 from clary.services.sagemaker._refused import PLANNED, reason_of
 from clary.store import identities
@@ -20,6 +20,7 @@ from clary.store.identities import Credential
 from clary.wire import exchange, signature
 from clary.wire.http import Request, Response
 from clary.wire.route import Route, route
+from clary.wire.service import service as service_model
 from clary.wire.validate import validate
 
 log = logging.getLogger("clary.chain")
@@ -51,6 +52,24 @@ class Chain:
                 request_id=request_id,
             )
         return response
+
+    def call(
+        self, access_key_id: str, region: str, service: str, operation: str, params: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Call an operation from within, for a caller whose key was checked: the console.
+
+        Raises
+        ------
+        AwsError
+            As a client would get it.
+        """
+        target = Route(service, service_model(service).operations[operation], "json")
+        caller = self._credential(access_key_id)
+        if caller is None:
+            raise AccessDenied("The session is over; sign in again.")
+        given = dict(params)
+        validate(target.operation, given)
+        return self._handle(target, caller, region, given, ids.request_id())
 
     def _answer(self, target: Route, request: Request, request_id: str) -> tuple[str, Response]:
         account = ""

@@ -5,6 +5,7 @@ import re
 
 from clary.engine.runs import entry_of
 from clary.gateway.control.answers import as_json
+from clary.gateway.control.console import ConsoleDoor
 from clary.gateway.control.paths import Paths
 from clary.gateway.control.platform import Platform
 from clary.kernel import ids
@@ -22,8 +23,9 @@ _ACCOUNT_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-]{0,62}")
 class Internal:
     """Answers below `/internal/`."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, console: ConsoleDoor) -> None:
         self._platform = platform
+        self._console = console
         self._world = platform.world
         self.answer = Paths(
             {
@@ -33,6 +35,8 @@ class Internal:
                 r"GET /internal/objects": self._objects,
                 r"GET /internal/accounts": self._accounts,
                 r"POST /internal/accounts": self._create_account,
+                r"POST /internal/console/link": self._console_link,
+                r"POST /internal/console/password": self._console_password,
                 r"POST /internal/jobs/interrupt": self._interrupt,
             }
         ).answer
@@ -67,6 +71,15 @@ class Internal:
             return as_json(self._platform.create_account(name))
         except Duplicate:
             raise ValidationException(f"name '{name}': an account of that name exists.") from None
+
+    def _console_link(self, request: Request) -> Response:
+        return self._console.link(str(json.loads(request.body).get("account", "default")))
+
+    def _console_password(self, request: Request) -> Response:
+        asked = json.loads(request.body)
+        return self._console.set_password(
+            str(asked.get("account", "default")), str(asked.get("password", ""))
+        )
 
     def _interrupt(self, request: Request) -> Response:
         asked = json.loads(request.body)

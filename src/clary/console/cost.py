@@ -1,0 +1,39 @@
+"""What an hour costs: a table by instance type, the customer's own where there is one.
+
+The table that ships has on-demand prices of SageMaker training in us-east-1 as people remember them, for
+orders of magnitude; `prices.json` in the data folder, `{"ml.m5.large": 0.02}`, says what an hour costs you.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+SHIPPED: Mapping[str, float] = {
+    "ml.t3.medium": 0.05,
+    "ml.t3.large": 0.10,
+    "ml.t3.xlarge": 0.20,
+    "ml.m5.large": 0.115,
+    "ml.m5.xlarge": 0.23,
+    "ml.m5.2xlarge": 0.461,
+    "ml.m5.4xlarge": 0.922,
+    "ml.m5.12xlarge": 2.765,
+    "ml.m5.24xlarge": 5.53,
+    "ml.c5.large": 0.102,
+    "ml.c5.xlarge": 0.204,
+    "ml.c5.2xlarge": 0.408,
+    "ml.c5.4xlarge": 0.816,
+    "ml.c5.9xlarge": 1.836,
+    "ml.g4dn.xlarge": 0.736,
+    "ml.g4dn.2xlarge": 0.94,
+    "ml.p3.2xlarge": 3.825,
+    "ml.p3.8xlarge": 14.688,
+}
+
+
+def prices(data_dir: Path) -> dict[str, float]:
+    """Return dollars an hour by instance type."""
+    try:
+        own = json.loads((data_dir / "prices.json").read_text())
+    except (FileNotFoundError, ValueError):
+        own = {}
+    return {**SHIPPED, **own}

@@ -1,0 +1,1 @@
+"""The page: Choose the region that is shown."""

@@ -1,0 +1,1 @@
+"""The page: Sign in with an account's keys."""

@@ -1,0 +1,101 @@
+"""Previews: what an object looks like, from its first bytes."""
+
+import base64
+import csv
+import io
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+FIRST_BYTES = 256 << 10
+SHOWN_ROWS = 50
+WHOLE_BYTES = 32 << 20
+"""Archives, Parquet and pictures must be read whole; larger ones are not previewed."""
+_PICTURES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "gif": "image/gif",
+    "webp": "image/webp",
+}
+WHOLE = frozenset({"parquet", "gz", "tgz", "tar", *_PICTURES})
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """One of a table, a picture, a text, or a line that says why there is none."""
+
+    header: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    picture: str = ""
+    """A `data:` address."""
+    text: str = ""
+    note: str = ""
+
+
+def of(name: str, content: bytes, *, is_whole: bool) -> Preview:  # noqa: PLR0911 - one a kind of file
+    """Return a preview by the name's ending; what cannot be read as its ending says is shown as text."""
+    ending = name.rpartition(".")[2].lower()
+    try:
+        if ending in _PICTURES:
+            return Preview(picture=f"data:{_PICTURES[ending]};base64,{base64.b64encode(content).decode()}")
+        if ending in {"gz", "tgz", "tar"} and name.endswith((".tar.gz", ".tgz", ".tar")):
+            return _archive(content)
+        if ending == "parquet":
+            return _parquet(content)
+        if ending in {"csv", "tsv"}:
+            return _table(content, "\t" if ending == "tsv" else ",", is_whole=is_whole)
+        if ending in {"jsonl", "jsonlines"}:
+            return _json_lines(content, is_whole=is_whole)
+    except (ValueError, OSError, tarfile.TarError, csv.Error, EOFError) as error:
+        return Preview(note=f"It does not read as its name says: {error}")
+    return _text(content)
+
+
+def _lines(content: bytes, *, is_whole: bool) -> list[str]:
+    lines = content.decode("utf-8", "replace").splitlines()
+    return (lines if is_whole else lines[:-1])[:SHOWN_ROWS]
+
+
+def _table(content: bytes, delimiter: str, *, is_whole: bool) -> Preview:
+    rows = list(csv.reader(io.StringIO("\n".join(_lines(content, is_whole=is_whole))), delimiter=delimiter))
+    return Preview(header=[str(n + 1) for n in range(max(map(len, rows), default=0))], rows=rows)
+
+
+def _json_lines(content: bytes, *, is_whole: bool) -> Preview:
+    documents = [json.loads(line) for line in _lines(content, is_whole=is_whole) if line.strip()]
+    if not all(isinstance(each, Mapping) for each in documents):
+        return _text(content)
+    names = list(dict.fromkeys(name for each in documents for name in each))
+    return Preview(header=names, rows=[[_cell(each.get(name)) for name in names] for each in documents])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _archive(content: bytes) -> Preview:
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        members = [(each.name, f"{each.size:,}") for each in archive if each.isfile()][:500]
+    return Preview(header=("File", "Bytes"), rows=members)
+
+
+def _parquet(content: bytes) -> Preview:
+    try:
+        from pyarrow import parquet  # noqa: PLC0415 - an extra
+    except ImportError:
+        return Preview(note="Previews of Parquet need pyarrow: pip install 'clary[parquet]'")
+    file = parquet.ParquetFile(io.BytesIO(content))
+    batch = next(file.iter_batches(SHOWN_ROWS), None)
+    rows = [] if batch is None else [[_cell(value) for value in row.values()] for row in batch.to_pylist()]
+    return Preview(header=file.schema_arrow.names, rows=rows)
+
+
+def _text(content: bytes) -> Preview:
+    if b"\0" in content[:4096]:
+        return Preview(note="This is binary; download it to look inside.")
+    return Preview(text=content.decode("utf-8", "replace"))

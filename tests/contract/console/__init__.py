@@ -1,0 +1,1 @@
+"""The console, through a browser without pictures and through the live streams."""
