@@ -5,11 +5,11 @@
 
 Members of a request's header, each absent when the client gave none: `content_type`, `accept`,
 `attributes` (custom attributes), `target_model`, `target_container`, `inference_id`, `session_id`,
-`explanations`; `request_id` (the client's, for logs) is always there. `{"ping": true}` asks for a
-health check instead.
+`explanations`; `stream` asks for the answer in parts as they come. `{"ping": true}` asks for a health check
+instead. Headers of one client are all alike, so that both sides keep them parsed.
 Members of an answer's header: `status` (as HTTP), `content_type`, `attributes`, and `headers`, a
-mapping of further response headers. Answers come in any order; a request id is free again once its
-answer has arrived.
+mapping of further response headers; `more` says that this is a part and others follow, of which only the
+last is without it. Answers come in any order; a request id is free again once its answer has arrived.
 """
 
 import json
@@ -46,13 +46,31 @@ def pack(request_id: int, header: Mapping[str, Any], body: bytes = b"") -> bytes
     FrameError
         The header is longer than 65,535 bytes, or the frame longer than `MAX_FRAME_BYTES`.
     """
-    packed = _encode(header).encode()
+    packed = head(header)
     total = _PREFIX.size + len(packed) + len(body)
-    if len(packed) > 0xFFFF:
-        raise FrameError(f"a frame's header holds at most 65535 bytes, not {len(packed)}")
     if total > MAX_FRAME_BYTES:
         raise FrameError(f"a frame holds at most {MAX_FRAME_BYTES} bytes, not {total}")
-    return b"".join((_PREFIX.pack(total, request_id, len(packed)), packed, body))
+    return b"".join(framed(request_id, packed, body))
+
+
+def head(header: Mapping[str, Any]) -> bytes:
+    """Return a header as it goes out.
+
+    Raises
+    ------
+    FrameError
+        It is longer than 65,535 bytes.
+    """
+    packed = _encode(header).encode()
+    if len(packed) > 0xFFFF:
+        raise FrameError(f"a frame's header holds at most 65535 bytes, not {len(packed)}")
+    return packed
+
+
+def framed(request_id: int, packed: bytes, body: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return the pieces of a frame whose header is packed already; short enough, as the caller knows."""
+    size = len(packed)
+    return _PREFIX.pack(_PREFIX.size + size + len(body), request_id, size), packed, body
 
 
 @lru_cache(maxsize=512)

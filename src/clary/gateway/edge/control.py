@@ -12,12 +12,12 @@ from urllib.parse import quote
 from clary.gateway.edge import faults
 from clary.gateway.edge.exchange import Exchange
 from clary.gateway.edge.head import Lines
+from clary.gateway.edge.legs import Routed
 from clary.gateway.edge.limits import Limits
 from clary.gateway.edge.relay import AtMost, Away, Refused, connect, forward, framing, passed_on
 from clary.gateway.edge.tables import Table
 from clary.gateway.edge.upstream import Address, Pool, Upstream
 from clary.kernel.clock import from_epoch_ms
-from clary.serving.policies.base import Route
 from clary.wire.credential import Credential
 
 _LOG = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ REST_S = 4.0
 """That an unused connection is kept; below uvicorn's 5 s, so that never the other side closes it."""
 SILENCE_S = 15.0
 """Without a line on the stream of pushes; pings come every 5 s."""
+TELL_S = 5.0
+"""For the answer to what was told."""
 _PAUSE_S = 0.2
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SAFE_VERBS = ("Describe", "List", "Get", "Search", "BatchGet", "Query", "Filter", "Lookup")
@@ -43,12 +45,18 @@ class ObjectStore:
 class ControlPlane:
     """Caches over the control plane's records, and the way there."""
 
-    def __init__(self, socket: Path, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        socket: Path,
+        limits: Limits,
+        clock: Callable[[], float],
+        route: Callable[[str, dict[str, Any]], Routed],
+    ) -> None:
         self._limits = limits
         self.pool = Pool(Address(path=str(socket)), clock, rest_s=REST_S)
         self.credentials = Table(self._fetching("credential"), _credential)
         self.buckets = Table(self._fetching("bucket"), _account)
-        self.routes = Table(self._fetching("route"), lambda _key, document: Route.parse(document))
+        self.routes = Table(self._fetching("route"), route)
         self.stores = Table(self._fetching("objects"), lambda _key, document: ObjectStore(**document))
         self._tables: dict[str, Table[Any]] = {
             "credential": self.credentials,
@@ -96,6 +104,25 @@ class ControlPlane:
             else:
                 self.pool.give(upstream)
                 return answer
+
+    async def tell(self, path: str, body: bytes) -> int:
+        """Send the control plane what nobody waits for; return the status of its answer.
+
+        Raises
+        ------
+        Away, OSError
+            It does not answer.
+        """
+        upstream = await connect(self.pool, 0.0)
+        gather = _Gather()
+        upstream.ask(gather, "POST", _tell_head(path, len(body)) + body)
+        try:
+            status, _answer = await asyncio.wait_for(gather.whole, TELL_S)
+        except BaseException:
+            upstream.abort()
+            raise
+        self.pool.give(upstream)
+        return status
 
     async def object_store(self) -> ObjectStore:
         """Return the object store in use."""
@@ -185,6 +212,10 @@ def _is_safe(exchange: Exchange) -> bool:
 
 def _ask_head(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nhost: control\r\n\r\n".encode()
+
+
+def _tell_head(path: str, length: int) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nhost: control\r\ncontent-length: {length}\r\n\r\n".encode()
 
 
 def _account(_key: str, document: dict[str, Any]) -> str:

@@ -80,6 +80,12 @@ def fault(head: Head, code: str, message: str, status: int) -> Fault:
     return s3(head, code, message, status)
 
 
+def busy(message: str) -> Fault:
+    """Return the error of an endpoint that cannot answer now; clients try again."""
+    status, lines, body = rest_json("ServiceUnavailable", message, 503)
+    return Fault(status, lines + b"retry-after: 1\r\n", body)
+
+
 def away(head: Head, message: str) -> Fault:
     """Return the error for a neighbour that does not answer; clients try again."""
     status, lines, body = fault(head, "ServiceUnavailable", message, 503)

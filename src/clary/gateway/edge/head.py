@@ -6,6 +6,8 @@ from urllib.parse import quote_from_bytes
 _ABSOLUTE = re.compile(rb"^[a-zA-Z][a-zA-Z0-9+.-]*://[^/?]*")
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F))
 
+_FRAMING_LENGTHS = frozenset(map(len, (b"content-length", b"transfer-encoding", b"expect")))
+
 Lines = list[tuple[bytes, bytes]]
 """Headers as they came: order, case and repetition kept."""
 
@@ -14,9 +16,9 @@ class Head:
     """One request's head."""
 
     __slots__ = (
+        "_fields",
         "chunked",
         "expects_continue",
-        "fields",
         "is_http10",
         "keeps_alive",
         "length",
@@ -39,15 +41,32 @@ class Head:
         """Origin form, as on the wire."""
         self.path, _, self.query = target.decode("ascii").partition("?")
         self.lines = lines
-        self.fields = fields_of(lines)
-        """Header values by lower-case name; repeated headers joined with commas."""
+        self._fields: dict[str, str] | None = None
         self.is_http10 = is_http10
         self.keeps_alive = keeps_alive
-        self.chunked = "transfer-encoding" in self.fields
-        length = self.fields.get("content-length")
-        self.length = None if self.chunked else int(length) if length else 0
+        self.chunked = False
+        self.expects_continue = False
+        self.length: int | None = 0
         """Bytes of the body; None when it is chunked."""
-        self.expects_continue = self.fields.get("expect", "").lower() == "100-continue"
+        for name, value in lines:
+            if len(name) in _FRAMING_LENGTHS:
+                lower = name.lower()
+                if lower == b"content-length":
+                    self.length = int(value)
+                elif lower == b"transfer-encoding":
+                    self.chunked = True
+                elif lower == b"expect":
+                    self.expects_continue = value.lower() == b"100-continue"
+        if self.chunked:
+            self.length = None
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Header values by lower-case name; repeated headers joined with commas."""
+        found = self._fields
+        if found is None:
+            found = self._fields = fields_of(self.lines)
+        return found
 
 
 def _origin_form(target: bytes) -> bytes:

@@ -1,9 +1,14 @@
-"""InvokeEndpoint: verify, route, ask a replica, answer. Nothing here waits on anything but the replica."""
+"""InvokeEndpoint: a visible chain, in which nothing waits on anything but the replica.
+
+verify ─▶ route ─▶ leg ─▶ stages ask ─▶ in place │ replica ─▶ answer ─▶ count ─▶ stages are told
+  └─ `express` goes the same way at once where nothing is in it but the model in place
+"""
 
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from time import perf_counter
 from typing import Any
 
 from clary.gateway.edge import faults
@@ -12,13 +17,25 @@ from clary.gateway.edge.classify import Scope, invocation
 from clary.gateway.edge.control import ControlPlane
 from clary.gateway.edge.exchange import Exchange
 from clary.gateway.edge.faults import Fault
+from clary.gateway.edge.inplace import InPlace
+from clary.gateway.edge.invocation import (
+    ASYNCHRONOUS,
+    STREAMED,
+    WHOLE,
+    Invocation,
+    answer_lines,
+    header_of,
+)
+from clary.gateway.edge.legs import UNREACHABLE, Routed
 from clary.gateway.edge.limits import Limits
 from clary.gateway.edge.metrics import Metrics
+from clary.gateway.edge.parts import Parts
 from clary.gateway.edge.relay import Away
 from clary.gateway.edge.replicas import ReplicaConnection, Replicas
+from clary.gateway.edge.stages.base import Reply
 from clary.kernel.errors import SignatureFault
-from clary.serving.frames import Frame, FrameError
-from clary.serving.policies.base import Policy, Route, Variant
+from clary.serving.frames import Frame, FrameError, head
+from clary.serving.policies.base import Policy
 
 INLINE_HASH_BYTES = 64 * 1024
 """Bodies up to this size are hashed on the event loop (35 us); larger ones in a thread."""
@@ -26,96 +43,8 @@ SIGNING_NAME = "sagemaker"
 """Service of the credential scope of invocations."""
 MAX_TRIES = 3
 """Replicas asked for one invocation; a request that kills each of them must not end them all."""
-ORIGINAL_MESSAGE_CHARS = 4096
-OPERATIONS = {
-    "async-invocations": "InvokeEndpointAsync",
-    "invocations-response-stream": "InvokeEndpointWithResponseStream",
-}
-"""Operations of sagemaker-runtime that are not served yet."""
 
 _ENDPOINT_NAME = re.compile(r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$")
-_HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
-_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_PASSED_IN = (
-    ("content-type", "content_type"),
-    ("accept", "accept"),
-    ("x-amzn-sagemaker-custom-attributes", "attributes"),
-    ("x-amzn-sagemaker-target-model", "target_model"),
-    ("x-amzn-sagemaker-target-container-hostname", "target_container"),
-    ("x-amzn-sagemaker-inference-id", "inference_id"),
-    ("x-amzn-sagemaker-session-id", "session_id"),
-    ("x-amzn-sagemaker-enable-explanations", "explanations"),
-)
-_UNREACHABLE = frozenset({"Creating", "Failed", "Deleting", "OutOfService"})
-"""`EndpointStatus` in which the service answers as if there were no such endpoint."""
-_OWN_HEADERS = frozenset(
-    {"content-length", "content-type", "transfer-encoding", "connection", "date", "server"}
-)
-
-
-class Invocation:
-    """One invocation on its way to a replica and back."""
-
-    __slots__ = (
-        "account",
-        "body",
-        "deadline",
-        "endpoint",
-        "exchange",
-        "header",
-        "invoke",
-        "region",
-        "tried",
-        "variant",
-    )
-
-    def __init__(
-        self,
-        invoke: "Invoke",
-        exchange: Exchange,
-        caller: Caller,
-        endpoint: str,
-        variant: Variant,
-        body: bytes,
-    ) -> None:
-        self.invoke = invoke
-        self.exchange = exchange
-        self.account, self.region = caller.account, caller.region
-        self.endpoint = endpoint
-        self.variant = variant
-        self.body = body
-        self.tried: tuple[str, ...] = ()
-        self.deadline = 0.0
-        fields = exchange.head.fields
-        header: dict[str, Any] = {}
-        for name, member in _PASSED_IN:
-            if name in fields:
-                header[member] = fields[name]
-        header["request_id"] = faults.request_id()
-        self.header = header
-
-    def answered(self, frame: Frame) -> None:
-        """Take the replica's answer."""
-        self.invoke.finish(self, frame)
-
-    def broken(self, reason: str) -> None:
-        """Ask another replica: this one went away."""
-        self.invoke.metrics.n_replica_losses += 1
-        if not self.exchange.is_gone:
-            self.invoke.send(self, reason)
-
-    def late(self) -> None:
-        """Give up: the container took too long."""
-        self.invoke.refuse(
-            self.exchange,
-            self.invoke.model_error(
-                self,
-                "Your invocation timed out while waiting for a response from container primary. Review the "
-                "latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again.",
-                status=0,
-                original="",
-            ),
-        )
 
 
 class Invoke:
@@ -127,46 +56,41 @@ class Invoke:
         callers: Callers,
         replicas: Replicas,
         policy: Policy,
+        inplace: InPlace,
         limits: Limits,
         metrics: Metrics,
         clock: Callable[[], float],
-        spawn: Callable[[Any, Exchange], None],
+        spawn: Callable[[Coroutine[Any, Any, None], Exchange], None],
     ) -> None:
         self._control = control
         self._callers = callers
         self._replicas = replicas
         self._policy = policy
+        self._inplace = inplace
         self._limits = limits
         self.metrics = metrics
         self._clock = clock
         self._spawn = spawn
 
+    # Verify.
+
     def start(self, exchange: Exchange, signer: Scope) -> None:
         """Take an exchange whose head is here."""
         endpoint, operation = invocation(exchange.head.path)
-        if operation in OPERATIONS:
-            name = OPERATIONS[operation]
-            exchange.collect(
-                self._limits.invocation_bytes,
-                lambda one, _body: self.refuse(
-                    one,
-                    faults.rest_json(
-                        "ValidationError", f"Clary does not serve {name} yet; use InvokeEndpoint.", 400
-                    ),
-                ),
-            )
-            return
         exchange.collect(
-            self._limits.invocation_bytes, lambda one, body: self._take(one, signer, endpoint, body)
+            self._limits.invocation_bytes,
+            lambda one, body: self._take(one, signer, endpoint, operation, body),
         )
 
-    def _take(self, exchange: Exchange, signer: Scope, endpoint: str, body: bytes | None) -> None:
+    def _take(
+        self, exchange: Exchange, signer: Scope, endpoint: str, operation: str, body: bytes | None
+    ) -> None:
         """Take the whole body: at once where everything is cached, else in a task."""
         if body is None:
             self.refuse(exchange, self._too_long())
             return
         if len(body) > INLINE_HASH_BYTES or not self._callers.is_known(signer.access_key_id):
-            self._spawn(self._prepare(exchange, signer, endpoint, body), exchange)
+            self._spawn(self._prepare(exchange, signer, endpoint, operation, body), exchange)
             return
         digest = hashlib.sha256(body).hexdigest()
         try:
@@ -174,11 +98,11 @@ class Invoke:
         except SignatureFault as error:
             self.refuse(exchange, faults.unsigned(exchange.head, error, is_s3=False))
             return
-        route = self._control.routes.get(f"{caller.account}/{caller.region}/{endpoint}")
-        if route is None:
-            self._spawn(self._find_route(exchange, caller, endpoint, body), exchange)
+        routed = self._control.routes.get(f"{caller.account}/{caller.region}/{endpoint}")
+        if routed is None:
+            self._spawn(self._find_route(exchange, caller, endpoint, operation, body), exchange)
         else:
-            self._route(exchange, caller, endpoint, route, body)
+            self._route(exchange, caller, endpoint, operation, routed, body)
 
     def _too_long(self) -> Fault:
         limit = self._limits.invocation_bytes
@@ -188,7 +112,9 @@ class Invoke:
             413,
         )
 
-    async def _prepare(self, exchange: Exchange, signer: Scope, endpoint: str, body: bytes) -> None:
+    async def _prepare(
+        self, exchange: Exchange, signer: Scope, endpoint: str, operation: str, body: bytes
+    ) -> None:
         try:
             await self._callers.fetch(signer.access_key_id)
             digest = (await asyncio.to_thread(hashlib.sha256, body)).hexdigest()
@@ -198,60 +124,85 @@ class Invoke:
         except Away:
             self.refuse(exchange, faults.away(exchange.head, "Clary's control plane does not answer."))
         else:
-            await self._find_route(exchange, caller, endpoint, body)
+            await self._find_route(exchange, caller, endpoint, operation, body)
 
-    async def _find_route(self, exchange: Exchange, caller: Caller, endpoint: str, body: bytes) -> None:
-        route: Route | None = None
+    # Route.
+
+    async def _find_route(
+        self, exchange: Exchange, caller: Caller, endpoint: str, operation: str, body: bytes
+    ) -> None:
+        routed: Routed | None = None
         try:
             if _ENDPOINT_NAME.match(endpoint):
-                route = await self._control.routes.find(f"{caller.account}/{caller.region}/{endpoint}")
+                routed = await self._control.routes.find(f"{caller.account}/{caller.region}/{endpoint}")
         except Away:
             self.refuse(exchange, faults.away(exchange.head, "Clary's control plane does not answer."))
             return
         if not exchange.is_gone:
-            self._route(exchange, caller, endpoint, route, body)
+            self._route(exchange, caller, endpoint, operation, routed, body)
 
     def _route(
-        self, exchange: Exchange, caller: Caller, endpoint: str, route: Route | None, body: bytes
+        self,
+        exchange: Exchange,
+        caller: Caller,
+        endpoint: str,
+        operation: str,
+        routed: Routed | None,
+        body: bytes,
     ) -> None:
         target = exchange.head.fields.get("x-amzn-sagemaker-target-variant")
-        if route is not None and route.status in _UNREACHABLE:
-            route = None
-        variant = self._policy.variant(route, target) if route is not None else None
-        if variant is not None:
-            self.send(Invocation(self, exchange, caller, endpoint, variant, body))
-        elif target is not None and route is not None and route.variants:
+        if routed is not None and routed.route.status in UNREACHABLE:
+            routed = None
+        variant = self._policy.variant(routed.route, target) if routed is not None else None
+        if variant is not None and routed is not None:
+            try:
+                header = head(header_of(exchange.head.fields, operation))
+            except FrameError as error:
+                text = f"The headers of the invocation are too long: {error}."
+                self.refuse(exchange, faults.rest_json("ValidationError", text, 400))
+                return
+            Invocation(self, exchange, routed.legs[variant.name], operation, body, header).go_on()
+        elif target is not None and routed is not None and routed.legs:
             text = f"Variant {target} not found for Endpoint {endpoint}"
             self.refuse(exchange, faults.rest_json("ValidationError", text, 400))
         else:
             text = f"Endpoint {endpoint} of account {caller.account} not found."
             self.refuse(exchange, faults.rest_json("ValidationError", text, 400))
 
+    # In place, or a replica.
+
     def send(self, one: Invocation, reason: str = "no replica is ready") -> None:
-        """Ask a replica that was not asked yet; without one, say that the endpoint is unavailable."""
+        """Have it answered in place, else ask a replica that was not asked yet."""
+        if one.operation == ASYNCHRONOUS:
+            text = f"Endpoint {one.leg.key.endpoint} is no asynchronous one: it has no AsyncInferenceConfig."
+            one.refuse(faults.rest_json("ValidationError", text, 400))
+            return
+        if not one.tried and one.operation == WHOLE and self._in_place(one):
+            return
         replica = None
         if len(one.tried) < MAX_TRIES:
-            replica = self._policy.replica(one.variant, self._replicas.load, one.tried)
+            replica = self._policy.replica(one.leg.variant, self._replicas.load, one.tried)
         if replica is None:
-            text = f"Endpoint {one.endpoint} cannot answer now: {reason}."
-            fault = faults.rest_json("ServiceUnavailable", text, 503)
-            self.refuse(one.exchange, fault)
+            text = f"Endpoint {one.leg.key.endpoint} cannot answer now: {reason}."
+            one.refuse(faults.busy(text))
             return
         one.tried = (*one.tried, replica.address)
         connection = self._replicas.get(replica.address)
         if connection is None:
             self._spawn(self._connect(one, replica.address), one.exchange)
-            return
-        self._ask(one, connection)
+        elif connection.is_full:
+            self.send(one, "its replicas have more invocations than they can answer in time")
+        else:
+            self._ask(one, connection)
 
     def _ask(self, one: Invocation, connection: ReplicaConnection) -> None:
-        now = self._clock()
-        one.deadline = now + self._limits.invocation_s
-        try:
-            connection.ask(one, one.header, one.body, now)
-        except FrameError as error:
-            text = f"The headers of the invocation are too long: {error}."
-            self.refuse(one.exchange, faults.rest_json("ValidationError", text, 400))
+        one.deadline = self.deadline()
+        one.asked_at = perf_counter()
+        connection.ask(one, one.header, self._clock())
+
+    def deadline(self) -> float:
+        """Return when an answer that is asked for now is late."""
+        return self._clock() + self._limits.invocation_s
 
     async def _connect(self, one: Invocation, address: str) -> None:
         try:
@@ -262,49 +213,49 @@ class Invoke:
         if not one.exchange.is_gone:
             self._ask(one, connection)
 
+    def _in_place(self, one: Invocation) -> bool:
+        """Answer with the model in this process, if there is one and it can."""
+        seat = one.leg.seat()
+        if seat is None:
+            return False
+        model = seat.model
+        if model is None:
+            self._inplace.miss(seat)
+            return False
+        fields = one.exchange.head.fields
+        if (
+            "x-amzn-sagemaker-target-model" in fields
+            or "x-amzn-sagemaker-target-container-hostname" in fields
+        ):
+            return False
+        begun = perf_counter()
+        found = model.answer(one.body, fields.get("content-type", ""), fields.get("accept", ""))
+        if found is None:
+            return False
+        seat.used = self._clock()
+        one.leg.tally.n_in_place += 1
+        reply = Reply(200, found[0], found[1], perf_counter() - begun)
+        one.reply(200, answer_lines(one, {"content_type": found[0]}), found[1], reply)
+        return True
+
+    # The answer.
+
     def finish(self, one: Invocation, frame: Frame) -> None:
         """Turn a replica's answer into the client's."""
         header = frame.header
         status = header.get("status", 200)
         if status >= 400:
-            original = frame.body[: 4 * ORIGINAL_MESSAGE_CHARS].decode(errors="replace")[
-                :ORIGINAL_MESSAGE_CHARS
-            ]
-            side = "client" if status < 500 else "server"
-            text = f'Received {side} error ({status}) from primary with message "{original}".'
-            self.refuse(one.exchange, self.model_error(one, text, status=status, original=original))
-            return
-        lines = [
-            "x-amzn-RequestId: ", one.header["request_id"],
-            "\r\ncontent-type: ", _clean(header.get("content_type") or "application/octet-stream"),
-            "\r\nx-Amzn-Invoked-Production-Variant: ", one.variant.name, "\r\n",
-        ]  # fmt: skip
-        attributes = header.get("attributes")
-        if attributes:
-            lines += ("X-Amzn-SageMaker-Custom-Attributes: ", _clean(attributes), "\r\n")
-        further = header.get("headers")
-        if further:
-            for name, value in further.items():
-                if name.lower() not in _OWN_HEADERS and _HEADER_NAME.match(name):
-                    lines += (name, ": ", _clean(str(value)), "\r\n")
-        one.exchange.answer(200, "".join(lines).encode(), frame.body)
-
-    def model_error(self, one: Invocation, text: str, *, status: int, original: str) -> Fault:
-        """Return ModelError, with where to read the container's log."""
-        group = f"/aws/sagemaker/Endpoints/{one.endpoint}"
-        members: dict[str, object] = {
-            "OriginalStatusCode": status,
-            "OriginalMessage": original,
-            "LogStreamArn": f"arn:aws:logs:{one.region}:{one.account}:log-group:{group}",
-        }
-        text += f" See log group {group} in account {one.account} for more information."
-        return faults.rest_json("ModelError", text, 424, **members)
+            one.refused_by_model(status, frame.body)
+        elif one.operation == STREAMED:
+            parts = one.parts = one.parts or Parts(one)
+            parts.take(frame)
+        elif header.get("more"):
+            one.refused_by_model(500, b"the container answered in parts where one answer was asked for")
+        else:
+            model_s = perf_counter() - one.asked_at
+            reply = Reply(200, header.get("content_type", ""), frame.body, model_s, header)
+            one.reply(200, answer_lines(one, header), frame.body, reply)
 
     def refuse(self, exchange: Exchange, fault: Fault) -> None:
         """Answer with an error."""
         exchange.answer(*fault)
-
-
-def _clean(value: str) -> str:
-    """Return a header's value that cannot end its line, whatever a model says."""
-    return value if value.isprintable() else _CONTROL_CHARACTERS.sub(" ", value)

@@ -1,21 +1,26 @@
 """Connections to replicas: one each, many invocations in flight on it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, cast
+from collections.abc import Callable
+from typing import Protocol, cast
 
-from clary.serving.frames import Decoder, Frame, FrameError, pack
+from clary.serving.frames import Decoder, Frame, FrameError, framed
 
+MOST_ASKED = 1024
+"""Invocations in flight at one replica; more are refused, for they would wait longer than clients do."""
+MOST_ASKED_BYTES = 256 * 1024 * 1024
+"""Of their bodies."""
 _WRITE_BUFFER_BYTES = 4 * 1024 * 1024
 
 
 class Asker(Protocol):
-    """Waits for a replica's answer; hears exactly one of the three."""
+    """Waits for a replica's answer; hears exactly one of the three, an answer perhaps in parts."""
 
     deadline: float
+    body: bytes
 
     def answered(self, frame: Frame) -> None:
-        """Take the answer."""
+        """Take the answer, or a part of it: its header's `more` says that others follow."""
 
     def broken(self, reason: str) -> None:
         """Hear that the replica went away before it answered."""
@@ -33,6 +38,8 @@ class ReplicaConnection(asyncio.Protocol):
         self._decoder = Decoder()
         self._asking: dict[int, Asker] = {}
         self._n_asked = 0
+        self._n_bytes = 0
+        self._loop = asyncio.get_running_loop()
         self._outbox: list[bytes] = []
         self.seen = 0.0
         """When it was last asked."""
@@ -42,31 +49,32 @@ class ReplicaConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
 
-    def ask(self, asker: Asker, header: Mapping[str, Any], body: bytes, now: float) -> None:
-        """Send one request.
-
-        Raises
-        ------
-        FrameError
-            The header is too long for a frame.
-        """
+    def ask(self, asker: Asker, header: bytes, now: float) -> None:
+        """Send one request: its header as it goes out, and its asker's body."""
         self._n_asked = number = (self._n_asked + 1) & 0xFFFFFFFF
         self.seen = now
-        frame = pack(number, header, body)
+        body = asker.body
         self._asking[number] = asker
+        self._n_bytes += len(body)
         if not self._outbox:
             # Requests of one turn of the loop leave in one write, and reach the replica as a batch.
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._outbox.append(frame)
+            self._loop.call_soon(self._flush)
+        self._outbox += framed(number, header, body)
 
     def _flush(self) -> None:
         outbox, self._outbox = self._outbox, []
-        self._transport.write(outbox[0] if len(outbox) == 1 else b"".join(outbox))
+        if not self._transport.is_closing():
+            self._transport.write(b"".join(outbox))
 
     @property
     def n_in_flight(self) -> int:
         """Requests not yet answered."""
         return len(self._asking)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another request would only wait."""
+        return len(self._asking) >= MOST_ASKED or self._n_bytes >= MOST_ASKED_BYTES
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of answers."""
@@ -77,8 +85,13 @@ class ReplicaConnection(asyncio.Protocol):
             return
         for frame in frames:
             asker = self._asking.pop(frame.request_id, None)
-            if asker is not None:
-                asker.answered(frame)
+            if asker is None:
+                continue
+            if frame.header.get("more"):
+                self._asking[frame.request_id] = asker  # at the end of the line: its deadline is a new one
+            else:
+                self._n_bytes -= len(asker.body)
+            asker.answered(frame)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Hear that the replica is gone."""
@@ -88,6 +101,7 @@ class ReplicaConnection(asyncio.Protocol):
         self._gone(self)
         self._transport.abort()
         asking, self._asking = self._asking, {}
+        self._n_bytes = 0
         for asker in asking.values():
             asker.broken(reason)
 
@@ -102,6 +116,7 @@ class ReplicaConnection(asyncio.Protocol):
             if asker.deadline > now:
                 return
             del self._asking[number]
+            self._n_bytes -= len(asker.body)
             asker.late()
 
 

@@ -16,13 +16,19 @@ from clary.gateway.edge.connection import Connection
 from clary.gateway.edge.control import ControlPlane
 from clary.gateway.edge.exchange import Exchange
 from clary.gateway.edge.head import Head
+from clary.gateway.edge.inplace import InPlace
 from clary.gateway.edge.invoke import Invoke
+from clary.gateway.edge.legs import Routing
 from clary.gateway.edge.limits import Limits
 from clary.gateway.edge.metrics import Metrics
 from clary.gateway.edge.objects import Objects
 from clary.gateway.edge.replicas import Replicas
+from clary.gateway.edge.stages.base import PACKAGE as STAGES
+from clary.gateway.edge.stages.base import Site, Stage
+from clary.gateway.edge.tallies import Tallies
 from clary.gateway.edge.tls import TlsLayer
 from clary.gateway.listener import BACKLOG
+from clary.kernel import registry
 from clary.kernel.settings import Settings
 from clary.serving.policies.weighted import Weighted
 
@@ -54,15 +60,39 @@ class Edge:
         self._tasks: set[asyncio.Task[None]] = set()
         self._n_in_flight = 0
         clock = self._loop.time
-        self.control = ControlPlane(settings.control_socket, self.limits, clock)
+        self.tallies = Tallies()
+        self.inplace = InPlace(clock)
+        self._routing = Routing(self.tallies, self.inplace.seat)
+        self.control = ControlPlane(settings.control_socket, self.limits, clock, self._routing.parse)
         self.replicas = Replicas(rest_s=REPLICA_REST_S)
         callers = Callers(self.control)
         self._objects = Objects(self.control, callers, self.limits, clock)
         self._invoke = Invoke(
-            self.control, callers, self.replicas, Weighted(), self.limits, self.metrics, clock, self.spawn
+            self.control,
+            callers,
+            self.replicas,
+            Weighted(),
+            self.inplace,
+            self.limits,
+            self.metrics,
+            clock,
+            self.spawn,
         )
+        self._routing.stages = self._stages()
         self.authority = Authority(settings.data_dir, (settings.host,))
         self._proxy = ConnectProxy(self, upstream_proxy)
+
+    def _stages(self) -> list[Stage]:
+        """Make the stages of invocations, one of each file of their folder."""
+        site = Site(
+            control=self.control,
+            replicas=self.replicas,
+            tallies=self.tallies,
+            limits=self.limits,
+            clock=self.clock,
+            spawn=self.spawn,
+        )
+        return [member.make(site) for _, member in registry.members(STAGES)]
 
     # Requests.
 
@@ -153,6 +183,9 @@ class Edge:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
+            for stage in self._routing.stages:
+                stage.close()
+            self.inplace.close()
             self.replicas.close()
             self._objects.close()
             self.control.pool.close()
@@ -189,6 +222,9 @@ class Edge:
             for connection in tuple(self._connections):
                 connection.expire(now)
             self.replicas.sweep(now)
+            for stage in self._routing.stages:
+                stage.sweep(now)
+            self.inplace.sweep()
             self.control.pool.sweep()
             self._objects.sweep()
             if self._access_log is not None:

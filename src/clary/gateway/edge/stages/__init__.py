@@ -1,0 +1,1 @@
+"""Stages around an invocation, a file each; `base` is the seam."""

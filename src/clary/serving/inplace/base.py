@@ -1,0 +1,133 @@
+"""The seam of models in place: a flat model is answered by the process that has the request.
+
+A module of this folder is a kind of `toolkit.flat.Flat`; it has `load(flat) -> Scorer`, which believes
+nothing: a file comes from a sandbox in which a customer's model was read.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Protocol
+
+from clary.kernel import registry
+from clary.toolkit import flat as flat_files
+from clary.toolkit.flat import Flat, FlatError, Form
+
+PACKAGE = "clary.serving.inplace"
+TURN_S = 0.0005
+"""Longest that one request may hold the event loop; longer bodies are the replica's."""
+ROW_S = 0.0001
+"""A model that takes longer for one row is the replica's as a whole."""
+_SHARE = 1 / 16
+"""Weight of the latest request in the measured cost."""
+
+
+class Scorer(Protocol):
+    """A loaded model of one kind.
+
+    Promises
+    --------
+    - `answer` says of a body what the algorithm's own predictor says, bit by bit, or None.
+    - Whatever the body, it ends, reads nothing but the model, and raises nothing.
+    """
+
+    n_outputs: int
+    """Numbers a row."""
+    n_bytes: int
+    """Memory that the model takes."""
+
+    def answer(self, body: bytes) -> Sequence[float] | None:
+        """Return the numbers of each row, one after the other; None for what the replica should answer."""
+
+
+class Model:
+    """One model in place: its scorer, its spelling, and its measured cost. For one thread."""
+
+    def __init__(self, flat: Flat, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self._requests = frozenset(flat.requests)
+        self._spellings = {accept: _Spelling(form, scorer.n_outputs) for accept, form in flat.forms.items()}
+        self._n_outputs = scorer.n_outputs
+        self.n_bytes = scorer.n_bytes
+        self._first_cost_s = self.cost_s = self._measured(flat.n_features)
+        """Seconds for one byte of a body."""
+        self.most_bytes = int(TURN_S / self.cost_s)
+
+    def _measured(self, n_features: int) -> float:
+        row = b",".join([b"0.12345678"] * n_features)
+        best_s = math.inf
+        for _ in range(8):
+            begun = perf_counter()
+            self._scorer.answer(row)
+            best_s = min(best_s, perf_counter() - begun)
+        self.row_s = best_s
+        return max(best_s / len(row), 1e-10)
+
+    def answer(self, body: bytes, content_type: str, accept: str) -> tuple[str, bytes] | None:
+        """Return the answer's content type and body; None for a request that the replica should answer."""
+        spelling = self._spellings.get(accept)
+        if spelling is None or len(body) > self.most_bytes or content_type not in self._requests:
+            return None
+        begun = perf_counter()
+        values = self._scorer.answer(body)
+        if values is None or not math.isfinite(sum(values)):
+            return None
+        text = spelling.one % tuple(values) if len(values) == self._n_outputs else spelling.many(values)
+        found = spelling.content_type, text.encode()
+        took_s = (perf_counter() - begun) / (len(body) + 64)
+        cost_s = self.cost_s
+        self.cost_s = cost_s = cost_s + (min(took_s, 4 * cost_s) - cost_s) * _SHARE
+        self.most_bytes = int(TURN_S / cost_s)
+        return found
+
+    def relax(self) -> None:
+        """Come back towards the cost of the first measurement: what made it dear may be over."""
+        self.cost_s += (self._first_cost_s - self.cost_s) * _SHARE
+        self.most_bytes = int(TURN_S / self.cost_s)
+
+
+class _Spelling:
+    """A form, made ready for `%`."""
+
+    __slots__ = ("_between", "_end", "_n_outputs", "_row", "_start", "content_type", "one")
+
+    def __init__(self, form: Form, n_outputs: int) -> None:
+        if len(form.pieces) != n_outputs + 1:
+            raise FlatError(f"a row of {n_outputs} numbers has {len(form.pieces)} pieces around them")
+        pieces = [piece.replace("%", "%%") for piece in form.pieces]
+        marks = ["%d" if place in form.integers else "%r" for place in range(n_outputs)]
+        self._row = "".join(
+            [pieces[0], *(mark + piece for mark, piece in zip(marks, pieces[1:], strict=True))]
+        )
+        self._start, self._between, self._end = (
+            piece.replace("%", "%%") for piece in (form.start, form.between, form.end)
+        )
+        self._n_outputs = n_outputs
+        self.content_type = form.content_type
+        self.one = self._start + self._row + self._end
+
+    def many(self, values: Sequence[float]) -> str:
+        n_rows = len(values) // self._n_outputs
+        return (self._start + self._between.join([self._row] * n_rows) + self._end) % tuple(values)
+
+
+def load(path: Path, *, most_bytes: int) -> Model:
+    """Read, check and measure a flat model.
+
+    Raises
+    ------
+    FlatError
+        It is not one, or too slow to be answered in place; the text says why.
+    OSError
+        There is none.
+    """
+    flat = flat_files.read(path, most_bytes=most_bytes)
+    try:
+        member = registry.member(PACKAGE, flat.kind)
+        model = Model(flat, member.load(flat))
+    except (LookupError, ValueError, TypeError, ImportError) as error:
+        raise FlatError(f"{flat.kind}: {error}") from error
+    if model.row_s > ROW_S:
+        raise FlatError(f"a row takes {model.row_s * 1e6:.0f} us, more than {ROW_S * 1e6:.0f}")
+    return model
