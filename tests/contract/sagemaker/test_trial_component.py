@@ -145,8 +145,8 @@ def vertices(sagemaker, start, direction="Both", **more):
 def test_lineage_leads_from_the_data_to_the_endpoint_and_back(account, trained, deployed):
     sagemaker = account.client("sagemaker")
     uri = trained["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
-    data = [each for each in sagemaker.list_artifacts(SourceUri=uri)["ArtifactSummaries"]]
-    (data,) = [each for each in data if each["ArtifactType"] == "DataSet"]
+    listed = sagemaker.list_artifacts(SourceUri=uri)["ArtifactSummaries"]
+    (data,) = [each for each in listed if each["ArtifactType"] == "DataSet"]
     down = vertices(sagemaker, data["ArtifactArn"], "Descendants")
     wanted = {
         ("TrialComponent", "TrainingJob"),

@@ -1,7 +1,7 @@
 """Trial components from the inside: their trials, and the summaries of what was logged in them."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -85,14 +85,19 @@ def metrics_of(call: Call, record: Record) -> list[dict[str, Any]]:
 
 def of_job(conn: Connection, account: str, region: str, arn: str) -> list[dict[str, Any]]:
     """Return the summaries of a job's own metrics."""
+    return logged((), _points(conn, account, region, arn), arn)
+
+
+def points_of_job(conn: Connection, account: str, region: str, arn: str, name: str) -> list[Point]:
+    """Return the points of one of a job's own metrics; its steps number them from zero."""
+    return [point for point in _points(conn, account, region, arn) if point.name == name]
+
+
+def _points(conn: Connection, account: str, region: str, arn: str) -> Iterator[Point]:
     kind, _, name = arn.rpartition(":")[2].partition("/")
     dimension = DIMENSIONS.get(kind)
     if dimension is None:
-        return []
-    series = jobmetrics.series(conn, account, region, {dimension: name})
-    points = (
-        Point(metric, ms, step, value)
-        for metric, values in series.items()
-        for step, (ms, value) in enumerate(values)
-    )
-    return logged((), points, arn)
+        return
+    for metric, values in jobmetrics.series(conn, account, region, {dimension: name}).items():
+        for step, (ms, value) in enumerate(values):
+            yield Point(metric, ms, step, value)

@@ -1,0 +1,1 @@
+"""SageMaker metrics: what runs log over time."""
