@@ -1,0 +1,1 @@
+"""The built-in algorithms against their peers: one file each."""
