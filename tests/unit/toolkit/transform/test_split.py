@@ -1,5 +1,6 @@
 """Objects into payloads."""
 
+import itertools
 from struct import Struct
 
 import pytest
@@ -37,7 +38,7 @@ def test_stretches_of_lines_are_the_object_each_as_long_as_can_be(lines, sizes, 
     assert b"".join(found) == body
     assert all(len(each) <= limit for each in found)
     assert all(each.endswith(b"\n") for each in found[:-1])
-    for one, after in zip(found, found[1:], strict=False):
+    for one, after in itertools.pairwise(found):
         first = after.partition(b"\n")[0] + b"\n"
         assert len(one) + len(first) > limit or len(one) + len(after) > limit
 
@@ -101,6 +102,6 @@ def test_an_empty_object_has_no_payload():
     [(RECORDIO, b"not recordio"), (TFRECORD, b"not a tfrecord file"), (RECORDIO, recordio.wrap(b"abc")[:-2])],
 )
 def test_what_is_not_of_the_format_says_so(kind, body):
-    with pytest.raises(SplitError, match="not RecordIO|not TFRecord|in the middle"):
+    with pytest.raises(SplitError, match=r"not RecordIO|not TFRecord|in the middle"):
         list(payloads([body], split=kind))
     assert split.STRATEGIES[SINGLE] == "SINGLE_RECORD"
