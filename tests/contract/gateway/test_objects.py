@@ -188,14 +188,14 @@ def test_what_is_not_signed_is_denied(stored: Site) -> None:
         assert b"<Code>AccessDenied</Code>" in caught.value.read()
 
 
-def test_a_post_form_is_not_implemented_and_says_so(stored: Site) -> None:
+def test_a_post_that_is_no_form_says_so(stored: Site) -> None:
     request = urllib.request.Request(
         f"{stored.url}/{BUCKET}", data=b"--b--", headers={"Content-Type": "multipart/form-data; boundary=b"}
     )
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request)
-    assert caught.value.code == 501
-    assert b"POST forms" in caught.value.read()
+    assert caught.value.code == 400
+    assert b"exactly one file upload" in caught.value.read()
 
 
 def test_a_bucket_part_that_the_store_would_mistake_for_the_bucket_is_not_implemented(s3: Any) -> None:

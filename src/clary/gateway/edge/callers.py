@@ -1,6 +1,7 @@
 """Who calls: signatures checked against the control plane's credentials."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import unquote_plus
@@ -10,7 +11,8 @@ from clary.gateway.edge.control import ControlPlane
 from clary.gateway.edge.head import Head
 from clary.kernel import clock
 from clary.kernel.errors import FaultKind, SignatureFault
-from clary.wire import signature
+from clary.wire import post_policy, signature
+from clary.wire.post_policy import Allowed
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 _LEGAL_KEY = re.compile(r"^\w{3,128}$", re.ASCII)
@@ -95,6 +97,19 @@ class Callers:
             verified.signature,
             verified.amz_date,
         )
+
+    def check_form(self, fields: Mapping[str, str], bucket: str) -> tuple[str, Allowed]:
+        """Check the policy of a POST form; return the signer's account, and what the policy leaves open.
+
+        Raises
+        ------
+        AwsError
+            The signature does not hold, or the policy forbids the form.
+        """
+        credential, allowed = post_policy.verify(
+            fields, bucket, lookup=self._credentials.get, now=clock.now()
+        )
+        return credential.account, allowed
 
 
 def access_key_id(head: Head, signer: Scope | None) -> str:

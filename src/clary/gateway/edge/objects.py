@@ -1,10 +1,12 @@
 """The S3 front: callers checked, accounts walled off, everything else left to the object store."""
 
+import contextlib
 import re
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
-from clary.gateway.edge import faults
+from clary.gateway.edge import faults, forms
 from clary.gateway.edge.addressing import Place, Query, climbs, copy_source, place_of, query_of
 from clary.gateway.edge.awschunked import (
     SIGNED,
@@ -23,6 +25,7 @@ from clary.gateway.edge.relay import HOP_BY_HOP, Alter, Away, Refused, forward, 
 from clary.gateway.edge.upstream import Address, Pool
 from clary.kernel import clock
 from clary.kernel.errors import AwsError
+from clary.wire import post_policy
 from clary.wire.signature import signing_key
 from clary.wire.signing import sign
 
@@ -92,6 +95,9 @@ class Objects:
         head = exchange.head
         try:
             place = _place(head)
+            if exchange.signer is None and not place.key and forms.is_form(head):
+                await self._upload(exchange, place)
+                return
             if head.method == "OPTIONS" and "origin" in head.fields:
                 caller = None  # a browser asks, unsigned, what it may send
                 query = query_of(head, is_presigned=False)
@@ -113,17 +119,11 @@ class Objects:
             await self._check_wall(head, caller, place)
             await self._forward(exchange, caller, place, query)
         except AwsError as error:
-            fault = faults.unsigned(head, error, is_s3=True)
-            if exchange.signer is None and head.method == "POST" and _is_form(head):
-                fault = faults.s3(
-                    head,
-                    "NotImplemented",
-                    "Clary does not serve POST forms with a policy; use a presigned PUT.",
-                    501,
-                )
-            exchange.answer(*fault)
+            exchange.answer(*faults.unsigned(head, error, is_s3=True))
         except Denied as denied:
             exchange.answer(*denied.fault)
+        except forms.GoneError:
+            return
         except (Away, TimeoutError):
             self.close()
             self._control.stores.doubt("")  # it may have come back elsewhere
@@ -154,6 +154,19 @@ class Objects:
         return target.encode(), [
             (name.encode(), value.encode()) for name, value in {**headers, **own}.items()
         ]
+
+    async def _upload(self, exchange: Exchange, place: Place) -> None:
+        """Store the file of a form whose policy allows it."""
+        with contextlib.closing(forms.Form(exchange)) as form:
+            fields = await form.fields()
+            await self._callers.fetch(post_policy.access_key_id(fields))
+            account, allowed = self._callers.check_form(fields, place.bucket)
+            place, query = Place(place.bucket, fields["key"], is_virtual=False), Query([], {})
+            self._check_place(exchange.head, place, query)
+            _require(exchange.head, await self._owner(exchange.head, place.bucket), account, None)
+            await form.whole(place.bucket, place.key, allowed)
+            put: Any = form  # all of an exchange that the relay asks for
+            await self._forward(put, None, place, query)
 
     # Checks.
 
@@ -287,12 +300,8 @@ def _is_control(head: Head, place: Place, query: Query) -> bool:
     return head.method in {"PUT", "DELETE"} and not query.has_subresource
 
 
-def _is_form(head: Head) -> bool:
-    return head.fields.get("content-type", "").startswith("multipart/form-data")
-
-
 def _check_payload(head: Head) -> None:
-    """Refuse a header-signed request that does not say what it signs, and forms that nobody can check."""
+    """Refuse a header-signed request that does not say what it signs."""
     claimed = head.fields.get("x-amz-content-sha256")
     if claimed is None:
         if not head.fields.get("authorization", "AWS ").startswith("AWS "):  # SigV2 signs no body
