@@ -27,6 +27,11 @@ class Kind:
         return f"{self.noun}Status"
 
     @property
+    def end(self) -> str:
+        """Member that says when a job ended."""
+        return f"{self.noun.removesuffix('Job')}EndTime"
+
+    @property
     def summaries(self) -> str:
         """Member of the list's answer that has the jobs."""
         return f"{self.noun}Summaries"

@@ -115,8 +115,12 @@ def ago(value: datetime) -> str:
     """Return how long ago a time was, in its largest unit."""
     elapsed = now() - value
     if elapsed < timedelta(seconds=1):
-        return "now" if elapsed > timedelta(seconds=-1) else f"in {span(-elapsed)}"
-    return f"{span(elapsed)} ago"
+        return "now" if elapsed > timedelta(seconds=-1) else f"in {_rough(-elapsed)}"
+    return f"{_rough(elapsed)} ago"
+
+
+def _rough(value: timedelta) -> str:
+    return " ".join(span(value).split(" ")[:2])
 
 
 def span(value: timedelta | float) -> str:

@@ -212,3 +212,50 @@ def test_data_is_browsed_previewed_and_taken(
     whole = account.client("s3").get_object(Bucket=bucket, Key="train/rows.csv")["Body"].read()
     assert got.text.encode() == whole
     assert got.headers["content-security-policy"] == "sandbox"
+
+
+def test_a_tuning_job_shows_its_trials_and_pictures(
+    browser: Browser, account: Account, model: tuple[str, str]
+) -> None:
+    sagemaker, name = account.client("sagemaker"), f"tune-{ids.short()}"
+    trained = sagemaker.describe_training_job(TrainingJobName=model[0])
+    channels = [
+        dict(trained["InputDataConfig"][0]),
+        dict(trained["InputDataConfig"][0], ChannelName="validation"),
+    ]
+    sagemaker.create_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=name,
+        HyperParameterTuningJobConfig={
+            "Strategy": "Random",
+            "RandomSeed": 1,
+            "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "validation:logloss"},
+            "ResourceLimits": {"MaxNumberOfTrainingJobs": 4, "MaxParallelTrainingJobs": 2},
+            "ParameterRanges": {
+                "ContinuousParameterRanges": [{"Name": "eta", "MinValue": "0.01", "MaxValue": "0.5"}],
+                "IntegerParameterRanges": [{"Name": "max_depth", "MinValue": "2", "MaxValue": "6"}],
+            },
+        },
+        TrainingJobDefinition={
+            "StaticHyperParameters": {"num_round": "3", "objective": "binary:logistic"},
+            "AlgorithmSpecification": {"TrainingImage": XGBOOST, "TrainingInputMode": "File"},
+            "RoleArn": account.role_arn,
+            "InputDataConfig": channels,
+            "OutputDataConfig": {"S3OutputPath": trained["OutputDataConfig"]["S3OutputPath"]},
+            "ResourceConfig": trained["ResourceConfig"],
+            "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+        },
+    )
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        described = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+        if described["HyperParameterTuningJobStatus"] != "InProgress":
+            break
+        time.sleep(0.2)
+    assert described["HyperParameterTuningJobStatus"] == "Completed", described.get("FailureReason")
+    assert name in browser.get("/jobs/tuning").words
+    page = browser.get(f"/jobs/tuning/{name}")
+    assert described["BestTrainingJob"]["TrainingJobName"] in page.words
+    assert page.text.count('class="picture"') == 5
+    assert page.text.count("<circle") >= 12
+    for text in ("eta", "max_depth", "Rank correlation", "validation:logloss by trial"):
+        assert text in page.words, text

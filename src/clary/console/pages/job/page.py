@@ -10,7 +10,7 @@ from clary.kernel import ids
 from clary.kernel.errors import AwsError
 
 PAGE = Page(
-    path=r"/jobs/(\w+)/([^/]+)",
+    path=r"/jobs/(training|processing|transform)/([^/]+)",
     title="Job",
     scripts=("vendor/uPlot.min.css", "vendor/uPlot.iife.min.js"),
 )

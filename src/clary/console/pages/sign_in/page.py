@@ -20,8 +20,8 @@ def answer(console: "Console", asked: "Asked", key: Key | None, address: str) ->
     from clary.console.app import Reply, redirect  # noqa: PLC0415 - the one page that makes its own answers
 
     if asked.query.get("out"):
-        token = asked.form.get("form_token", "")
-        if key is None or not console.seal.is_form_token(key.access_key_id, token):
+        sent = asked.form.get("form_token", "")
+        if key is None or not console.seal.is_form_token(key.access_key_id, sent):
             return redirect("/")
         console.server.end(key.access_key_id)
         cookie = session.set_cookie(session.COOKIE, "", life=None, is_secure=False)
