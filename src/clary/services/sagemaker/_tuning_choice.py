@@ -57,14 +57,6 @@ def training_request(definition: Definition, name: str, tuned: Mapping[str, str]
     request = {member: document[member] for member in COPIED if document.get(member) is not None}
     request["TrainingJobName"] = name
     request["HyperParameters"] = {**definition.static, **tuned}
-    flexible = document.get("HyperParameterTuningResourceConfig")
-    if flexible and "ResourceConfig" not in request:
-        chosen = (flexible.get("InstanceConfigs") or [flexible])[0]  # those named first are preferred
-        request["ResourceConfig"] = {
-            "InstanceType": chosen["InstanceType"],
-            "InstanceCount": chosen["InstanceCount"],
-            "VolumeSizeInGB": chosen.get("VolumeSizeInGB", 30),
-        }
     return request
 
 

@@ -146,19 +146,34 @@ def _completed(each: Mapping[str, Any], objective: Mapping[str, str], runtime: R
     )
     if reads_it:
         static[OBJECTIVE] = objective["MetricName"]
+    resources = {} if each.get("ResourceConfig") else {"ResourceConfig": _resources(each)}
     return {
         **dict.fromkeys(INHERITED, False),
+        **resources,
         **each,
         "AlgorithmSpecification": specification,
         "StaticHyperParameters": static,
     }
 
 
+def _resources(each: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `ResourceConfig` of a `HyperParameterTuningResourceConfig`: SDKs read only the former."""
+    flexible = each.get("HyperParameterTuningResourceConfig")
+    if not flexible:
+        raise ValidationException("ResourceConfig or HyperParameterTuningResourceConfig is required.")
+    chosen = (flexible.get("InstanceConfigs") or [flexible])[0]  # those named first are preferred
+    for member in ("InstanceType", "InstanceCount"):
+        if member not in chosen:
+            raise ValidationException(f"HyperParameterTuningResourceConfig: {member} is required.")
+    return {
+        "InstanceType": chosen["InstanceType"],
+        "InstanceCount": chosen["InstanceCount"],
+        "VolumeSizeInGB": chosen.get("VolumeSizeInGB", 30),
+    }
+
+
 def _check_training(call: Call, definition: Definition) -> None:
     """Admit one training job of a definition, so that a mistake shows before sixty of them fail."""
-    document = definition.document
-    if not (document.get("ResourceConfig") or document.get("HyperParameterTuningResourceConfig")):
-        raise ValidationException("ResourceConfig is required.")
     space = definition.space
     tuned = space.values([0.0] * len(space.parameters))
     training_job.admit(call, training_request(definition, "trial", tuned))
