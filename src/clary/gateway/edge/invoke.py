@@ -161,7 +161,7 @@ class Invoke:
                 text = f"The headers of the invocation are too long: {error}."
                 self.refuse(exchange, faults.rest_json("ValidationError", text, 400))
                 return
-            Invocation(self, exchange, routed.legs[variant.name], operation, body, header).go_on()
+            Invocation(self, exchange, routed.legs[variant.key], operation, body, header).go_on()
         elif target is not None and routed is not None and routed.legs:
             text = f"Variant {target} not found for Endpoint {endpoint}"
             self.refuse(exchange, faults.rest_json("ValidationError", text, 400))

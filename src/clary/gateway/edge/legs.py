@@ -77,7 +77,7 @@ class Routing:
         legs = {}
         for variant, published in zip(route.variants, document["variants"], strict=True):
             place = Key(account, region, endpoint, variant.name)
-            leg = legs[variant.name] = Leg(place, variant, published, self._tallies.of(place))
+            leg = legs[variant.key] = Leg(place, variant, published, self._tallies.of(place))
             leg.seats = tuple(self._seat_of(each.address) for each in variant.replicas)
         routed = Routed(route, document, legs)
         for leg in legs.values():

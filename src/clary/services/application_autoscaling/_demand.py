@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 GROW_WINDOW_S = 10.0
 """Over which the load is measured before the fleet grows. AWS takes three minutes."""
 SHRINK_WINDOW_S = 60.0
-"""Before it shrinks. AWS takes fifteen minutes."""
+"""Before it shrinks, or as long as `ScaleInCooldown` where that is shorter. AWS takes fifteen minutes."""
 COOLDOWN_S = 300
 """Source: API reference, TargetTrackingScalingPolicyConfiguration: 300 for SageMaker's variants."""
 PER_INSTANCE = "SageMakerVariantInvocationsPerInstance"
@@ -57,7 +57,8 @@ def _by_target(world: World, here: "Look", policy: Record) -> Demand | None:
     if "PredefinedMetricSpecification" in terms:
         kind = terms["PredefinedMetricSpecification"]["PredefinedMetricType"]
         grown, _ = tracking.by_load(_load(world, here, kind, GROW_WINDOW_S), target)
-        _, shrunk = tracking.by_load(_load(world, here, kind, SHRINK_WINDOW_S), target)
+        window_s = min(SHRINK_WINDOW_S, max(GROW_WINDOW_S, float(in_s)))
+        _, shrunk = tracking.by_load(_load(world, here, kind, window_s), target)
     else:
         kind = terms["CustomizedMetricSpecification"]["MetricName"]
         value = _value(world, here, terms["CustomizedMetricSpecification"])
@@ -69,7 +70,7 @@ def _by_target(world: World, here: "Look", policy: Record) -> Demand | None:
         grown, shrunk = tracking.by_value(value, target, base)
     wanted = grown if grown > here.current else min(here.current, max(grown, shrunk))
     is_rested = _since(here, "last_in") >= in_s and _since(here, "last_out") >= in_s
-    has_history = here.now_s - policy.created.timestamp() >= min(SHRINK_WINDOW_S, in_s)
+    has_history = here.now_s - policy.created.timestamp() >= min(SHRINK_WINDOW_S, max(GROW_WINDOW_S, in_s))
     return Demand(
         wanted=wanted,
         least=0 if terms.get("DisableScaleIn") else min(here.current, shrunk),

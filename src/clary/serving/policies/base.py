@@ -24,6 +24,8 @@ class Variant:
     name: str
     weight: float
     replicas: tuple[Replica, ...]
+    key: str = ""
+    """Tells it apart in its route, where one name may stand twice: while an update shifts traffic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,9 @@ class Route:
                     name=each["name"],
                     weight=float(each["weight"]),
                     replicas=tuple(Replica(id=one["id"], address=one["address"]) for one in each["replicas"]),
+                    key=f"{n}/{each['name']}",
                 )
-                for each in document["variants"]
+                for n, each in enumerate(document["variants"])
             ),
         )
 

@@ -24,11 +24,14 @@ class Weighted:
         """Choose a variant."""
         variants = route.variants
         if target is not None:
-            return next((each for each in variants if each.name == target), None)
+            variants = tuple(each for each in variants if each.name == target)
         if len(variants) == 1:
             return variants[0]
         live = [each for each in variants if each.weight > 0]
         live = [each for each in live if each.replicas] or live
+        if not live and target is not None:
+            live = [each for each in variants if each.replicas] or list(variants)
+            return live[0] if live else None
         if not live:
             return None
         return self._draw.choices(live, [each.weight for each in live])[0]

@@ -61,4 +61,15 @@ def test_a_route_is_read_as_the_control_plane_writes_it() -> None:
         "status": "Updating",
         "variants": [{"name": "A", "weight": 1, "replicas": [{"id": "r", "address": str(Path("/s"))}]}],
     }
-    assert Route.parse(document) == Route("Updating", (Variant("A", 1.0, (Replica("r", "/s"),)),))
+    assert Route.parse(document) == Route("Updating", (Variant("A", 1.0, (Replica("r", "/s"),), key="0/A"),))
+
+
+def test_of_two_fleets_of_one_name_each_gets_its_share_by_name_too():
+    entry = {"name": "A", "replicas": [{"id": "r", "address": "/s"}]}
+    document = {"status": "InService", "variants": [{**entry, "weight": 0.75}, {**entry, "weight": 0.25}]}
+    route = Route.parse(document)
+    policy = Weighted(random.Random(3))
+    for target in (None, "A"):
+        keys = Counter(policy.variant(route, target).key for _ in range(400))
+        assert 250 < keys["0/A"] < 350
+        assert keys["1/A"] == 400 - keys["0/A"]
