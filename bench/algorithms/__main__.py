@@ -2,7 +2,7 @@
 
     python -m bench.algorithms [--only kmeans,pca] [--json FILE]
 
-Each file of this folder has `run(report)`. Times are CPU seconds of this process, the best of some turns; ours
+Each file of this folder has `run(report)`. Times are CPU seconds of this process, the best of some; ours
 are whole trainings, files and all, and a peer gets arrays in memory.
 """
 

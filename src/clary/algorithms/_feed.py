@@ -84,7 +84,7 @@ class Feed:
         self.n_rows = 0
         """Rows of the first pass."""
         self._source = source
-        self._feature_dim = feature_dim
+        self.feature_dim = feature_dim
         self._has_labels = has_labels
         self._is_dense = is_dense
         self._kept: list[Table] | None = []
@@ -212,21 +212,21 @@ class Feed:
             self._check_labels(table, name)
         else:
             table.labels = None
-        is_narrow = table.n_columns < self._feature_dim and not isinstance(table.features, np.ndarray)
-        if table.n_columns != self._feature_dim and not is_narrow:
+        is_narrow = table.n_columns < self.feature_dim and not isinstance(table.features, np.ndarray)
+        if table.n_columns != self.feature_dim and not is_narrow:
             hint = ""
             if (
                 self._source.content_type
                 and not self._has_labels
-                and table.n_columns == self._feature_dim - 1
+                and table.n_columns == self.feature_dim - 1
             ):
                 hint = "; CSV without labels needs ContentType text/csv;label_size=0"
             raise CustomerError(
                 f"Unable to read data channel '{self.name}': {name} has {table.n_columns} features a row, "
-                f"and hyperparameter feature_dim is {self._feature_dim}{hint}"
+                f"and hyperparameter feature_dim is {self.feature_dim}{hint}"
             )
         if is_narrow:
-            table.features.resize((table.n_rows, self._feature_dim))
+            table.features.resize((table.n_rows, self.feature_dim))
         for part in self._dense(table):
             self._check_values(part, name)
             yield part
@@ -235,7 +235,7 @@ class Feed:
         if not self._is_dense or isinstance(table.features, np.ndarray):
             yield table
             return
-        step = max(1, DENSE_BYTES // (4 * self._feature_dim))
+        step = max(1, DENSE_BYTES // (4 * self.feature_dim))
         for start in range(0, table.n_rows, step):
             part = slice(start, start + step)
             labels = None if table.labels is None else table.labels[part]
