@@ -19,6 +19,7 @@ from clary.algorithms.base import Answer, Question, Refusal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from clary.toolkit.flat import Flat
     from clary.toolkit.formats.base import Matrix
 
 Scores: TypeAlias = "np.ndarray[Any, Any]"
@@ -76,6 +77,13 @@ class RowPredictor(ABC):
         Refusal
             406: nothing it accepts is ours.
         """
+
+    def flat(self) -> Flat | None:
+        """Return the model as plain arrays, for whoever answers in place; None where it has no such form.
+
+        What is answered from it must be, bit by bit, what `predict_many` answers.
+        """
+        return None
 
     def predict_many(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer every question; the dense rows of all of them are scored in one call."""

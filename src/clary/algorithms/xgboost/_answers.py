@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from clary.algorithms.base import Refusal
+from clary.toolkit.flat import Form
 from clary.toolkit.formats import csv, jsonlines, recordio_protobuf
 from clary.toolkit.formats.base import MediaType
 
@@ -94,6 +95,17 @@ class Encoder:
         rows = [{"score": value} for value in values]
         return _spelled(rows, content_type)
 
+    def forms(self, n_outputs: int) -> dict[str, Form]:
+        """Return the spellings as forms, by what clients usually accept; none where members are selected."""
+        if self._selected is not None or self._is_batch:
+            return {}
+        found = {}
+        for accept in ("", "*/*", CSV, JSON, JSONLINES):
+            content_type = self.type_of(accept)
+            if content_type != RECORDIO:
+                found[accept] = _form(content_type, n_outputs, ends_rows=self._ends_rows)
+        return found
+
     def _encode_selected(self, values: Sequence[Any], content_type: str) -> bytes:
         assert self._selected is not None
         if self._objective not in SELECTABLE:
@@ -104,6 +116,20 @@ class Encoder:
             return _spelled(rows, content_type)
         lines = [",".join(map(_field, row.values())) for row in rows]
         return ("\n".join(lines) + ("\n" if self._is_batch else "")).encode()
+
+
+def _form(content_type: str, n_outputs: int, *, ends_rows: bool) -> Form:
+    several = n_outputs > 1
+    if content_type == CSV and ends_rows:
+        pieces = ("", *[","] * (n_outputs - 1), "")
+        return Form(content_type=CSV, pieces=pieces, between="\n", end="\n")
+    row = ("[", *[", "] * (n_outputs - 1), "]") if several else ("", "")
+    if content_type == CSV:
+        return Form(content_type=CSV, pieces=row, between=",")
+    pieces = (f'{{"score": {row[0]}', *row[1:-1], row[-1] + "}")
+    if content_type == JSONLINES:
+        return Form(content_type=content_type, pieces=pieces, between="\n", end="\n")
+    return Form(content_type=content_type, pieces=pieces, start='{"predictions": [', between=", ", end="]}")
 
 
 def _field(value: Any) -> str:

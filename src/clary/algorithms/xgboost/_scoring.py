@@ -31,8 +31,9 @@ class Scorer:
         self.objective = str(config["objective"]["name"])
         self.n_classes = int(config["learner_model_param"].get("num_class", "0"))
         self.n_features = int(booster.num_features())
-        self._is_fast = config["gradient_booster"]["name"] in _AS_FAST
-        self._rounds = _rounds(booster)
+        self.is_fast = config["gradient_booster"]["name"] in _AS_FAST
+        self.rounds = _rounds(booster)
+        """Rounds that predict, from and to; (0, 0) means all."""
         self._one = _held(booster, 1)
         self._many: xgboost.Booster | None = None
         self._n_threads = n_threads
@@ -43,7 +44,7 @@ class Scorer:
                 "type": 0,
                 "training": False,
                 "iteration_begin": 0,
-                "iteration_end": self._rounds[1],
+                "iteration_end": self.rounds[1],
                 "missing": float("nan"),
                 "strict_shape": False,
                 "cache_id": 0,
@@ -69,13 +70,13 @@ class Scorer:
             The library refuses the rows.
         """
         booster = self._one if rows.shape[0] < BULK_ROWS or self._n_threads == 1 else self._bulk()
-        if not self._is_fast:
+        if not self.is_fast:
             matrix = xgboost.DMatrix(rows, nthread=1)
-            return np.asarray(booster.predict(matrix, validate_features=False, iteration_range=self._rounds))
+            return np.asarray(booster.predict(matrix, validate_features=False, iteration_range=self.rounds))
         if isinstance(rows, np.ndarray) and self._function is not None:
             return self._direct(booster, rows)
         return np.asarray(
-            booster.inplace_predict(rows, validate_features=False, iteration_range=self._rounds), _FLOAT
+            booster.inplace_predict(rows, validate_features=False, iteration_range=self.rounds), _FLOAT
         )
 
     def _direct(self, booster: xgboost.Booster, rows: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -104,6 +105,20 @@ class Scorer:
             n_values *= size
         values = np.frombuffer(ctypes.string_at(found, n_values * _FLOAT.itemsize), _FLOAT)
         return values if len(sizes) == 1 else values.reshape(sizes)
+
+    def margins(self, rows: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return what `score` says before the objective's transform."""
+        return np.asarray(
+            self._one.inplace_predict(
+                rows, validate_features=False, iteration_range=self.rounds, predict_type="margin"
+            ),
+            _FLOAT,
+        )
+
+    @property
+    def booster(self) -> xgboost.Booster:
+        """The library's own."""
+        return self._one
 
     def _bulk(self) -> xgboost.Booster:
         """Return the booster of many threads; a second one, as threads belong to a booster."""

@@ -14,7 +14,7 @@ from xgboost.core import XGBoostError
 
 from clary.algorithms._rows import RowPredictor, Scores
 from clary.algorithms.base import Answer, Question, Refusal
-from clary.algorithms.xgboost import _artifact
+from clary.algorithms.xgboost import _artifact, _flat
 from clary.algorithms.xgboost._answers import Encoder
 from clary.algorithms.xgboost._library import plain
 from clary.algorithms.xgboost._scoring import Scorer
@@ -25,6 +25,8 @@ from clary.toolkit.formats.base import FormatError, Matrix, MediaType
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from clary.toolkit.flat import Flat
 
 _ACCEPTED = (
     "csv",
@@ -74,6 +76,13 @@ class XgboostPredictor(RowPredictor):
     def n_features(self) -> int:
         """Columns of a row."""
         return self._first.n_features
+
+    def flat(self) -> Flat | None:
+        """Return the model as arrays; None for an ensemble, and for what a plain forest is not."""
+        if len(self._scorers) > 1:
+            return None
+        n_outputs = self._first.n_classes if self._first.objective == "multi:softprob" else 1
+        return _flat.flat(self._first, self._encoder.forms(n_outputs))
 
     def encode(self, scores: Scores, question: Question) -> Answer:
         """Spell scores, shape (n_rows,) or (n_rows, n_classes)."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from clary.algorithms import base
 from clary.algorithms.base import Answer, Predictor, Question
+from clary.toolkit.flat import Flat
 
 
 class Builtin:
@@ -18,6 +19,12 @@ class Builtin:
     def answer_many(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer every question in one call of the library, where the algorithm can."""
         return self._predictor.predict_many(questions)
+
+    def flat(self) -> Flat | None:
+        """Return the model as plain arrays, where the algorithm can."""
+        make = getattr(self._predictor, "flat", None)
+        found: Flat | None = make() if make is not None else None
+        return found
 
 
 def load(name: str, model_dir: Path, environ: Mapping[str, str]) -> Builtin:

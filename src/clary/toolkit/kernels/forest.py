@@ -108,12 +108,12 @@ class Forest:
             Float32.
         """
         n_rows = rows.shape[0]
-        scores = np.empty((n_rows, self.base.shape[0]), np.float32)
         kernel = compiled()
         if kernel is None:
-            self._margins(rows, scores)
-            _linked(self.link, scores)
+            scores = self.margins(rows)
+            linked(self.link, scores)
         else:
+            scores = np.empty((n_rows, self.base.shape[0]), np.float32)
             arrays = (self.nodes, self.splits, self.values, self.trees, self.base)
             kernel.margins(*arrays, rows, n_rows, scores)
             kernel.linked(LINKS.index(self.link), n_rows, scores)
@@ -146,8 +146,12 @@ class Forest:
             scores[:n_rows, : self.n_outputs] = self.score(rows[:n_rows])
         return n_rows
 
-    def _margins(self, rows: NDArray[Any], scores: NDArray[np.float32]) -> None:
-        """Walk all trees at once, level by level; leaves are added one tree after the other, as ever."""
+    def margins(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the sums of the leaves, shape (n_rows, n_groups), without numba, in the same bits.
+
+        All trees are walked at once, level by level; leaves are added one tree after the other, as ever.
+        """
+        scores = np.empty((rows.shape[0], self.base.shape[0]), np.float32)
         roots, groups, depths = self.trees.T
         at = np.repeat(roots[None, :].astype(np.int64), rows.shape[0], axis=0)
         which = np.arange(rows.shape[0])[:, None]
@@ -160,10 +164,11 @@ class Forest:
         leaves = self.values[at]
         for tree, group in enumerate(groups):
             scores[:, group] += leaves[:, tree]
+        return scores
 
 
-def _linked(link: str, scores: NDArray[np.float32]) -> None:
-    """Turn margins into predictions in place, in float32 as the kernel does."""
+def linked(link: str, scores: NDArray[np.float32]) -> None:
+    """Turn margins into predictions in place, in float32; within rounding what the kernel makes of them."""
     one, tiny = np.float32(1.0), np.float32(1e-16)
     if link == "sigmoid":
         scores[:] = one / (np.exp(np.minimum(-scores, np.float32(88.7))) + one + tiny)
