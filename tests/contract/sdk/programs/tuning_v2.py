@@ -205,6 +205,7 @@ def several_estimators():
         },
         max_jobs=4,
         max_parallel_jobs=2,
+        base_tuning_job_name="several",
     )
     inputs = channels()
     tuner.fit(
@@ -230,6 +231,7 @@ def stopped():
         "validation:auc",
         {"eta": ContinuousParameter(0.001, 0.002)},
         strategy="Hyperband",
+        base_tuning_job_name="stopped",
         strategy_config=StrategyConfig(HyperbandStrategyConfig(max_resource=20_000, min_resource=10_000)),
         max_jobs=4,
         max_parallel_jobs=2,
