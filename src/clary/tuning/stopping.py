@@ -24,9 +24,10 @@ def lags_median(curve: Curve, others: Sequence[Curve], *, is_maximizing: bool) -
     Vizier", section 3.2.2.
     """
     n = len(curve)
-    averages = [fmean(other[:n]) for other in others if len(other) >= n]
-    if not n or len(averages) < LEAST_OTHERS:
+    reached = [other for other in others if len(other) >= n > 0]
+    if len(reached) < LEAST_OTHERS:
         return False
+    averages = [fmean(other[:n]) for other in reached]
     bar = median(averages)
     return curve[-1] < bar if is_maximizing else curve[-1] > bar
 
