@@ -14,6 +14,7 @@ from typing import Any
 
 from clary.kernel.errors import CustomerError
 from clary.toolkit.object_faults import MissingError
+from clary.toolkit.objectcache import ObjectCache
 from clary.toolkit.objects import Entry, Objects, split_uri
 
 PIPE = "Pipe"
@@ -274,8 +275,8 @@ def _gets(channel: Channel, host: str, groups: Mapping[str, Sequence[str]]) -> b
     )
 
 
-def stage(parts: Sequence[Share], objects: Objects, folder: Path) -> int:
-    """Download the File and FastFile channels below `folder`, with their manifests; return the bytes."""
+def stage(parts: Sequence[Share], objects: Objects, folder: Path, cache: ObjectCache | None = None) -> int:
+    """Bring the File and FastFile channels below `folder`, with their manifests; return the bytes."""
     wanted = []
     for share in parts:
         if share.channel.is_pipe:
@@ -288,7 +289,7 @@ def stage(parts: Sequence[Share], objects: Objects, folder: Path) -> int:
         buckets = [entry.bucket for entry in entries] or [split_uri(share.channel.uri)[0]]
         manifest = [{"prefix": f"s3://{buckets[0]}/"}, *[entry.key for entry in entries]]
         (folder / f"{share.channel.name}-manifest").write_text(json.dumps(manifest))
-    return objects.fetch(wanted)
+    return objects.fetch(wanted) if cache is None else cache.fetch(objects, wanted)
 
 
 def _in_order(share: Share) -> list[Item]:

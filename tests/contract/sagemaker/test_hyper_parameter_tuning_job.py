@@ -454,3 +454,29 @@ def test_a_name_is_taken_once_and_a_missing_job_is_not_found(finished):
     with pytest.raises(ClientError) as caught:
         client.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="nobody")
     assert caught.value.response["Error"]["Code"] == "ResourceNotFound"
+
+
+READER = """
+import os
+print("content=" + open(os.environ["SM_CHANNEL_TRAIN"] + "/level.txt").read() + ";", flush=True)
+with open(os.environ["SM_CHANNEL_TRAIN"] + "/level.txt", "w") as file:
+    file.write("9")
+"""
+
+
+def test_a_changed_object_is_read_anew_and_no_trial_spoils_another(place):
+    account, _bucket = place
+    s3, bucket = account.client("s3"), upload_csv(account, "validation/none.csv", np.zeros((1, 1)))
+    for content in ("1", "2"):
+        s3.put_object(Bucket=bucket, Key="train/level.txt", Body=content.encode())
+        definition = script_definition(account, bucket, READER)
+        metrics = [{"Name": "content", "Regex": "content=([0-9]+);"}]
+        definition["AlgorithmSpecification"] |= {"MetricDefinitions": metrics}
+        request = tuning_request(
+            account, bucket, n=3, parallel=1, ranges=LEVELS, definition=definition, metric="content"
+        )
+        described = tuned(account, request)
+        assert described["HyperParameterTuningJobStatus"] == "Completed", described.get("FailureReason")
+        rows = trials_of(account, request["HyperParameterTuningJobName"])
+        metric = "FinalHyperParameterTuningJobObjectiveMetric"
+        assert [each[metric]["Value"] for each in rows] == [float(content)] * 3

@@ -28,6 +28,7 @@ from clary.kernel.errors import CustomerError
 from clary.toolkit import beneath, channels, contract, requirements, script
 from clary.toolkit.channels import Channel, Share
 from clary.toolkit.object_faults import ObjectsUnavailableError
+from clary.toolkit.objectcache import ObjectCache
 from clary.toolkit.objects import Objects
 from clary.toolkit.pipe import Feeder, content
 
@@ -151,7 +152,8 @@ class TrainingRun:
         host = self._host
         parts = channels.shares(wanted, objects, host.name, host.spec.hosts, groups)
         data = host.ml / "input/data"
-        channels.stage(parts, objects, data)
+        cache = ObjectCache(host.cache / "objects" / host.spec.account)
+        channels.stage(parts, objects, data, cache)
         self._feeders = [self._feeder(part, data) for part in parts if part.channel.is_pipe]
 
     def _feeder(self, part: Share, data: Path) -> Feeder:
