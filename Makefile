@@ -3,7 +3,7 @@
 #   make demo       set everything up and run the main job on real data, through the SageMaker SDK
 #   make test       set everything up and pass: unit, suites, contract through boto3 and the SDK
 #   make check      the quick half: lint, types, unit tests
-#   make test-all   everything, with PostgreSQL, SDK v3, the slow tests
+#   make test-all   everything, with PostgreSQL, SDK v3, Chromium, the slow tests
 #   make lint       ruff, mypy, import floors, size, spelling      make fix    what ruff can mend
 #   make bench      what is promised, measured (bench-<name>: one of them)
 #   make docs       the site, warnings as errors                   make clean  remove what was built
@@ -24,6 +24,7 @@ SET_UP := $(PYTHON) requirements/environment.py
 # Stamps: an environment is renewed when its lock, or what the project asks for, is newer.
 RUN      := $(VENV)/.ready-run
 DEV      := $(VENV)/.ready-dev
+BROWSER  := $(VENV)/.ready-browser
 SITE     := $(VENV)/.ready-docs
 CLIENT2  := $(SDK2)/.ready
 AWS      := $(SDK2)/.ready-aws
@@ -41,6 +42,10 @@ $(RUN): requirements/clary.lock requirements/environment.py pyproject.toml
 
 $(DEV): $(RUN) requirements/dev.lock
 	@$(SET_UP) $(VENV) dev.lock
+	@touch $@
+
+$(BROWSER): $(DEV) requirements/browser.lock
+	@$(SET_UP) $(VENV) browser.lock
 	@touch $@
 
 $(SITE): $(DEV) requirements/docs.lock
@@ -70,7 +75,7 @@ test:
 	@CLARY_COVERAGE_DIR=$(CURDIR)/build/coverage $(PY) -m pytest -q -n $(JOBS) --dist $(DIST) -m "not slow and not postgres and not sdk_v3" $(PYTEST)
 
 test-all: lint
-	@$(MAKE) --no-print-directory -j2 $(DEV) $(AWS) $(CLIENT3)
+	@$(MAKE) --no-print-directory -j2 $(DEV) $(BROWSER) $(AWS) $(CLIENT3)
 	@rm -rf build/coverage
 	@CLARY_COVERAGE_DIR=$(CURDIR)/build/coverage $(PY) -m pytest -q -n $(JOBS) --dist $(DIST) $(PYTEST)
 

@@ -2,6 +2,7 @@
 
 clary.lock   what `pip install clary` brings, and the build backend
 dev.lock     on top of it: tests, linters, types
+browser.lock on top of that: the console's tests in Chromium
 docs.lock    the site
 sdk2.lock    client environment: SageMaker Python SDK v2, pictures, the demo's data
 aws.lock     on top of it: the `aws` command
@@ -38,6 +39,7 @@ def requirements() -> dict[str, list[str]]:
     return {
         "clary": [*project["project"]["dependencies"], *project["build-system"]["requires"], "editables"],
         "dev": ["-c clary.lock", *groups["dev"]],
+        "browser": ["-c clary.lock", "-c dev.lock", *groups["browser"]],
         "docs": groups["docs"],
         "sdk2": (HERE / "sdk2.in").read_text().splitlines(),
         "aws": ["-c sdk2.lock", *(HERE / "aws.in").read_text().splitlines()],

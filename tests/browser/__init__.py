@@ -1,0 +1,1 @@
+"""The console in a real browser: Chromium, by mouse and by keyboard."""
