@@ -14,9 +14,7 @@ import queue
 import socket
 import sys
 import threading
-import time
 import traceback
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +114,7 @@ class Scoring:
             arguments["processing"],
             content_type=arguments["content_type"],
             split=arguments["split"],
-            stamps=stamps if arguments["is_stamped"] else None,
+            is_stamped=arguments["is_stamped"],
         )
         return cls(
             predictor,
@@ -215,8 +213,3 @@ class _Columnar:
 
 def _ended(body: bytes) -> bytes:
     return body if body.endswith(b"\n") else body + b"\n"
-
-
-def stamps() -> tuple[str, str]:
-    """Return an inference id of its own, and the time."""
-    return str(uuid.uuid4()), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

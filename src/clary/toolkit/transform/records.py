@@ -11,6 +11,8 @@ API reference, DataProcessing; developer guide, "Associate Prediction Results wi
 from __future__ import annotations
 
 import json
+import time
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +69,7 @@ class Processing:
         *,
         content_type: str,
         split: str,
-        stamps: Callable[[], Sequence[str]] | None = None,
+        is_stamped: bool = False,
     ) -> Processing:
         """Read `DataProcessing`.
 
@@ -82,7 +84,7 @@ class Processing:
             input_filter=jsonpath.parse(given.get("InputFilter")),
             output_filter=jsonpath.parse(given.get("OutputFilter")),
             joins=given.get("JoinSource") == "Input",
-            stamps=stamps,
+            stamps=stamps if is_stamped else None,
         )
 
     @property
@@ -233,6 +235,11 @@ def _joined(asked: Any, answer: Any) -> Any:
 def _stamped(document: Any, stamps: Sequence[str]) -> Any:
     known = document if isinstance(document, dict) else {OUTPUT: document}
     return {**known, INFERENCE_ID: stamps[0], INFERENCE_TIME: stamps[1]}
+
+
+def stamps() -> tuple[str, str]:
+    """Return an inference id of its own, and the time."""
+    return str(uuid.uuid4()), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _check_counts(n_asked: int, n_answers: int) -> None:

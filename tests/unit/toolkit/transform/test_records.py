@@ -1,6 +1,7 @@
 """Filters, joins and assembly."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from clary.toolkit.transform.records import Processing, RecordError, assembled, 
 
 
 def processing(content_type="text/csv", split="Line", stamps=None, **given):
-    return Processing.of(given, content_type=content_type, split=split, stamps=stamps)
+    return replace(Processing.of(given, content_type=content_type, split=split), stamps=stamps)
 
 
 @pytest.mark.documented

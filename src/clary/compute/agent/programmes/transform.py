@@ -126,7 +126,10 @@ class TransformRun:
             return self._places[0].direct(stack, self._plan)
         addresses = [place.replica(stack, self._plan) for place in self._places]
         processing = Processing.of(
-            self._plan.processing, content_type=self._plan.content_type, split=self._plan.split
+            self._plan.processing,
+            content_type=self._plan.content_type,
+            split=self._plan.split,
+            is_stamped=self._plan.is_stamped,
         )
         return ReplicaModel(addresses, self._plan, processing)
 

@@ -1,0 +1,340 @@
+"""Batch transform: 1,000,000 rows x 30 of CSV through XGBoost, from and to the object store.
+
+    python -m bench.transform [--rows 1000000] [--rounds 5] [--only onepass,payloads,memory,ray] [--json FILE]
+
+Beside it, in turns and through the same object store: the script that one would write instead
+(`bench/_onepass.py`), a model that is asked payload by payload as the classic container is (pandas, DMatrix),
+and Ray Data in an environment of its own. Jobs are timed from the CreateTransformJob call to the Describe
+that shows Completed; scripts both from their start and after their imports.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench._bars import Report, quantile
+from bench.control import running
+
+from clary.cli import agents
+from clary.kernel import ids
+from clary.testing.jobs import XGBOOST, pack, read_object, training_request, upload_csv, wait_for_job
+from clary.testing.server import Account, ClaryServer
+
+ROWS, COLUMNS, TREES = 1_000_000, 30, 100
+BLOCK_ROWS = 50_000
+"""The object is one block of rows over and over: making text takes longer than all else here."""
+POLL_S = 0.1
+"""More often, and the control plane takes what the job needs: there are two cores."""
+SAMPLE_S = 0.02
+PARTS = ("onepass", "payloads", "memory", "ray")
+SCRIPT = """
+import io, os
+import pandas as pd, xgboost
+
+def model_fn(folder):
+    return xgboost.Booster(model_file=os.path.join(folder, "xgboost-model.ubj"))
+
+def input_fn(body, content_type):
+    return xgboost.DMatrix(pd.read_csv(io.StringIO(body), header=None))
+
+def predict_fn(rows, model):
+    return model.predict(rows, validate_features=False)
+
+def output_fn(scores, accept):
+    return "\\n".join(map(str, scores.tolist())) + "\\n", "text/csv"
+"""
+"""Of the open XGBoost container: text to a frame, to a matrix, to text."""
+RAY = Path("build/bench/ray")
+RAY_PACKAGES = ("ray[data]>=2.40", "xgboost-cpu>=3.0", "pyarrow>=18", "pandas>=2.2")
+
+
+def main() -> int:
+    """Measure, judge."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between")
+    parser.add_argument("--json", type=Path)
+    chosen = parser.parse_args()
+    parts = chosen.only.split(",")
+    report = Report("transform")
+    home = Path(tempfile.mkdtemp(prefix="clary-bench-"))
+    home.chmod(0o711)  # jobs of other user ids pass
+    try:
+        with running(home) as (server, account):
+            bench = Bench(server, account, home, chosen.rows)
+            if "onepass" in parts:
+                bench.onepass(report, chosen.rounds)
+            if "payloads" in parts:
+                bench.payloads(report)
+            if "memory" in parts:
+                bench.memory(report)
+            if "ray" in parts:
+                bench.ray(report)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    return report.finish(chosen.json)
+
+
+class Bench:
+    """A trained model and its data, in one account."""
+
+    def __init__(self, server: ClaryServer, account: Account, home: Path, n_rows: int) -> None:
+        self.server, self.account, self.home, self.n_rows = server, account, home, n_rows
+        self.fastest_s = float("inf")
+        rng = np.random.default_rng(7)
+        rows = rng.normal(size=(20_000, COLUMNS))
+        label = rows[:, :5].sum(axis=1) + rng.normal(size=len(rows)) > 0
+        self.bucket = upload_csv(account, "train/data.csv", np.column_stack([label, rows]))
+        rounds = {"num_round": str(TREES), "objective": "binary:logistic", "max_depth": "6"}
+        request = training_request(account, self.bucket, hyperparameters=rounds)
+        account.client("sagemaker").create_training_job(**request)
+        described = wait_for_job(account, request["TrainingJobName"], limit_s=300)
+        assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
+        self.artefact = described["ModelArtifacts"]["S3ModelArtifacts"]
+        self.create_model("builtin", self.artefact)
+        text = io.StringIO()
+        np.savetxt(text, rng.normal(size=(BLOCK_ROWS, COLUMNS)), delimiter=",", fmt="%.6g")
+        self.block = text.getvalue().encode()
+        self.upload("in/rows.csv", n_rows)
+        self.megabytes = len(self.block) * (n_rows / BLOCK_ROWS) / 1e6
+
+    def create_model(self, name: str, artefact: str, **environment: str) -> None:
+        """Create a model of the XGBoost image."""
+        container = {"Image": XGBOOST, "ModelDataUrl": artefact, "Environment": environment}
+        self.account.client("sagemaker").create_model(
+            ModelName=name, PrimaryContainer=container, ExecutionRoleArn=self.account.role_arn
+        )
+
+    def upload(self, key: str, n_rows: int) -> None:
+        """Upload an object of so many rows."""
+        path = self.home / "rows.csv"
+        with path.open("wb") as file:
+            for _ in range(n_rows // BLOCK_ROWS):
+                file.write(self.block)
+        self.account.client("s3").upload_file(str(path), self.bucket, key)
+        path.unlink()
+
+    def job_s(self, model: str, *, key: str = "in/rows.csv", out: str = "out", **members: Any) -> float:
+        """Run one job; return the seconds until it is seen Completed."""
+        client, name = self.account.client("sagemaker"), f"job-{ids.short()}"
+        uri = f"s3://{self.bucket}/{key}"
+        request = {
+            "TransformInput": {
+                "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}},
+                "ContentType": "text/csv",
+                "SplitType": "Line",
+            },
+            "TransformOutput": {"S3OutputPath": f"s3://{self.bucket}/{out}", "AssembleWith": "Line"},
+            "TransformResources": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
+            **members,
+        }
+        began = time.perf_counter()
+        client.create_transform_job(TransformJobName=name, ModelName=model, **request)
+        while True:
+            described = client.describe_transform_job(TransformJobName=name)
+            if described["TransformJobStatus"] != "InProgress":
+                break
+            time.sleep(POLL_S)
+        took = time.perf_counter() - began
+        assert described["TransformJobStatus"] == "Completed", described.get("FailureReason")
+        return took
+
+    def settings(self) -> Path:
+        """Return the file that tells a script where everything is."""
+        folder = self.home / "model"
+        with tarfile.open(fileobj=io.BytesIO(read_object(self.account, self.artefact))) as archive:
+            archive.extractall(folder, filter="data")
+        (folder / "xgboost-model").rename(folder / "model.ubj")
+        path = self.home / "settings.json"
+        settings = {
+            "endpoint": self.server.url.removeprefix("http://"),
+            "access_key": self.account.access_key_id,
+            "secret_key": self.account.secret_access_key,
+            "source": f"{self.bucket}/in/rows.csv",
+            "target": f"{self.bucket}/script/rows.csv.out",
+            "model": str(folder / "model.ubj"),
+        }
+        path.write_text(json.dumps(settings))
+        return path
+
+    def onepass(self, report: Report, rounds: int) -> None:
+        """Measure the job against the script, in turns."""
+        settings = self.settings()
+        jobs, scripts, warms = [], [], []
+        self.job_s("builtin")
+        for _ in range(rounds):
+            jobs.append(self.job_s("builtin"))
+            began = time.perf_counter()
+            done = subprocess.run(
+                [sys.executable, "-m", "bench._onepass", str(settings)],
+                capture_output=True,
+                text=True,
+                check=True,
+                env={**os.environ, "AWS_EC2_METADATA_DISABLED": "true"},
+            )
+            scripts.append(time.perf_counter() - began)
+            warms.append(float(done.stdout.split()[0]))
+        self._same_scores()
+        job, script, warm = (quantile(each, 0.5) for each in (jobs, scripts, warms))
+        self.fastest_s = job
+        rows = [
+            (name, took, self.n_rows / took / 1000, f"{warm / took:.2f} x")
+            for name, took in (
+                ("job, Create to Completed", job),
+                ("script, from its start", script),
+                ("script, after its imports", warm),
+            )
+        ]
+        head = ("median", "s", "1000 rows/s", "of the script after its imports")
+        report.table(f"{self.n_rows:,} rows x {COLUMNS}, {self.megabytes:.0f} MB of CSV", head, rows)
+        report.facts["seconds"] = {"job": jobs, "script": scripts, "script_after_imports": warms}
+        report.bar("time of the job against the script, from its start", job / script, 1 / 0.9, "x")
+        report.bar("time of the job against the script after its imports", job / warm, 1 / 0.9, "x")
+
+    def _same_scores(self) -> None:
+        ours, theirs = (
+            np.array(read_object(self.account, f"s3://{self.bucket}/{key}").split(), np.float64)
+            for key in ("out/rows.csv.out", "script/rows.csv.out")
+        )
+        assert len(ours) == self.n_rows
+        assert np.abs(ours - theirs).max() < 1e-6
+
+    def payloads(self, report: Report) -> None:
+        """Measure the job against a model that is asked payload by payload."""
+        files = {
+            "xgboost-model.ubj": (self.home / "model/model.ubj").read_bytes(),
+            "code/inference.py": SCRIPT,
+        }
+        self.account.client("s3").put_object(Bucket=self.bucket, Key="script.tar.gz", Body=pack(files))
+        self.create_model("payloads", f"s3://{self.bucket}/script.tar.gz", SAGEMAKER_PROGRAM="inference.py")
+        took = self.job_s("payloads", out="payloads")
+        direct = min(self.fastest_s, self.job_s("builtin"))
+        head = ("", "s", "1000 rows/s")
+        rows = [
+            ("direct", direct, self.n_rows / direct / 1000),
+            ("payloads", took, self.n_rows / took / 1000),
+        ]
+        report.table("Payload by payload: 6 MB each, pandas and DMatrix", head, rows)
+        report.facts["payloads_s"] = took
+        report.bar("time of the job against payload by payload", direct / took, 1 / 4, "x")
+
+    def memory(self, report: Report) -> None:
+        """Measure what agent and program hold, at two sizes of the input."""
+        small = self.n_rows // 4 // BLOCK_ROWS * BLOCK_ROWS or BLOCK_ROWS
+        self.upload("small/rows.csv", small)
+        peaks = {}
+        for n_rows, key in ((small, "small/rows.csv"), (self.n_rows, "in/rows.csv")):
+            with sampled(self.server) as peak:
+                self.job_s("builtin", key=key, out="memory")
+            peaks[n_rows] = peak[0] / 1e6
+        report.table(
+            "Memory of agent and program together, peak",
+            ("rows", "MB"),
+            [(f"{n:,}", mb) for n, mb in peaks.items()],
+        )
+        report.facts["peak_mb"] = peaks
+        report.bar("memory, peak", peaks[self.n_rows], 600, "MB")
+        report.bar(
+            f"memory at {self.n_rows // small} times the input", peaks[self.n_rows] / peaks[small], 1.15, "x"
+        )
+
+    def ray(self, report: Report) -> None:
+        """Measure the job against Ray Data, if that can be installed."""
+        python = ray_python()
+        if python is None:
+            print("\nRay Data could not be installed here; its bar was not measured.")
+            report.facts["ray"] = "not installed"
+            return
+        path = self.home / "in.csv"
+        self.account.client("s3").download_file(self.bucket, "in/rows.csv", str(path))
+        program = Path(__file__).with_name("_ray.py")
+        began = time.perf_counter()
+        done = subprocess.run(
+            [python, program, str(path), str(self.home / "model/model.ubj"), str(self.home / "ray-out")],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
+            cwd=self.home,
+        )
+        whole = time.perf_counter() - began
+        assert done.returncode == 0, done.stderr[-3000:]
+        took = float(done.stdout.split()[-1])
+        direct = min(self.fastest_s, self.job_s("builtin"))
+        head = ("", "s", "1000 rows/s")
+        rows = [
+            ("direct", direct, self.n_rows / direct / 1000),
+            ("Ray Data, after ray.init, local files", took, self.n_rows / took / 1000),
+            ("Ray Data, from its start", whole, self.n_rows / whole / 1000),
+        ]
+        report.table("Ray Data: read_csv, map_batches with one actor, write_csv", head, rows)
+        report.facts["ray_s"] = {"after_init": took, "whole": whole}
+        report.bar("time of the job against Ray Data after ray.init", direct / took, 1 / 20, "x")
+
+
+def ray_python() -> Path | None:
+    """Return the Python of Ray's environment, made if need be."""
+    python = RAY / "bin/python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(RAY)], check=True)
+        done = subprocess.run([python, "-m", "pip", "install", "--quiet", *RAY_PACKAGES], check=False)
+        if done.returncode:
+            shutil.rmtree(RAY, ignore_errors=True)
+            return None
+    return python.absolute()
+
+
+@contextlib.contextmanager
+def sampled(server: ClaryServer) -> Iterator[list[float]]:
+    """Sample what transforming agents and their programs hold; yield a list with the peak in bytes."""
+    peak, over = [0.0], threading.Event()
+
+    def look() -> None:
+        while not over.wait(SAMPLE_S):
+            for each in agents.alive(server.settings):
+                peak[0] = max(peak[0], sum(map(held, family(each.pid))))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        thread.join()
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all below it."""
+    found = [pid]
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += family(int(child))
+    return found
+
+
+def held(pid: int) -> float:
+    """Return a process's share of the memory it maps, shared pages divided among their users."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return float(line.split()[1]) * 1024
+    return 0.0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
