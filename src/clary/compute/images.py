@@ -42,6 +42,9 @@ ALGORITHMS = (
 )
 """Repositories of the built-in algorithms; the folder in `clary.algorithms` has the name in snake case."""
 
+PROCESSOR = "clary-"
+"""How the repositories of Clary's own processing images begin; the rest is a file of `toolkit/processors`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Framework:
@@ -128,6 +131,8 @@ def resolve(uri: str) -> Runtime:
     image = parse(uri)
     if image.repository in ALGORITHMS:
         return _algorithm(image)
+    if image.repository.startswith(PROCESSOR):
+        return _processor(image)
     for framework in _FRAMEWORKS:
         if re.fullmatch(framework.pattern, image.repository):
             return _framework(framework, image)
@@ -170,6 +175,16 @@ def _framework(framework: _Framework, image: Image) -> Runtime:
         )
     zygote = "torch" if framework.needs == "torch" else "base"
     return Runtime(kind="framework", name=framework.name, version=image.tag, zygote=zygote)
+
+
+def _processor(image: Image) -> Runtime:
+    """Return the processing image of our own that a repository names."""
+    name = _folder(image.repository.removeprefix(PROCESSOR))
+    known = registry.stems("clary.toolkit.processors")
+    if name not in known:
+        names = ", ".join(f"{PROCESSOR}{each.replace('_', '-')}" for each in known)
+        raise ValidationException(f"image {image.repository!r} is none of Clary's own: {names}")
+    return Runtime(kind="processor", name=name, version=image.tag)
 
 
 def _folder(repository: str) -> str:
