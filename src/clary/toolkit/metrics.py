@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 LONGEST_LINE = 16_384
 """Characters of a line that are searched: a regular expression's time grows with them."""
@@ -10,17 +11,44 @@ TAB = "#011"
 """How a tab reaches regular expressions. Source: xgboost's own ones, `algorithm_mode/metrics.py`."""
 
 
+MAX_SLOW_LINES = 3
+"""Lines on which an expression may be too slow before it is given up."""
+
+Search = Callable[[re.Pattern[str], str], re.Match[str] | None]
+"""Searches a text; raises `TooSlowError` to leave it."""
+
+
+class TooSlowError(Exception):
+    """A search took too long."""
+
+
 class Scraper:
     """Finds metrics in log lines."""
 
-    def __init__(self, definitions: Iterable[Mapping[str, str]]) -> None:
+    def __init__(
+        self,
+        definitions: Iterable[Mapping[str, str]],
+        *,
+        search: Search = re.Pattern.search,
+        given_up: Callable[[str], None] = lambda _name: None,
+    ) -> None:
         """Compile the definitions, `MetricDefinitions` of a CreateTrainingJob request.
+
+        Parameters
+        ----------
+        search : callable
+            How a line is searched.
+        given_up : callable
+            Told the name of a metric that is searched for no longer.
 
         Raises
         ------
         ValueError
             A regular expression is not one; the text names the metric.
         """
+        self._search = search
+        self._given_up = given_up
+        self._n_slow: Counter[str] = Counter()
         self._patterns: list[tuple[str, re.Pattern[str]]] = []
         for each in definitions:
             try:
@@ -30,20 +58,34 @@ class Scraper:
                     f'the regular expression of metric "{each["Name"]}" is wrong: {error}'
                 ) from error
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to look for."""
+        return bool(self._patterns)
+
     def scrape(self, line: str) -> Iterator[tuple[str, float]]:
         """Yield name and value of each metric that `line` shows: the first group of the first match."""
         line = line[:LONGEST_LINE]
         escaped = line.replace("\t", TAB)
-        for name, pattern in self._patterns:
-            match = pattern.search(escaped)
-            if match is None and escaped is not line:
-                match = pattern.search(line)
+        for name, pattern in tuple(self._patterns):
+            try:
+                match = self._search(pattern, escaped)
+                if match is None and escaped is not line:
+                    match = self._search(pattern, line)
+            except TooSlowError:
+                self._count(name)
+                continue
             if match is None:
                 continue
             text = match.group(1) if pattern.groups else match.group()
             value = _number((text or "").partition(TAB)[0])  # `\S+` stops at a tab, however it is spelled
             if value is not None:
                 yield name, value
+
+    def _count(self, name: str) -> None:
+        self._n_slow[name] += 1
+        if self._n_slow[name] == MAX_SLOW_LINES:
+            self._patterns = [each for each in self._patterns if each[0] != name]
+            self._given_up(name)
 
 
 def _number(text: str | None) -> float | None:

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from clary.compute.agent.host import Host
 from clary.compute.agent.logs import Pump
 from clary.compute.agent.reports import Reporter
+from clary.compute.agent.scraping import MetricScraper
 from clary.compute.agent.watch import Ending, Watch
 from clary.compute.runners.base import Program, Runner, Running
+from clary.kernel.clock import epoch_ms
 from clary.kernel.errors import CustomerError
 from clary.kernel.registry import member
 from clary.kernel.settings import Settings
@@ -57,13 +59,14 @@ class Executor:
         self._watch = watch
         self._reporter = reporter
         self._runner: Runner | None = None
-        self._scraper = _scraper(host)
+        self._scraper = MetricScraper(_definitions(host), reporter.metric, self._say)
 
     @contextmanager
     def running(self, program: Program) -> Iterator[tuple[Running, Pump]]:
         """Start a program; at the end of the block nothing of it is left and all its lines are read."""
         if self._runner is None:
             self._runner = runner_for(self._host)
+        self._scraper.begin()
         pump = Pump(self._line)
         running: Running | None = None
         try:
@@ -80,21 +83,26 @@ class Executor:
         finally:
             if running is not None:
                 running.close()
+            self._scraper.end()
             pump.finish()
+            self._scraper.finish()
 
     def to_end(self, program: Program, *, limit_s: float = float("inf")) -> tuple[Ending, Pump]:
         """Run a program to its end, or to that of its time."""
         with self.running(program) as (running, pump):
-            ending = self._watch.until_exit(running, limit_s=limit_s)
+            ending = self._watch.until_exit(running, limit_s=limit_s, between=self._scraper.drain)
         return ending, pump
 
     def _line(self, ms: int, text: str) -> None:
         self._reporter.log(ms, text)
-        for name, value in self._scraper.scrape(text):
-            self._reporter.metric(name, ms, value)
+        self._scraper.put(ms, text)
+
+    def _say(self, text: str) -> None:
+        self._reporter.log(epoch_ms(), text)
 
 
-def _scraper(host: Host) -> Scraper:
+def _definitions(host: Host) -> list[dict[str, str]]:
+    """Return the metrics to look for, those with a wrong expression left out."""
     definitions = (host.spec.request.get("AlgorithmSpecification") or {}).get("MetricDefinitions") or []
     good = []
     for each in definitions:
@@ -104,4 +112,4 @@ def _scraper(host: Host) -> Scraper:
             log.warning("%s", error)
         else:
             good.append(each)
-    return Scraper(good)
+    return good

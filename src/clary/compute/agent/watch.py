@@ -102,10 +102,21 @@ class Watch:
                     done.result()
                 raise InterruptionError(stop.outcome)
 
-    def until_exit(self, running: Running, *, limit_s: float = float("inf")) -> Ending:
+    def until_exit(
+        self,
+        running: Running,
+        *,
+        limit_s: float = float("inf"),
+        between: Callable[[], bool] = lambda: False,
+    ) -> Ending:
         """Wait for the program; end it when asked to or when `limit_s` has passed.
 
         SIGTERM first, SIGKILL when the grace is over.
+
+        Parameters
+        ----------
+        between : callable
+            Called between two looks; says whether it has more to do and would rather not wait.
         """
         ends_at = time.monotonic() + limit_s
         kill_at = float("inf")
@@ -113,7 +124,7 @@ class Watch:
         is_killed = False
         while True:
             now = time.monotonic()
-            wait_s = max(0.0, min(LOOK_EVERY_S, ends_at - now, kill_at - now))
+            wait_s = 0.0 if between() else max(0.0, min(LOOK_EVERY_S, ends_at - now, kill_at - now))
             exit_ = running.wait(wait_s)
             if exit_ is not None:
                 return Ending(exit_, outcome)
