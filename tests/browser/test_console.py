@@ -6,6 +6,7 @@ import pytest
 
 from clary.kernel import ids
 from clary.testing.jobs import (
+    SCIKIT_LEARN,
     XGBOOST,
     ScriptJob,
     training_request,
