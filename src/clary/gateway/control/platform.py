@@ -13,6 +13,7 @@ from clary.compute.placements.local import LocalPlacement
 from clary.engine import runs as engine_runs
 from clary.engine.worker import Worker
 from clary.engine.world import World
+from clary.gateway.control.capture import Uploader
 from clary.gateway.control.usage import Meter
 from clary.kernel import ids
 from clary.kernel.clock import now
@@ -42,6 +43,7 @@ class Platform:
     services: Mapping[str, Served]
     resources: Mapping[str, Resource]
     meter: Meter
+    uploader: Uploader
 
     @classmethod
     def start(cls, settings: Settings, publish: Publish) -> "Platform":
@@ -74,7 +76,7 @@ class Platform:
         world.extras["members_of"] = lambda noun: sorted(
             services["sagemaker"].model.operations[f"Describe{noun}"].output.members
         )
-        platform = cls(world, worker, services, resources, Meter(world).start())
+        platform = cls(world, worker, services, resources, Meter(world).start(), Uploader(world).start())
         _sweep(world)
         platform.ensure_default_account()
         worker.start()
@@ -84,6 +86,7 @@ class Platform:
         """Stop driving; jobs go on."""
         self.worker.close()
         self.meter.close()
+        self.uploader.close()
         self.world.store.close()
 
     def create_account(self, name: str) -> dict[str, str]:

@@ -39,7 +39,8 @@ def plan(
         "variants": [
             _variant(variant, models[variant["ModelName"]], serial)
             for variant in config["ProductionVariants"]
-        ]
+        ],
+        "capture": config.get("DataCaptureConfig") or {},
     }
 
 
@@ -70,7 +71,8 @@ def retain(
     Parameters
     ----------
     exclude : collection of str
-        Properties to take from the new configuration after all: `DesiredInstanceCount`, `DesiredWeight`.
+        Properties to take from the new configuration after all: `DesiredInstanceCount`, `DesiredWeight`,
+        `DataCaptureConfig`.
     """
     kept = {
         member
@@ -82,7 +84,8 @@ def retain(
     for variant in target["variants"]:
         same = known.get(variant["VariantName"], variant)
         variants.append({**variant, **{member: same[member] for member in kept}})
-    return {**target, "variants": variants}
+    kept_capture = {} if "DataCaptureConfig" in exclude else {"capture": running.get("capture", {})}
+    return {**target, **kept_capture, "variants": variants}
 
 
 def resized(target: Mapping[str, Any], desired: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -148,6 +151,24 @@ def limit_s(deployment: Mapping[str, Any]) -> float:
     return float(policy.get("MaximumExecutionTimeoutInSeconds", ROLLOUT_S))
 
 
+def captured(target: Mapping[str, Any], spool: str) -> dict[str, Any]:
+    """Return what edges must know to capture a plan's invocations; empty where they are not captured."""
+    terms = target.get("capture") or {}
+    if not terms or not terms.get("EnableCapture", True):
+        return {}
+    types = terms.get("CaptureContentTypeHeader", {})
+    modes = {each["CaptureMode"] for each in terms["CaptureOptions"]}
+    both = {"Input", "Output"} if "InputAndOutput" in modes else modes
+    return {
+        "percent": terms["InitialSamplingPercentage"],
+        "modes": sorted(both),
+        "csv": [each.lower() for each in types.get("CsvContentTypes", ())],
+        "json": [each.lower() for each in types.get("JsonContentTypes", ())],
+        "uri": terms["DestinationS3Uri"],
+        "spool": spool,
+    }
+
+
 def _steps(step: float) -> list[float]:
     n = math.ceil(1.0 / step - 1e-9)
     return [min(1.0, step * (k + 1)) for k in range(n - 1)] + [1.0]
@@ -168,6 +189,7 @@ def mixed(
                 "name": variant["VariantName"],
                 "weight": variant["Weight"] if traffic in {0.0, 1.0} else variant["Weight"] * part / total,
                 "replicas": variant["Replicas"],
+                **variant.get("Route", {}),
             }
             for variant in fleet
             if part > 0

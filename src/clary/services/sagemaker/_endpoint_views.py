@@ -37,6 +37,21 @@ def _shown(current: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, 
     }
 
 
+def capture(_call: Call, record: Record) -> dict[str, Any] | None:
+    """Return what is captured, as DescribeEndpoint shows it; None where nothing is configured."""
+    terms = (record.private.get("plan") or {}).get("capture")
+    if not terms:
+        return None
+    is_on = terms.get("EnableCapture", True)
+    return {
+        "EnableCapture": is_on,
+        "CaptureStatus": "Started" if is_on and record.status not in {"Creating", "Failed"} else "Stopped",
+        "CurrentSamplingPercentage": terms["InitialSamplingPercentage"],
+        "DestinationS3Uri": terms["DestinationS3Uri"],
+        "KmsKeyId": "",
+    }
+
+
 def pending(_call: Call, record: Record) -> dict[str, Any] | None:
     """Return the deployment in progress, as DescribeEndpoint shows it; None where there is none."""
     intent = record.private.get("intent", {})

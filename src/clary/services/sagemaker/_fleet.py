@@ -11,6 +11,7 @@ from clary.compute.machine import size_of
 from clary.engine import runs
 from clary.engine.machine import Job
 from clary.engine.world import World
+from clary.services.sagemaker import _endpoint_plan as plans
 
 RETIRE_GRACE_S = 65.0
 """Longer than an invocation may take (60 s)."""
@@ -105,9 +106,12 @@ def revive(job: Job, world: World, target: Plan) -> Job:
 def listing(job: Job, world: World, target: Plan, *, part: float = 1.0) -> tuple[list[dict[str, Any]], bool]:
     """Return the variants with their healthy replicas, and whether none is missing."""
     listed: dict[str, dict[str, Any]] = {}
+    capture = plans.captured(target, world.extras.get("capture_spool", ""))
+    route = {"Route": {"capture": capture}} if capture else {}
     for variant in target["variants"]:
         members = ("VariantName", "Image", "Weight", "InstanceCount", "InstanceType")
-        listed[variant["VariantName"]] = {**{name: variant[name] for name in members}, "Replicas": []}
+        shown = {name: variant[name] for name in members}
+        listed[variant["VariantName"]] = {**shown, **route, "Replicas": []}
     is_whole = True
     for place in places(job, target, part=part):
         state = runs.state_of(world, place.run_id)

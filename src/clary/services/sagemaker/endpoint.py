@@ -15,7 +15,7 @@ from clary.resource.operation import operation
 from clary.services.sagemaker import _deployment, _tracing
 from clary.services.sagemaker import _endpoint_plan as plans
 from clary.services.sagemaker._endpoint_machine import MACHINE
-from clary.services.sagemaker._endpoint_views import in_service, pending, variants
+from clary.services.sagemaker._endpoint_views import capture, in_service, pending, variants
 from clary.store.records import Record
 
 PAGE = 10
@@ -62,7 +62,7 @@ ENDPOINT = Resource(
     taken_text='Cannot create already existing endpoint "{arn}".',
     admit=admit,
     note=_tracing.of_endpoint,
-    view={"ProductionVariants": variants, "PendingDeploymentSummary": pending},
+    view={"ProductionVariants": variants, "PendingDeploymentSummary": pending, "DataCaptureConfig": capture},
     kept=frozenset({"ProductionVariants"}),
     filters=SINCE,
 )

@@ -8,7 +8,7 @@ from clary.resource.call import Call
 from clary.resource.declare import SINCE, NotFound, Resource
 from clary.services.sagemaker import _instances
 
-NOT_SERVED = ("ShadowProductionVariants", "AsyncInferenceConfig", "DataCaptureConfig", "ExplainerConfig")
+NOT_SERVED = ("ShadowProductionVariants", "AsyncInferenceConfig", "ExplainerConfig")
 """Members whose behaviour does not exist yet: refused, not stored and ignored."""
 
 
@@ -17,6 +17,8 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     for member in NOT_SERVED:
         if request.get(member):
             raise ValidationException(f"{member} is not served yet; leave it out.")
+    if request.get("DataCaptureConfig"):
+        _check_capture(request["DataCaptureConfig"])
     names: set[str] = set()
     variants = []
     for variant in request["ProductionVariants"]:
@@ -29,6 +31,16 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
         "ProductionVariants": variants,
         "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
     }
+
+
+def _check_capture(terms: Mapping[str, Any]) -> None:
+    if terms.get("KmsKeyId"):
+        raise ValidationException("DataCaptureConfig.KmsKeyId is not served yet; leave it out.")
+    uri = terms["DestinationS3Uri"]
+    if not uri.startswith("s3://") or not uri[5:].partition("/")[0]:
+        raise ValidationException(
+            f"DataCaptureConfig.DestinationS3Uri '{uri}' must be a bucket and prefix, such as s3://bucket/prefix."
+        )
 
 
 def _variant(call: Call, variant: Mapping[str, Any]) -> dict[str, Any]:
