@@ -49,11 +49,11 @@ def files_of(source: Source) -> list[Path]:
 class _Format:
     """How a content type is cut into blocks and read."""
 
-    whole: Callable[[bytes], int]
+    whole: Callable[[bytearray, int], int]
     """Bytes at the front that are whole rows."""
-    read: Callable[[bytes, str, int], Table]
+    read: Callable[[memoryview, str, int], Table]
     """Block, name of the file, rows or lines before it."""
-    n_lines: Callable[[bytes, Table], int]
+    n_lines: Callable[[memoryview, Table], int]
     """Rows or lines of a block."""
 
 
@@ -96,7 +96,7 @@ class Feed:
         media = MediaType.parse(self._source.content_type)
         if media.name in {"", *recordio_protobuf.CONTENT_TYPES}:
             return _Format(
-                recordio_protobuf.whole_frames,
+                _whole_frames,
                 lambda block, name, done: recordio_protobuf.decode(block, first=done),
                 lambda block, table: table.n_rows,
             )
@@ -118,12 +118,12 @@ class Feed:
         n_labels = int(given)
         delimiter = media.parameters.get("delimiter") or ","
 
-        def read(block: bytes, name: str, done: int) -> Table:
-            rows = csv.parse(block, delimiter, name, done + 1)
+        def read(block: memoryview, name: str, done: int) -> Table:
+            rows = csv.parse(bytes(block), delimiter, name, done + 1)
             labels = rows[:, 0].copy() if n_labels and rows.size else None
             return Table(np.ascontiguousarray(rows[:, n_labels:]), labels)
 
-        return _Format(_whole_lines, read, lambda block, table: block.count(b"\n"))
+        return _Format(_whole_lines, read, lambda block, table: bytes(block).count(b"\n"))
 
     def blocks(self) -> Iterator[Table]:
         """Yield the rows of one pass; the tables must not be changed.
@@ -215,11 +215,7 @@ class Feed:
         is_narrow = table.n_columns < self.feature_dim and not isinstance(table.features, np.ndarray)
         if table.n_columns != self.feature_dim and not is_narrow:
             hint = ""
-            if (
-                self._source.content_type
-                and not self._has_labels
-                and table.n_columns == self.feature_dim - 1
-            ):
+            if self._source.content_type and not self._has_labels and table.n_columns == self.feature_dim - 1:
                 hint = "; CSV without labels needs ContentType text/csv;label_size=0"
             raise CustomerError(
                 f"Unable to read data channel '{self.name}': {name} has {table.n_columns} features a row, "
@@ -273,26 +269,31 @@ def _size(features: Any) -> int:
     return int(features.nbytes if isinstance(features, np.ndarray) else features.data.nbytes * 2)
 
 
-def _whole_lines(text: bytes) -> int:
-    return text.rfind(b"\n") + 1
+def _whole_lines(text: bytearray, end: int) -> int:
+    return text.rfind(b"\n", 0, end) + 1
 
 
-def _blocks(path: Path, whole: Callable[[bytes], int]) -> Iterator[bytes]:
-    """Yield a file in blocks of whole rows; what is left at its end comes last."""
+def _whole_frames(content: bytearray, end: int) -> int:
+    return recordio_protobuf.whole_frames(memoryview(content)[:end])
+
+
+def _blocks(path: Path, whole: Callable[[bytearray, int], int]) -> Iterator[memoryview]:
+    """Yield a file in blocks of whole rows, each valid until the next; what is left at its end comes last."""
     with path.open("rb") as plain:
-        start = plain.peek(2)[:2]
-        stream = cast(BinaryIO, gzip.GzipFile(fileobj=plain)) if start == _GZIP else plain
-        rest = b""
-        while piece := stream.read(BLOCK_BYTES):
-            block = rest + piece if rest else piece
-            n_bytes = whole(block)
-            if n_bytes == len(block):
-                rest = b""
-                yield block
-            elif n_bytes:
-                rest = block[n_bytes:]
-                yield block[:n_bytes]
-            else:
-                rest = block
-        if rest:
-            yield rest
+        stream, size = cast(BinaryIO, plain), BLOCK_BYTES
+        if plain.peek(2)[:2] == _GZIP:
+            stream = cast(BinaryIO, gzip.GzipFile(fileobj=plain))
+        elif path.is_file():
+            size = min(size, path.stat().st_size + 1)
+        buffer, filled, is_over = bytearray(size), 0, False
+        while not is_over:
+            if filled == len(buffer):  # a row that is longer than the block
+                buffer = buffer + bytearray(len(buffer))
+            count = stream.readinto(memoryview(buffer)[filled:])  # type: ignore[attr-defined]
+            filled += count
+            is_over = not count
+            n_bytes = filled if is_over else whole(buffer, filled)
+            if n_bytes:
+                yield memoryview(buffer)[:n_bytes]
+                filled -= n_bytes
+                buffer[:filled] = buffer[n_bytes : n_bytes + filled]

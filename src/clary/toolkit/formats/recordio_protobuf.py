@@ -59,7 +59,7 @@ def read(paths: Sequence[Path], *, folder: Path | None = None) -> Table:
     return concatenate(tables)
 
 
-def decode(body: bytes, *, first: int = 0) -> Table:
+def decode(body: bytes | memoryview, *, first: int = 0) -> Table:
     """Decode records to rows; CSR where any of them is sparse. Labels are None where no record has one.
 
     Parameters
@@ -80,7 +80,7 @@ def decode(body: bytes, *, first: int = 0) -> Table:
     return table if table is not None else _gathered(list(decode_records(body, first=first)), first)
 
 
-def whole_frames(body: bytes | bytearray) -> int:
+def whole_frames(body: bytes | memoryview) -> int:
     """Return how many bytes at the front of `body` are whole records; the rest awaits its end.
 
     Raises
@@ -111,7 +111,7 @@ def whole_frames(body: bytes | bytearray) -> int:
     return start
 
 
-def decode_records(body: bytes, *, first: int = 0) -> Iterator[Record]:
+def decode_records(body: bytes | memoryview, *, first: int = 0) -> Iterator[Record]:
     """Yield the records of a body.
 
     Raises
@@ -129,9 +129,9 @@ def decode_records(body: bytes, *, first: int = 0) -> Iterator[Record]:
         raise FormatError(str(error)) from error
 
 
-def _strided(body: bytes) -> Table | None:
+def _strided(body: bytes | memoryview) -> Table | None:
     """Read records that are equal but for their floats; None where they are not."""
-    magic, length = _HEAD.unpack_from(body.ljust(_HEAD.size, b"\0") if len(body) < _HEAD.size else body)
+    magic, length = _HEAD.unpack_from(body) if len(body) >= _HEAD.size else (0, 0)
     stride = _HEAD.size + length + (-length % 4)
     if magic != recordio.MAGIC or len(body) % stride or length > recordio.LONGEST:
         return None
@@ -162,7 +162,7 @@ def _floats(rows: NDArray[np.uint8], tensor: Tensor) -> NDArray[np.float32]:
     return np.ascontiguousarray(rows[:, start:end]).view(tensor.values.dtype).astype(np.float32, copy=False)
 
 
-def _scanned(body: bytes) -> Table | None:  # noqa: PLR0911 - what it does not know, the slow way does
+def _scanned(body: bytes | memoryview) -> Table | None:  # noqa: PLR0911 - what it does not know, the slow way does
     """Read records by compiled loops, all dense or all sparse; None where they are neither."""
     loops = records.compiled()
     if loops is None:
