@@ -1,6 +1,6 @@
 """The pictures of the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,21 +28,28 @@ def costs(sweep: Sweep, prices: Costs, weights: Vector, marks: Mapping[str, floa
     floor = min(0.0, float(y.min()))
     # where everything passes the curve may leave the picture: what is chosen lies far below
     ceiling = min(float(y.max()), floor + 3.2 * (max(at.values()) - floor)) or 1.0
-    chart = Chart(
-        "Cost by threshold", "threshold", "cost per 1,000 rows", (low, high), (floor, ceiling * 1.06), True
-    )
     xs, ys = _steps(x, y, (low, high))
-    chart.area(xs, [floor] * len(xs), ys, "accent").line(xs, ys, "accent")
-    for (name, value), colour in zip(marks.items(), MARKS, strict=False):
-        chart.upright(value, colour)
-        chart.points([value], [at[name]], colour)
-    shown = sorted(zip(marks.items(), MARKS, strict=False), key=lambda pair: pair[0][1])
-    for n, ((name, value), colour) in enumerate(shown):
-        is_near = n > 0 and abs(value - shown[0][0][1]) < 0.28 * (high - low)
-        words = [name if name.endswith(f"{value:g}") else f"{name}: {value:.3g}", _tables.money(at[name])]
-        chart.note(value, words, colour, rung=int(is_near))
+
+    def drawn(is_wide: bool) -> Chart:
+        limits = (floor, ceiling * (1.06 if is_wide else 1.3))  # words stand one above the other if need be
+        chart = Chart("Cost by threshold", "threshold", "cost per 1,000 rows", (low, high), limits, is_wide)
+        chart.area(xs, [floor] * len(xs), ys, "accent").line(xs, ys, "accent")
+        shown = sorted(zip(marks.items(), MARKS, strict=False), key=lambda pair: pair[0][1])
+        for n, ((name, value), colour) in enumerate(shown):
+            room = (0.28 if is_wide else 0.6) * (high - low)
+            is_near = n > 0 and abs(value - shown[0][0][1]) < room
+            words = [name if name.endswith(f"{value:g}") else f"{name}: {value:.3g}", _tables.money(at[name])]
+            chart.upright(value, colour).points([value], [at[name]], colour)
+            chart.note(value, words, colour, rung=int(is_near))
+        return chart
+
     text = f"Break-even probability of these costs: {prices.break_even:.3g}."
-    return Figure("What every threshold costs", chart.svg(), text, is_wide=True)
+    return Figure("What every threshold costs", _both(drawn), text, is_wide=True)
+
+
+def _both(drawn: Callable[[bool], Chart]) -> str:
+    """Return a wide picture twice: as it is, and for a screen that is narrow."""
+    return f'<div class="big">{drawn(True).svg()}</div><div class="small">{drawn(False).svg()}</div>'
 
 
 def _steps(x: Vector, y: Vector, ends: tuple[float, float]) -> tuple[list[float], list[float]]:
@@ -187,18 +194,28 @@ def by_tenth(predicted: Vector, errors: Vector) -> Figure:
 def at_k(values: Sequence[float], low: Sequence[float], high: Sequence[float]) -> Figure:
     """Draw NDCG over the length of the list."""
     x = list(range(1, len(values) + 1))
-    chart = Chart("NDCG by length of the list", "length", "NDCG", (1, max(len(x), 2)), (0, 1.02), True)
-    chart.area(x, low, high, "accent").line(x, values, "accent", "mean").points(x, values, "accent", radius=3)
-    return Figure("NDCG by length of the list", chart.svg(), "Shaded: 95 % interval.", is_wide=True)
+
+    def drawn(is_wide: bool) -> Chart:
+        chart = Chart("NDCG by length of the list", "length", "NDCG", (1, max(len(x), 2)), (0, 1.02), is_wide)
+        chart.area(x, low, high, "accent").line(x, values, "accent", "mean")
+        return chart.points(x, values, "accent", radius=3)
+
+    title, text = "NDCG by length of the list", "Shaded: 95 % interval."
+    return Figure(title, _both(drawn), text, is_wide=True)
 
 
 def spread(values: Vector, name: str) -> Figure:
     """Draw how a figure spreads over queries."""
     edges = np.linspace(0, 1, 21)
     heights = np.histogram(values, edges)[0].astype(np.float64)
-    chart = Chart(f"{name} by query", name, "queries", (0, 1), (0, float(heights.max()) * 1.08 or 1.0), True)
-    chart.bars(edges, heights, "accent")
-    return Figure(f"{name} by query", chart.svg(), is_wide=True)
+    top = float(heights.max()) * 1.08 or 1.0
+
+    def drawn(is_wide: bool) -> Chart:
+        return Chart(f"{name} by query", name, "queries", (0, 1), (0, top), is_wide).bars(
+            edges, heights, "accent"
+        )
+
+    return Figure(f"{name} by query", _both(drawn), is_wide=True)
 
 
 def one_against_all(curves: Mapping[str, tuple[Vector, Vector, float]]) -> Figure:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 WIDE, NARROW = (880, 300), (430, 300)
 """Widths and height of a picture in its own units; type is 13 units, and shrinks with the picture."""
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 44
+LEFT, RIGHT, TOP, BOTTOM = 64, 14, 14, 44
 Range = tuple[float, float]
 Values = Sequence[float] | NDArray[Any]
 
@@ -206,7 +206,7 @@ class Chart:
         parts.append(f'<text x="{middle}" y="{height - 6}" text-anchor="middle">{html.escape(self.x)}</text>')
         up = (TOP + floor) / 2
         parts.append(
-            f'<text transform="translate(14 {up}) rotate(-90)" text-anchor="middle">'
+            f'<text transform="translate(12 {up}) rotate(-90)" text-anchor="middle">'
             f"{html.escape(self.y)}</text>"
         )
         return "".join(parts)

@@ -95,7 +95,7 @@ def test_every_report_is_one_file_without_anything_from_elsewhere(kind, tmp_path
     page = (tmp_path / "report.html").read_text()
     assert "A &lt;report&gt; &amp; more" in page
     assert not re.search(r"https?://|<script|<img|<link|@import|url\(", page)
-    assert page.count("<svg") == len(found.figures) > 0
+    assert page.count("<svg") == len(found.figures) + sum(each.is_wide for each in found.figures) > 0
     assert "prefers-color-scheme:dark" in page
     assert "nan" not in page.lower().replace("tenance", "")
     assert json.loads((tmp_path / "evaluation.json").read_text())["dataset"]["item_count"] == N
