@@ -23,6 +23,7 @@ from clary.toolkit.evaluation.base import (
 )
 
 MOST_CURVES = 8
+_BY_COSTS = "With costs, a row is called the class whose expected cost under its probabilities is least."
 
 
 def evaluate(rows: pd.DataFrame, options: Options) -> Evaluation:
@@ -68,13 +69,13 @@ def evaluate(rows: pd.DataFrame, options: Options) -> Evaluation:
         quality={"confusion_matrix": _named(cells, classes)},
         extras=extras,
         decision=decision if probabilities is not None else None,
-        verdict=_verdict(metrics, classes, costs),
-        tiles=_tiles(metrics, classes, costs),
+        verdict=_verdict(metrics, classes, costs, can_choose=probabilities is not None),
+        tiles=_tiles(metrics, classes, costs, can_choose=probabilities is not None),
         figures=_figures(actual, probabilities, weights, classes),
         sheets=sheets,
         notes=[
             f"Intervals hold 95 % of {options.n_resamples} bootstrap samples (seed {options.seed}).",
-            "With costs, a row is called the class whose expected cost under its probabilities is least.",
+            *([_BY_COSTS] if costs is not None and probabilities is not None else []),
         ],
     )
 
@@ -208,11 +209,15 @@ def _slices(
     return found
 
 
-def _verdict(metrics: dict[str, Metric], classes: list[str], costs: Vector | None) -> str:
+def _verdict(
+    metrics: dict[str, Metric], classes: list[str], costs: Vector | None, *, can_choose: bool
+) -> str:
     text = f"Of {len(classes)} classes, {metrics['accuracy'].value:.1%} of the rows are called right"
     if costs is None:
         return f"{text}."
     before, saved = metrics["expected_cost"].value, metrics["saving"].value
+    if not can_choose:
+        return f"{text}, at a cost of {_tables.money(before)} a row."
     if saved <= 0:
         return f"{text}, at a cost of {_tables.money(before)} a row; deciding by costs saves nothing."
     return (
@@ -220,13 +225,17 @@ def _verdict(metrics: dict[str, Metric], classes: list[str], costs: Vector | Non
     )
 
 
-def _tiles(metrics: dict[str, Metric], classes: list[str], costs: Vector | None) -> list[tuple[str, str]]:
+def _tiles(
+    metrics: dict[str, Metric], classes: list[str], costs: Vector | None, *, can_choose: bool
+) -> list[tuple[str, str]]:
     tiles = [
         (f"{metrics['accuracy'].value:.1%}", "accuracy"),
         (f"{metrics['macro_f1'].value:.3f}", "F1, all classes alike"),
         (str(len(classes)), "classes"),
     ]
-    if costs is not None:
+    if costs is not None and not can_choose:
+        tiles.insert(0, (_tables.money(metrics["expected_cost"].value), "cost of a row"))
+    elif costs is not None:
         before = metrics["expected_cost"].value
         share_ = metrics["saving"].value / before if before > 0 else 0.0
         tiles.insert(0, (f"{share_:.0%}", "of the cost saved by deciding by costs"))
