@@ -10,7 +10,7 @@ calls `fit`; a replica calls `load`.
 """
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
@@ -138,6 +138,8 @@ class Question:
     attributes: str = ""
     """The client's `X-Amzn-SageMaker-Custom-Attributes`."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    takes_parts: bool = False
+    """The client reads the answer as it comes: `InvokeEndpointWithResponseStream`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,8 @@ class Answer:
     content_type: str = ""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    parts: Iterator[bytes] | None = None
+    """What follows `body`, made while it is sent; only for a question that takes parts."""
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault

@@ -6,7 +6,7 @@
 
 A connection has a thread, never a request: a blocking `recv` returns all that has arrived, and all of it is
 predicted in one call. Under load that batches by itself; a lone request waits for nothing. The socket appears
-when the model is loaded.
+when the model is loaded; beside it lies the model as plain arrays, where it has that form.
 """
 
 import contextlib
@@ -26,11 +26,14 @@ from clary.algorithms.base import Answer, Question
 from clary.kernel.errors import CustomerError
 from clary.serving.frames import Decoder, Frame, FrameError, pack
 from clary.serving.handlers import base
+from clary.toolkit import flat
 
 CHUNK_BYTES = 1 << 18
 BACKLOG = 64
 DRAIN_S = 60.0
 """How long answers may take after SIGTERM. Source: developer guide, 60 s for a container's response."""
+IN_PLACE = "CLARY_IN_PLACE"
+"""Variable of the container's environment; `false` keeps a built-in model in its replica."""
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 NOT_LOADED = 1
 """Exit code of a replica whose model cannot be loaded; the reason is the last line of its log."""
@@ -75,8 +78,26 @@ def serve(
         if failure:
             Path(failure).write_text(reason[:1024])
         return NOT_LOADED
+    if environ.get(IN_PLACE, "true").lower() not in {"false", "0", "no", "off"}:
+        export(loaded, Path(socket).with_suffix(".flat"))
     Replica(loaded).run(Path(socket))
     return 0
+
+
+def export(handler: base.Handler, path: Path) -> None:
+    """Write the model as plain arrays beside the socket, where it has that form, for edges to answer."""
+    make = getattr(handler, "flat", None)
+    path.unlink(missing_ok=True)
+    if make is None:
+        return
+    try:
+        found = make()
+        if found is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            flat.write(found, path)
+            path.chmod(0o644)
+    except Exception:
+        traceback.print_exc()  # the replica answers all the same
 
 
 class Replica:
@@ -141,7 +162,10 @@ class Replica:
         questions = [_question(frame) for frame in asked]
         with self._turn:
             answers = self._answers(questions)
-        line.sendall(b"".join([_packed(*pair) for pair in zip(asked, answers, strict=True)]))
+            line.sendall(b"".join([_packed(*pair) for pair in zip(asked, answers, strict=True)]))
+            for frame, answer in zip(asked, answers, strict=True):
+                if answer.parts is not None:
+                    _stream(line, frame, answer)
 
     def _answers(self, questions: Sequence[Question]) -> list[Answer]:
         """Ask the handler; if it fails with several questions, ask one by one to find the culprit."""
@@ -162,11 +186,31 @@ def _question(frame: Frame) -> Question:
         content_type=header.get("content_type", ""),
         accept=header.get("accept", ""),
         attributes=header.get("attributes", ""),
+        takes_parts=header.get("stream", False),
     )
+
+
+def _stream(line: sockets.socket, frame: Frame, answer: Answer) -> None:
+    """Send the parts of an answer as the model makes them."""
+    assert answer.parts is not None
+    try:
+        for part in answer.parts:
+            if part:
+                line.sendall(pack(frame.request_id, {"more": True}, part))
+    except OSError:
+        raise
+    except BaseException as error:
+        traceback.print_exc()
+        text = f"{type(error).__name__}: {error}"
+        line.sendall(pack(frame.request_id, {"error": True}, text.encode()))
+    else:
+        line.sendall(pack(frame.request_id, {}))
 
 
 def _packed(frame: Frame, answer: Answer) -> bytes:
     header: dict[str, Any] = {"status": answer.status}
+    if answer.parts is not None:
+        header["more"] = True
     if answer.content_type:
         header["content_type"] = answer.content_type
     for name, value in answer.headers.items():

@@ -273,22 +273,28 @@ def _check_token(key: Key, token: str | None, now: datetime) -> None:
 _LAST_TIME: list[tuple[str, float]] = [("", 0.0)]
 
 
-def _seconds(amz_date: str) -> float:
-    """Return seconds since 1970; the last answer is remembered, for busy clients repeat it."""
-    last, seconds = _LAST_TIME[0]
+def seconds(amz_date: str) -> float:
+    """Return seconds since 1970; the last answer is remembered, for busy clients repeat it.
+
+    Raises
+    ------
+    SignatureFault
+        It is no `x-amz-date`.
+    """
+    last, found_s = _LAST_TIME[0]
     if last == amz_date:
-        return seconds
+        return found_s
     found = _TIME.fullmatch(amz_date)
     try:
         if found is None:
             raise ValueError(amz_date)
-        seconds = canonical.to_seconds(found.groups())
+        found_s = canonical.to_seconds(found.groups())
     except ValueError:
         raise SignatureFault(
             FaultKind.MALFORMED, f"Date must be in ISO-8601 'basic format'. Got '{amz_date[:40]}'."
         ) from None
-    _LAST_TIME[0] = (amz_date, seconds)
-    return seconds
+    _LAST_TIME[0] = (amz_date, found_s)
+    return found_s
 
 
 def _check_time(claim: _Claim, now: datetime) -> None:
@@ -302,7 +308,7 @@ def _check_time(claim: _Claim, now: datetime) -> None:
 
 
 def _check_skew(amz_date: str, now: datetime, *, expires_s: int | None = None) -> None:
-    signed, present = _seconds(amz_date), now.timestamp()
+    signed, present = seconds(amz_date), now.timestamp()
     shown = canonical.to_amz_date
     if expires_s is not None and present > signed + expires_s:
         raise SignatureFault(

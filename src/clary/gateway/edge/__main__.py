@@ -15,6 +15,9 @@ from clary.gateway.edge.server import Edge
 from clary.gateway.listener import listen
 from clary.kernel.settings import Settings
 
+SWITCH_S = 0.0005
+"""That a thread (hashing, loading a model in place) may keep the event loop waiting; Python's own is 5 ms."""
+
 
 async def _serve(settings: Settings) -> None:
     listener = listen(settings.host, settings.port)
@@ -38,6 +41,7 @@ def main() -> int:
         import uvloop  # noqa: PLC0415 - see above
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    sys.setswitchinterval(SWITCH_S)
     gc.freeze()
     try:
         asyncio.run(_serve(settings))

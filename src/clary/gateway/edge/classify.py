@@ -2,6 +2,7 @@
 
     CONNECT                                               proxy
     /_clary/metrics/edge                                  the edge
+    GET / of a browser                                    the edge: on to the console
     /_clary/…                                             control plane
     POST /endpoints/{name}/invocations, scope sagemaker   replica
     X-Amz-Target, or a credential scope other than s3     control plane
@@ -33,6 +34,8 @@ class Kind(StrEnum):
     OBJECTS = "objects"
     CONNECT = "connect"
     TELEMETRY = "telemetry"
+    HOME = "home"
+    """A browser at the address itself."""
     HIDDEN = "hidden"
     """A path of the control plane's own, never served to clients."""
 
@@ -76,6 +79,13 @@ def classify(head: Head, signer: Scope | None) -> Kind:  # noqa: PLR0911 - the r
         return Kind.HIDDEN if is_internal(path) else Kind.CONTROL
     if signer is None and head.method == "POST" and path == "/" and _UNSIGNED_STS.match(host):
         return Kind.CONTROL  # AssumeRoleWithWebIdentity and AssumeRoleWithSAML carry no signature
+    if (
+        signer is None
+        and path == "/"
+        and head.method == "GET"
+        and "text/html" in head.fields.get("accept", "")
+    ):
+        return Kind.HOME
     return Kind.OBJECTS
 
 

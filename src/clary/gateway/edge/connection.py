@@ -3,12 +3,14 @@
 import asyncio
 import logging
 from collections import deque
+from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 import httptools
 
 from clary.gateway.edge.exchange import Exchange, status_line
-from clary.gateway.edge.head import Head, Lines
+from clary.gateway.edge.express import MOST_BODY_BYTES, Shape
+from clary.gateway.edge.head import Head
 from clary.gateway.edge.limits import Limits
 from clary.gateway.edge.tls import TlsTransport
 
@@ -41,6 +43,7 @@ class Connection(asyncio.Protocol):
         "_blocked_since",
         "_drops",
         "_edge",
+        "_express",
         "_filling",
         "_head_bytes",
         "_head_since",
@@ -48,13 +51,15 @@ class Connection(asyncio.Protocol):
         "_in_head",
         "_is_fresh",
         "_is_plain",
-        "_lines",
         "_n_left",
+        "_names",
         "_parser",
+        "_pieces",
         "_queue",
         "_seen",
         "_target",
         "_transport",
+        "_values",
         "authority",
         "close_after",
         "is_tls",
@@ -80,7 +85,10 @@ class Connection(asyncio.Protocol):
         self._in_head = False
         self._is_plain = False
         self._n_left = 0
-        self._lines: Lines = []
+        self._names: list[bytes] = []
+        self._values: list[bytes] = []
+        self._pieces: list[bytes] = []
+        self._express: Shape | None = None
         self._target = b""
         self._head_bytes = 0
         self._head_since = 0.0
@@ -127,6 +135,8 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._refuse(400, f"not HTTP/1.1: {error}")
         else:
+            if self._express is not None:
+                self._leave_express()
             if self._in_head and self._head_bytes > self.limits.head_bytes:
                 self._refuse(431, f"a request's head holds at most {self.limits.head_bytes} bytes")
 
@@ -178,7 +188,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Begin a head."""
-        self._lines = []
+        self._names = []
+        self._values = []
         self._target = b""
         self._in_head = True
         self._head_since = self._seen
@@ -190,23 +201,48 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; trailers are dropped."""
         if self._filling is None:
-            self._lines.append((name, value))
+            self._names.append(name)
+            self._values.append(value)
 
     def on_headers_complete(self) -> None:
         """Take a whole head."""
         self._in_head = False
+        parser, edge = self._parser, self._edge
+        if (
+            edge.is_express
+            and self._active is None
+            and not self._blocked_since
+            and edge.express.is_target(self._target)
+            and parser.get_method() == b"POST"
+        ):
+            shape = edge.express.shape(tuple(self._names))
+            if shape.is_plain and parser.should_keep_alive():
+                length = int(self._values[shape.length])
+                if length <= MOST_BODY_BYTES and self._head_bytes <= self.limits.head_bytes:
+                    self._n_left = length
+                    self._express = shape
+                    return
         if self._head_bytes > self.limits.head_bytes:
-            size = len(self._target) + sum(len(name) + len(value) + 4 for name, value in self._lines)
-            if size > self.limits.head_bytes:
+            pairs = zip(self._names, self._values, strict=True)
+            if len(self._target) + sum(len(name) + len(value) + 4 for name, value in pairs) > (
+                self.limits.head_bytes
+            ):
                 raise _TooLong
+        self._begin()
+
+    def _head(self) -> Head:
         parser = self._parser
-        head = Head(
+        return Head(
             parser.get_method().decode("ascii"),
             self._target,
-            self._lines,
+            list(zip(self._names, self._values, strict=True)),
             is_http10=parser.get_http_version() == "1.0",
             keeps_alive=parser.should_keep_alive(),
         )
+
+    def _begin(self) -> None:
+        """Have the request answered whose head is here."""
+        head = self._head()
         self._n_left = head.length or 0
         exchange = self._filling = self._edge.exchange(self, head)
         if self._active is None:
@@ -215,16 +251,53 @@ class Connection(asyncio.Protocol):
             self._queue.append(exchange)
             self._gate()
 
+    def _leave_express(self) -> None:
+        """Go the long way: the body is not here to its end."""
+        self._express = None
+        n_left, pieces = self._n_left, self._pieces
+        self._pieces = []
+        self._begin()
+        self._n_left = n_left
+        for piece in pieces:
+            if self._filling is not None:
+                self._filling.feed(piece)
+
+    def _go_express(self, shape: Shape) -> None:
+        """Answer a whole request in one go, or have it answered with what is known of it already."""
+        begun, express = perf_counter(), self._edge.express
+        pieces, self._pieces = self._pieces, []
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        leg = express.leg(shape, self._target, self._values, body)
+        if leg is None:
+            self._begin()
+            exchange, self._filling = self._filling, None
+            if exchange is not None:
+                exchange.feed(body)
+                exchange.feed_end()
+            return
+        answer = express.in_place(leg, shape, self._values, body, begun)
+        if answer is not None:
+            self._transport.write(answer)
+            return
+        exchange = self._active = self._edge.invocation(self, self._head(), len(body))
+        express.send(exchange, leg, shape, self._values, body)
+
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
         self._n_left -= len(body)
-        if self._filling is not None:
+        if self._express is not None:
+            self._pieces.append(body)
+        elif self._filling is not None:
             self._filling.feed(body)
 
     def on_message_complete(self) -> None:
         """Take the end of a request."""
         exchange, self._filling = self._filling, None
         self._head_bytes = 0
+        shape, self._express = self._express, None
+        if shape is not None:
+            self._go_express(shape)
+            return
         if exchange is not None:
             exchange.feed_end()
 

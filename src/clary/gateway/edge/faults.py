@@ -12,6 +12,9 @@ from clary.wire.faults import S3_TEXTS, SIGNATURE_CODES
 
 _QUERY_SERVICES = frozenset({"sts", "iam", "sns", "monitoring", "cloudformation", "ec2", "autoscaling"})
 _CORRELATION = uuid4().hex[:20]
+_LEAD = (
+    f"{_CORRELATION[:8]}-{_CORRELATION[8:12]}-4{_CORRELATION[12:15]}-a{_CORRELATION[15:18]}-%012x".encode()
+)
 _n_requests = 0
 
 
@@ -25,10 +28,14 @@ class Fault(NamedTuple):
 
 def request_id() -> str:
     """Return a request id as AWS prints it; unique, and cheaper than a random one."""
+    return request_id_bytes().decode()
+
+
+def request_id_bytes() -> bytes:
+    """Return a request id as it goes out."""
     global _n_requests  # noqa: PLW0603 - one count per process is the point
     _n_requests += 1
-    c = _CORRELATION
-    return f"{c[:8]}-{c[8:12]}-4{c[12:15]}-a{c[15:18]}-{_n_requests:012x}"
+    return _LEAD % _n_requests
 
 
 def s3(head: Head, code: str, message: str, status: int) -> Fault:

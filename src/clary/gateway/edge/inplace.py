@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import perf_counter
 from weakref import WeakValueDictionary
 
 from clary.serving.inplace import base
@@ -39,7 +40,7 @@ class Seat:
         self.address = address
         self.model: Model | None = None
         self.used = 0.0
-        """When it last answered, to the second."""
+        """When it last answered, by `perf_counter`."""
 
 
 class InPlace:
@@ -81,7 +82,7 @@ class InPlace:
             return  # most models have none
         if found is not None:
             self._make_room(found.n_bytes)
-            seat.model, seat.used = found, self._clock()
+            seat.model, seat.used = found, perf_counter()
 
     def _make_room(self, n_bytes: int) -> None:
         taken = sorted((each for each in self._seats.values() if each.model is not None), key=_by_use)

@@ -232,7 +232,7 @@ class Invoke:
         found = model.answer(one.body, fields.get("content-type", ""), fields.get("accept", ""))
         if found is None:
             return False
-        seat.used = self._clock()
+        seat.used = perf_counter()
         one.leg.tally.n_in_place += 1
         reply = Reply(200, found[0], found[1], perf_counter() - begun)
         one.reply(200, answer_lines(one, {"content_type": found[0]}), found[1], reply)

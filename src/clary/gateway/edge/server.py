@@ -15,6 +15,7 @@ from clary.gateway.edge.classify import Kind, classify, scope
 from clary.gateway.edge.connection import Connection
 from clary.gateway.edge.control import ControlPlane
 from clary.gateway.edge.exchange import Exchange
+from clary.gateway.edge.express import Express
 from clary.gateway.edge.head import Head
 from clary.gateway.edge.inplace import InPlace
 from clary.gateway.edge.invoke import Invoke
@@ -79,6 +80,9 @@ class Edge:
             self.spawn,
         )
         self._routing.stages = self._stages()
+        self.express = Express(self.control, self._invoke, self.inplace, self.metrics)
+        self.is_express = access_log is None
+        """Invocations may go the express way; not while exchanges are noted, or a drain goes on."""
         self.authority = Authority(settings.data_dir, (settings.host,))
         self._proxy = ConnectProxy(self, upstream_proxy)
 
@@ -103,6 +107,14 @@ class Edge:
         kind = classify(head, signer)
         return Exchange(connection, head, kind, signer, self._loop.time())
 
+    def invocation(self, connection: Connection, head: Head, n_received: int) -> Exchange:
+        """Return the exchange of an invocation that is here to its end."""
+        self._n_in_flight += 1
+        exchange = Exchange(connection, head, Kind.INVOKE, None, self._loop.time())
+        exchange.n_received = n_received
+        exchange.is_complete = True
+        return exchange
+
     def start(self, exchange: Exchange) -> None:
         """Have an exchange answered: the routing rule, in one place."""
         match exchange.kind:
@@ -117,6 +129,8 @@ class Edge:
                 exchange.answer(
                     200, lines, self.metrics.text(len(self._connections), self._n_in_flight).encode()
                 )
+            case Kind.HOME:
+                exchange.answer(303, b"location: /_clary/console/\r\n")
             case Kind.CONNECT:
                 pass  # goes on in `connect`, once the parser lets go of the connection
             case _:
@@ -208,6 +222,7 @@ class Edge:
     async def drain(self) -> None:
         """Wait until every connection is closed; the answer to its next request is its last."""
         self.is_draining = True
+        self.is_express = False
         self.draining_since = self.clock()
         turn_s = min(0.05, self.limits.sweep_s)
         await asyncio.sleep(turn_s)  # connections just accepted come into the books a turn of the loop later

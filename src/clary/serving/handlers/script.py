@@ -10,6 +10,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +123,10 @@ class Script:
         try:
             if MediaType.parse(content_type).name in arrays.TEXT:
                 data = question.body.decode("utf-8")
-            return self._result(data, content_type, accept)
+            answer = self._result(data, content_type, accept)
+            if answer.parts is None or question.takes_parts:
+                return answer
+            return replace(answer, body=answer.body + b"".join(answer.parts), parts=None)
         except BaseException as error:  # SystemExit too: a request must not end the replica
             traceback.print_exc()
             status = getattr(error, "status_code", 500)
@@ -162,7 +166,11 @@ class Script:
         elif hasattr(result, "get_data") and hasattr(result, "status_code"):  # Flask's, as old scripts return
             body, status = result.get_data(), result.status_code
             content_type = getattr(result, "mimetype", "") or content_type
-        return Answer(_body(body), str(content_type), status, dict(self._context.response_headers))
+        headers = dict(self._context.response_headers)
+        if inspect.isgenerator(body):
+            parts = (_body(part) for part in body)
+            return Answer(next(parts, b""), str(content_type), status, headers, parts)
+        return Answer(_body(body), str(content_type), status, headers)
 
 
 def _body(value: Any) -> bytes:

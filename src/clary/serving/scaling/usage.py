@@ -4,12 +4,15 @@ edge ──counts, a few times a second──▶ take ─▶ last minutes ─▶
                                          └───▶ windows ─drain─▶ samples ─▶ store, once a second at most
 """
 
+import math
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
+AWAITED_S = 10.0
+"""Edges repeat once a second that somebody waits."""
 HORIZON_S = 900.0
 """How far back counts are kept."""
 NAMESPACE = "AWS/SageMaker"
@@ -60,10 +63,12 @@ class Counts:
 class Usage:
     """The counts of every variant; methods may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, since_s: float = 0.0) -> None:
         self._lock = threading.Lock()
         self._seconds: dict[Key, deque[tuple[float, Counts]]] = {}
         self._windows: dict[Key, Counts] = {}
+        self._awaited: dict[Key, float] = {}
+        self._since_s = since_s
 
     def take(self, report: Iterable[tuple[Key, Counts]], now_s: float) -> None:
         """Take what one edge counted until now."""
@@ -104,6 +109,20 @@ class Usage:
         with self._lock:
             windows, self._windows = self._windows, {}
         return windows
+
+    def awaits(self, key: Key, now_s: float) -> None:
+        """Hear that somebody waits for a variant that has no instance."""
+        with self._lock:
+            self._awaited[key] = now_s
+
+    def is_awaited(self, key: Key, now_s: float) -> bool:
+        """Say whether somebody has waited for a variant just now."""
+        with self._lock:
+            return now_s - self._awaited.get(key, -math.inf) < AWAITED_S
+
+    def is_new(self, now_s: float, window_s: float) -> bool:
+        """Say whether nothing can be known yet of the last `window_s`: the control plane has just started."""
+        return now_s - self._since_s < window_s
 
     def forget(self, account: str, region: str, endpoint: str) -> None:
         """Drop what is known of an endpoint that is no more."""
