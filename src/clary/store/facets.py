@@ -33,6 +33,7 @@ class Filing:
 
 FILED: Mapping[str, Filing] = {
     "TrainingJob": Filing(("TuningJobArn", "ModelArtifacts.S3ModelArtifacts")),
+    "Experiment": Filing(("ExperimentId",)),
     "Trial": Filing(("ExperimentName",)),
     "TrialComponent": Filing(
         ("Parents.TrialName", "Parents.ExperimentName", "Source.SourceArn"),

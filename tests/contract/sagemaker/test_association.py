@@ -29,8 +29,9 @@ def code_of(error):
 
 def test_an_artefact_is_its_address_and_version(sagemaker):
     first = artifact(sagemaker, "s3://a/one", Properties={"rows": "5"})
+    assert artifact(sagemaker, "s3://a/one") == first
     with pytest.raises(ClientError, match="already exists") as taken:
-        artifact(sagemaker, "s3://a/one")
+        artifact(sagemaker, "s3://a/one", kind="Model")
     assert code_of(taken) == "ValidationException"
     version = {"SourceTypes": [{"SourceIdType": "S3ETag", "Value": "abc"}]}
     second = artifact(sagemaker, "s3://a/one", source=version)

@@ -174,3 +174,51 @@ def test_search_knows_parents_and_parts(sagemaker):
     assert {each["TrialComponentName"] for each in trial["TrialComponentSummaries"]} == {"found-a", "found-b"}
     (experiment,) = search("Experiment", "Experiment", ("ExperimentName", "Equals", "found"))
     assert experiment["ExperimentName"] == "found"
+
+
+def test_search_compares_parameters_and_sorts_by_metrics(clary_server):
+    account = clary_server.account()
+    sagemaker, metrics = account.client("sagemaker"), account.client("sagemaker-metrics")
+    for n, name in enumerate(("c-0", "c-1", "c-2")):
+        parameters = {"lr": {"NumberValue": 0.1 * (n + 1)}, "kind.of": {"StringValue": f"tree{n}"}}
+        sagemaker.create_trial_component(TrialComponentName=name, Parameters=parameters)
+        data = [
+            {
+                "MetricName": "test:acc",
+                "Timestamp": datetime(2026, 1, 1, tzinfo=UTC),
+                "Step": step,
+                "Value": value,
+            }
+            for step, value in enumerate((0.5, 1.0 - n / 10))
+        ]
+        if n:
+            metrics.batch_put_metrics(TrialComponentName=name, MetricData=data)
+
+    def search(*filters, **more):
+        expression = {
+            "Filters": [dict(zip(("Name", "Operator", "Value"), each, strict=False)) for each in filters]
+        }
+        expression = {"SearchExpression": expression} if filters else {}
+        found = sagemaker.search(
+            **{
+                "Resource": "ExperimentTrialComponent",
+                "SortBy": "TrialComponentName",
+                "SortOrder": "Ascending",
+            }
+            | expression
+            | more
+        )
+        return [each["TrialComponent"]["TrialComponentName"] for each in found["Results"]]
+
+    assert search(("Parameters.lr", "GreaterThan", "0.15")) == ["c-1", "c-2"]
+    assert search(("Parameters.lr.NumberValue", "LessThanOrEqualTo", "0.1")) == ["c-0"]
+    assert search(("parameters.kind.of", "Equals", "tree1")) == ["c-1"]
+    assert search(("Parameters.kind.of.StringValue", "Contains", "tree")) == ["c-0", "c-1", "c-2"]
+    assert search(("Parameters.kind.of", "NotEquals", "tree1")) == ["c-0", "c-2"]
+    assert search(("Parameters.absent", "NotExists")) == ["c-0", "c-1", "c-2"]
+    assert search(("Metrics.test:acc.max", "GreaterThan", "0.85")) == ["c-1"]
+    assert search(("Metrics.test:acc", "Exists")) == ["c-1", "c-2"]
+    assert search(("Metrics.test:acc.Last", "NotExists")) == ["c-0"]
+    by_metric = {"SortBy": "metrics.test:acc.max", "SortOrder": "Descending"}
+    assert search(**by_metric) == ["c-1", "c-2", "c-0"]
+    assert search(SortBy="Parameters.lr", SortOrder="Descending") == ["c-2", "c-1", "c-0"]

@@ -148,7 +148,8 @@ def test_a_result_is_the_record_with_its_tags_and_nothing_private(account):
 def test_visibility_keeps_what_has_the_value_and_what_has_no_such_tag(account):
     visible = found(account, VisibilityConditions=[{"Key": "Tags.team", "Value": "red"}])
     assert visible == ["empty-2", "trained"]
-    assert found(account, CrossAccountFilterOption="CrossAccount") == []
+    with pytest.raises(ClientError, match="accounts share nothing"):
+        found(account, CrossAccountFilterOption="CrossAccount")
 
 
 def test_a_model_is_found_inside_its_dashboard_record(clary_server):

@@ -18,6 +18,8 @@ _INSIDE = {"Model": "Model"}
 """Records whose resource is a member of theirs: the model dashboard's."""
 _ORDERED = frozenset({"GreaterThan", "GreaterThanOrEqualTo", "LessThan", "LessThanOrEqualTo"})
 _TEXTUAL = frozenset({"Contains", "In"})
+STATISTICS = ("Min", "Max", "Avg", "StdDev", "Last", "Count")
+"""Members of a trial component's summary of a metric."""
 _KINDS = {
     "string": "text", "character": "text", "timestamp": "time", "boolean": "truth", "list": "list",
     "structure": "structure", "map": "structure", "integer": "number", "long": "number", "float": "number",
@@ -50,6 +52,12 @@ class Property:
     """`text`, `number`, `time`, `truth`, `list` or `structure`."""
     metric: str | None = None
     """Metric of `Metrics.<metric>`."""
+    member: str = "Value"
+    """Of the metric's structure in `metrics`: `Max` of `Metrics.<metric>.max`."""
+    metrics: str = "FinalMetricDataList"
+    """List that the metric is in."""
+    also: tuple[str, str] | None = None
+    """Fields of a parameter's text and number, one of which a filter means by its value."""
     is_numeric_text: bool = False
     """A text that may be compared as a number: a hyperparameter."""
 
@@ -129,6 +137,12 @@ def property_of(kind: Searched, name: str, *, below: str = "") -> Property:
     if kind.inside:
         name = name.removeprefix(f"{kind.inside}.")
     first, _, rest = name.partition(".")
+    first = _spelled(kind, first)
+    name = f"{first}.{rest}" if rest else first
+    if not below and kind.member == "TrialComponent" and rest:
+        special = _of_component(given, first, rest)
+        if special is not None:
+            return special
     if not below and first == "Tags" and rest:
         return Property(given, f"tag:{rest}", "text")
     if not below and first == "Metrics" and rest and "FinalMetricDataList" in kind.shape.members:
@@ -144,6 +158,31 @@ def property_of(kind: Searched, name: str, *, below: str = "") -> Property:
     return Property(
         given, field, _KINDS.get(found.type_name, "text"), is_numeric_text=first == "HyperParameters"
     )
+
+
+def _spelled(kind: Searched, first: str) -> str:
+    """Return the first name as the model spells it: `ExperimentAnalytics` is told `metrics.loss.max`."""
+    known = {name.lower(): name for name in (*kind.shape.members, "Tags", "Metrics")}
+    return first if first in kind.shape.members else known.get(first.lower(), first)
+
+
+def _of_component(given: str, first: str, rest: str) -> Property | None:
+    """Return a metric's statistic or a parameter's value of a trial component; None for other names."""
+    before, _, last = rest.rpartition(".")
+    if first == "Metrics":
+        known = {name.lower(): name for name in STATISTICS}
+        if before and last.lower() in known:
+            return Property(given, "", "number", metric=before, metrics="Metrics", member=known[last.lower()])
+        if rest in {"MetricName", "SourceArn", "TimeStamp", *STATISTICS}:
+            return None  # of the list's structures
+        return Property(given, "", "number", metric=rest, metrics="Metrics", member="Last")
+    if first == "Parameters":
+        name = before if before and last in {"StringValue", "NumberValue"} else rest
+        texts, numbers = (path("Parameters", name, each) for each in ("StringValue", "NumberValue"))
+        if name == rest:
+            return Property(given, texts, "text", is_numeric_text=True, also=(texts, numbers))
+        return Property(given, *((texts, "text") if last == "StringValue" else (numbers, "number")))
+    return None
 
 
 def _walk(kind: Searched, given: str, name: str) -> tuple[list[str], Shape]:

@@ -27,8 +27,16 @@ ARTIFACT = Resource(
 
 @operation("CreateArtifact")
 def create_artifact(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Make one; its name is the hash of its source, so that a second of the same source is refused."""
-    return create(ARTIFACT, call, {**request, "ArtifactArn": lineage.artifact_key(request["Source"])})
+    """Make one, or return the one that the source is already: its name is the hash of its source.
+
+    SDK v2 creates it again when a run logs the same picture twice, and cannot go on without its ARN. One of
+    another type is refused.
+    """
+    key = lineage.artifact_key(request["Source"])
+    known = call.seek("Artifact", key)
+    if known is not None and known.document["ArtifactType"] == request["ArtifactType"]:
+        return {"ArtifactArn": known.arn}
+    return create(ARTIFACT, call, {**request, "ArtifactArn": key})
 
 
 @operation("UpdateArtifact")

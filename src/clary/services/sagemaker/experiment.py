@@ -1,5 +1,6 @@
 """Experiment: a question, under which trials stand."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,10 +20,17 @@ from clary.services.sagemaker._experiments import (
 )
 from clary.store.records import Record
 
+MAX_ID = 64
+"""Longer names have an id of their own for MLflow's clients, which refuse longer ones."""
+
 
 def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Fill in what Describe always shows."""
-    return made_by(call, request, request["ExperimentName"])
+    name = request["ExperimentName"]
+    members = made_by(call, request, name)
+    if len(name) > MAX_ID:
+        members["ExperimentId"] = hashlib.sha256(name.encode()).hexdigest()[:32]
+    return members
 
 
 EXPERIMENT = Resource(

@@ -34,6 +34,10 @@ MAX_PARTS = 50
 def search(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Find resources of one kind by an expression over their documented properties."""
     kind = _kind(call, request["Resource"])
+    if request.get("CrossAccountFilterOption") == "CrossAccount":
+        raise ValidationException(
+            "CrossAccountFilterOption 'CrossAccount': accounts share nothing here; use 'SameAccount'."
+        )
     expression = request.get("SearchExpression", {})
     n_parts = _size(expression)
     if n_parts > MAX_PARTS:
@@ -49,8 +53,6 @@ def search(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
         descending=request.get("SortOrder", "Descending") == "Descending",
         limit=int(request.get("MaxResults", PAGE)),
     )
-    if request.get("CrossAccountFilterOption") == "CrossAccount":
-        return {"Results": [], "TotalHits": {"Value": 0, "Relation": "EqualTo"}}  # nothing is ever shared
     found, token = run_raw(call, query, request.get("NextToken"))
     labels = call.read(tags.of_many, [record.arn for record in found])
     joined = kind.resource.joined(call, found) if kind.resource.joined else [{}] * len(found)
@@ -121,15 +123,23 @@ def _filter(kind: Searched, each: Mapping[str, Any], *, below: str = "") -> Clau
         value = asked.value(each.get("Operator", "Equals"), text)
     else:
         value = None
+    if asked.also is not None:
+        return _either(asked.also, operator, value)
     if asked.metric is None:
         return Condition(asked.field, operator, value)
     if operator == "not_exists":
-        return Condition("FinalMetricDataList.MetricName", "ne", asked.metric)
+        return Condition(f"{asked.metrics}.MetricName", "ne", asked.metric)
     named = Condition("MetricName", "eq", asked.metric)
     return Within(
-        "FinalMetricDataList",
-        (named,) if operator == "exists" else (named, Condition("Value", operator, value)),
+        asked.metrics,
+        (named,) if operator == "exists" else (named, Condition(asked.member, operator, value)),
     )
+
+
+def _either(fields: tuple[str, str], operator: str, value: Any) -> Group:
+    """Return a test of what may stand in either of two fields; what denies must hold of both."""
+    is_denial = operator in {"ne", "not_exists"}
+    return Group("all" if is_denial else "any", tuple(Condition(each, operator, value) for each in fields))
 
 
 def _visible(conditions: Any) -> list[Clause]:
@@ -150,7 +160,9 @@ def _sort(kind: Searched, name: str) -> str | Sort:
         return "modified"  # every record has it, whatever its shape shows
     asked = property_of(kind, name)
     if asked.metric is not None:
-        return Sort("Value", element=("FinalMetricDataList", "MetricName", asked.metric))
+        return Sort(asked.member, element=(asked.metrics, "MetricName", asked.metric))
+    if asked.also is not None:
+        return asked.also[1]
     if asked.field.startswith("tag:") or asked.kind in {"list", "structure"}:
         raise ValidationException(f"SortBy '{name}': results are sorted by single values of a resource only.")
     return Sort(asked.field, spelled=True) if asked.is_numeric_text else asked.field
