@@ -24,7 +24,6 @@ from clary.algorithms import base
 from clary.algorithms._rows import RowPredictor
 from clary.algorithms.base import Answer, Question, Refusal
 from clary.kernel.errors import CustomerError
-from clary.toolkit.formats.base import MediaType
 from clary.toolkit.transform import columns, split
 from clary.toolkit.transform.blocks import Line, Slots
 from clary.toolkit.transform.records import Processing, RecordError, assembled
@@ -60,17 +59,24 @@ def serve(line: Line, scoring: Scoring, *, threads: int) -> None:
     descriptor, header = line.be_introduced()
     slots = Slots(descriptor, header["n_slots"], header["slot_bytes"])
     os.close(descriptor)
-    asked: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
+    asked: queue.SimpleQueue[tuple[int, int, int] | None] = queue.SimpleQueue()
     lock = threading.Lock()
 
     def work() -> None:
         while (each := asked.get()) is not None:
-            slot, length = each
-            status, body = scoring.answer(slots.part(slot, length))
+            slot, length, n_rows = each
+            part = slots.part(slot, length)
+            status, body = scoring.answer_rows(part, n_rows) if n_rows else scoring.answer(part)
             fits = len(body) <= slots.slot_bytes
             if fits:
                 slots.write(slot, body)
-            told = {"slot": slot, "status": status, "length": len(body), "follows": not fits}
+            told = {
+                "slot": slot,
+                "status": status,
+                "length": len(body),
+                "follows": not fits,
+                "n_columns": scoring.n_columns,
+            }
             with lock:
                 line.send(told, b"" if fits else body)
 
@@ -80,7 +86,7 @@ def serve(line: Line, scoring: Scoring, *, threads: int) -> None:
     try:
         while True:
             header = line.receive()
-            asked.put((header["slot"], header["length"]))
+            asked.put((header["slot"], header["length"], header.get("n_rows", 0)))
     except (EOFError, OSError):
         for _ in pool:
             asked.put(None)
@@ -143,6 +149,26 @@ class Scoring:
             traceback.print_exc()
             return 500, f"{type(error).__name__}: {error}".encode()
 
+    @property
+    def n_columns(self) -> int:
+        """Columns of rows that may be handed over already read; 0 where only text may."""
+        is_plain = self._processing.asks_as_is and self._processing.answers_as_is
+        return self._columnar.n_columns if is_plain and self._columnar is not None else 0
+
+    def answer_rows(self, block: memoryview, n_rows: int) -> tuple[int, bytes]:
+        """Return a status, and what is written for rows that the agent has read."""
+        assert self._columnar is not None
+        rows = np.frombuffer(block, np.float32).reshape(n_rows, -1)
+        question = Question(body=b"", content_type=self._content_type, accept=self._accept)
+        try:
+            answers = self._columnar.scored(rows, [question] * (n_rows if self._is_single else 1))
+        except Refusal as refusal:
+            return refusal.status, refusal.message.encode()
+        except Exception as error:
+            traceback.print_exc()
+            return 500, f"{type(error).__name__}: {error}".encode()
+        return 200, b"".join([assembled(each.body, self._assemble_with) for each in answers])
+
     def _finished(self, payloads: Sequence[bytes]) -> tuple[int, bytes]:
         asked = [self._processing.ask(each) for each in payloads]
         written = []
@@ -176,11 +202,8 @@ class _Columnar:
 
     @classmethod
     def of(cls, predictor: Predictor, content_type: str) -> _Columnar | None:
-        media = MediaType.parse(content_type)
-        is_plain = media.name == "text/csv" and not media.parameters
-        if not (is_plain and isinstance(predictor, RowPredictor) and columns.is_available()):
-            return None
-        return cls(predictor)
+        is_readable = columns.is_csv(content_type) and columns.is_available()
+        return cls(predictor) if is_readable and isinstance(predictor, RowPredictor) else None
 
     def answers(self, questions: Sequence[Question]) -> list[Answer] | None:
         """Return the answers; None where the model must read the questions itself."""
@@ -195,12 +218,27 @@ class _Columnar:
             if not self._is_trusted:
                 return None
         try:
-            scores = self._predictor.score(rows)
-            if len(questions) == 1:
-                return [self._predictor.encode(scores, questions[0])]
-            return [self._predictor.encode(scores[n : n + 1], each) for n, each in enumerate(questions)]
+            return self.scored(rows, questions)
         except Refusal:
             return None
+
+    @property
+    def n_columns(self) -> int:
+        """Columns of a row, once it is known that rows are read as we do; else 0."""
+        return self._predictor.n_features if self._is_trusted else 0
+
+    def scored(self, rows: Any, questions: Sequence[Question]) -> list[Answer]:
+        """Score rows, and answer the one question of them all, or one a row.
+
+        Raises
+        ------
+        Refusal
+            The model cannot take them, or none of what is accepted is its own.
+        """
+        scores = self._predictor.score(rows)
+        if len(questions) == 1:
+            return [self._predictor.encode(scores, questions[0])]
+        return [self._predictor.encode(scores[n : n + 1], each) for n, each in enumerate(questions)]
 
     def _agrees(self, rows: Any, questions: Sequence[Question]) -> bool:
         try:

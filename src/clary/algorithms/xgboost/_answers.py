@@ -89,7 +89,7 @@ class Encoder:
         if self._selected is not None:
             return self._encode_selected(values, content_type)
         if self._is_batch:
-            return ("\n".join(map(str, values)) + "\n").encode()
+            return ("\n".join(map(repr, values)) + "\n").encode()  # of floats the same as str, and sooner
         if content_type == CSV:
             return csv.encode(values) if self._ends_rows else ",".join(map(str, values)).encode()
         rows = [{"score": value} for value in values]

@@ -13,6 +13,7 @@ from clary.compute.agent.batch.base import ModelGoneError, PayloadError
 from clary.compute.agent.batch.plan import Plan
 from clary.toolkit.transform import split
 from clary.toolkit.transform.blocks import Line, Slots
+from clary.toolkit.transform.columns import Compiled
 
 PROGRAM = "clary.algorithms._transform:main"
 SHARED_BYTES = 192 << 20
@@ -30,9 +31,15 @@ class DirectModel:
         The program's, which it has just made.
     threads : int
         Payloads that it scores at once.
+    compiled : Compiled, optional
+        Reads CSV here and into the slots, once the program has said that its model's rows may be read so.
     """
 
-    def __init__(self, connection: socket.socket, plan: Plan, threads: int) -> None:
+    def __init__(
+        self, connection: socket.socket, plan: Plan, threads: int, compiled: Compiled | None = None
+    ) -> None:
+        self._compiled = compiled
+        self._n_columns = 0
         self._line = Line(connection)
         slot_bytes = plan.limit_bytes or UNLIMITED_BYTES
         n_slots = max(2, min(threads + 2, SHARED_BYTES // slot_bytes))
@@ -63,13 +70,24 @@ class DirectModel:
                 self._free.put(slot)
                 raise ModelGoneError
             self._asked[slot] = future
-        self._slots.write(slot, payload)
+        told = {"slot": slot, **self._filled(slot, payload)}
         try:
             with self._lock:
-                self._line.send({"slot": slot, "length": len(payload)})
+                self._line.send(told)
         except OSError as error:
             raise ModelGoneError from error
         return future
+
+    def _filled(self, slot: int, payload: bytes) -> dict[str, int]:
+        """Fill a slot, with rows where they can be read here; return what it holds."""
+        if self._compiled is not None and self._n_columns:
+            n_rows = self._compiled.read(
+                payload, self._n_columns, self._slots.part(slot, self._slots.slot_bytes)
+            )
+            if n_rows:
+                return {"length": n_rows * self._n_columns * 4, "n_rows": n_rows}
+        self._slots.write(slot, payload)
+        return {"length": len(payload)}
 
     def close(self) -> None:
         """Hang up, which ends the program."""
@@ -81,7 +99,7 @@ class DirectModel:
         try:
             while True:
                 told = self._line.receive()
-                slot, length = told["slot"], told["length"]
+                slot, length, self._n_columns = told["slot"], told["length"], told["n_columns"]
                 body = self._line.read(length) if told["follows"] else bytes(self._slots.part(slot, length))
                 with self._lock:
                     future = self._asked.pop(slot)

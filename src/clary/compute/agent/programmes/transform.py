@@ -14,7 +14,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from clary.kernel.errors import CustomerError
 from clary.toolkit import beneath, channels
 from clary.toolkit.channels import Item, Share
 from clary.toolkit.objects import Objects
+from clary.toolkit.transform import columns
 from clary.toolkit.transform.records import Processing
 
 DATA_LOG = "data-log"
@@ -87,7 +88,7 @@ class TransformRun:
         self._tell(self._plan.headline)
         try:
             with contextlib.ExitStack() as stack:
-                model = self._started(stack)
+                model = self._started(stack, items)
                 self._host.enter(RunPhase.TRANSFORMING)
                 tally = self._transformed(objects, model, items)
         except ModelFailedError as error:
@@ -120,10 +121,11 @@ class TransformRun:
             place.stage(objects)
         return items
 
-    def _started(self, stack: contextlib.ExitStack) -> Model:
+    def _started(self, stack: contextlib.ExitStack, items: Sequence[Item]) -> Model:
         """Start the models' programs and return the way to ask them."""
         if len(self._places) == 1 and self._places[0].is_builtin:
-            return self._places[0].direct(stack, self._plan)
+            n_bytes = sum(item.entry.size or 0 for item in items if item.entry is not None)
+            return self._places[0].direct(stack, self._plan, n_bytes)
         addresses = [place.replica(stack, self._plan) for place in self._places]
         processing = Processing.of(
             self._plan.processing,
@@ -217,12 +219,14 @@ class Place:
         self._raise_early(exit_)
         return address
 
-    def direct(self, stack: contextlib.ExitStack, plan: Plan) -> Model:
+    def direct(self, stack: contextlib.ExitStack, plan: Plan, n_bytes: int) -> Model:
         """Start the algorithm's own program; return the way to ask it once its model is loaded."""
         threads = max(1, min(self._host.spec.size.cpus, os.cpu_count() or 1))
         listening = stack.enter_context(direct.door(socket_folder(self._host.home) / SOCKET))
         self._start(stack, self._direct_program(plan, threads))
-        return direct.DirectModel(self._accepted(listening), plan, threads)
+        is_large = n_bytes >= columns.COMPILED_BYTES and columns.is_csv(plan.content_type)
+        compiled = columns.Compiled() if is_large else None
+        return direct.DirectModel(self._accepted(listening), plan, threads, compiled)
 
     def _direct_program(self, plan: Plan, threads: int) -> Program:
         spec = self._host.spec
