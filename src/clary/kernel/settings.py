@@ -48,6 +48,9 @@ class Settings:
     memory_overcommit: float = 1.0
     """Memory that runs may declare together, as a share of nine tenths of the machine's."""
 
+    serverless_idle_s: float = 300.0
+    """How long a serverless variant keeps its instances without an invocation."""
+
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **given: object) -> "Settings":
         """Read settings: `given` wins over `CLARY_*` in `environ`, which wins over the defaults.

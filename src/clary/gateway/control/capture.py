@@ -73,7 +73,8 @@ class Uploader:
         bucket, _key = split_uri(uri)
         owner = self._world.store.read(owner_of, bucket)
         if owner is None or owner.account != home.account:
-            log.error("%d captured invocations are dropped: %s has no bucket %s", len(lines), home.account, bucket)
+            text = "%d captured invocations are dropped: %s has no bucket %s"
+            log.error(text, len(lines), home.account, bucket)
             return
         body = "".join(f"{text}\n" for _ms, text in lines).encode()
         try:

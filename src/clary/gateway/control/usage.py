@@ -26,7 +26,7 @@ class Meter:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self.usage: Usage = world.extras.setdefault("usage", Usage())
+        self.usage: Usage = world.extras.setdefault("usage", Usage(world.clock().timestamp()))
         self._has_more = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
@@ -48,6 +48,15 @@ class Meter:
         report = [(Key(*place), Counts.parse(counts)) for *place, counts in told]
         self.usage.take(report, self._world.clock().timestamp())
         self._has_more.set()
+        return as_json({})
+
+    def wake(self, request: Request) -> Response:
+        """Hear of an edge that somebody waits for a variant without instances; its endpoint looks at once."""
+        key = Key(*json.loads(request.body)["variant"])
+        self.usage.awaits(key, self._world.clock().timestamp())
+        record = self._world.store.read(records.find, key.account, key.region, "Endpoint", key.endpoint)
+        if record is not None:
+            self._world.wake(record.arn)
         return as_json({})
 
     def _run(self) -> None:

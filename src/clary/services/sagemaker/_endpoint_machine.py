@@ -18,6 +18,7 @@ from clary.engine.world import World
 from clary.services.cloudwatch import alarm
 from clary.services.sagemaker import _endpoint_plan as plans
 from clary.services.sagemaker import _fleet as fleet
+from clary.services.sagemaker._elastic import elastic
 from clary.store import records
 
 WATCH_S = 15.0
@@ -254,18 +255,22 @@ def watch(job: Job, world: World) -> Move:
     if job.state != "InService":
         return Move(job.state, after_s=3600.0)
     retiring = _retire(job, world)
-    target = job.record.private["plan"]
-    job = fleet.revive(job, world, target)
+    before = job.record.private["plan"]
+    target, look_s = elastic(job, world, before)
+    leaving = fleet.run_ids(job, before) - fleet.run_ids(job, target)
+    job = fleet.revive(fleet.fresh(job, target), world, target)
     served, is_whole = fleet.listing(job, world, target)
-    private: dict[str, Any] = {}
+    private: dict[str, Any] = {} if target is before else {"plan": target}
     if served != job.record.private.get("served"):
-        private = {"served": served, "route": publish(job, world, plans.mixed((), served, 1.0))}
+        private |= {"served": served, "route": publish(job, world, plans.mixed((), served, 1.0))}
     memory = {name: job.memory.get(name, {}) for name in ("revivals", "losses")}
     return Move(
         "InService",
-        memory=memory | {"retire": retiring},
+        memory=memory
+        | {"retire": sorted({*retiring, *leaving})}
+        | ({"retire_at": fleet.soon(world, RETIRE_AFTER_S)} if leaving else {}),
         private=private,
-        after_s=WATCH_S if is_whole and not retiring else POLL_S,
+        after_s=min(look_s, WATCH_S) if is_whole and not retiring and not leaving else POLL_S,
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from clary.services.sagemaker.model import runtime_of
 
+SERVERLESS = "serverless"
+"""Stands for the instance type of variants that have none."""
 ROLLOUT_S = 28_800
 """Longest deployment where the request names no limit. Source: shape MaximumExecutionTimeoutInSeconds."""
 
@@ -37,8 +39,11 @@ def plan(
     """Freeze a configuration and its models: later changes of either touch no running endpoint."""
     return {
         "variants": [
-            _variant(variant, models[variant["ModelName"]], serial)
-            for variant in config["ProductionVariants"]
+            *(_variant(each, models[each["ModelName"]], serial) for each in config["ProductionVariants"]),
+            *(
+                {**_variant(each, models[each["ModelName"]], serial), "Shadow": True}
+                for each in config.get("ShadowProductionVariants", ())
+            ),
         ],
         "capture": config.get("DataCaptureConfig") or {},
     }
@@ -54,12 +59,13 @@ def _variant(variant: Mapping[str, Any], model: Mapping[str, Any], serial: int) 
         "RoleArn": model.get("ExecutionRoleArn", ""),
         "EnableNetworkIsolation": model.get("EnableNetworkIsolation", False),
         "Weight": variant["InitialVariantWeight"],
-        "InstanceType": variant["InstanceType"],
+        "InstanceType": variant.get("InstanceType", SERVERLESS),
         "InstanceCount": variant["InitialInstanceCount"],
         "StartupTimeout": variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 600),
         "DownloadTimeout": variant.get("ModelDataDownloadTimeoutInSeconds", 120),
         "Runtime": asdict(runtime_of(container)),
         "Serial": serial,
+        **({"Serverless": variant["ServerlessConfig"]} if "ServerlessConfig" in variant else {}),
     }
 
 
@@ -151,6 +157,16 @@ def limit_s(deployment: Mapping[str, Any]) -> float:
     return float(policy.get("MaximumExecutionTimeoutInSeconds", ROLLOUT_S))
 
 
+def _mirror(shadow: Mapping[str, Any], fleet: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what edges must know to mirror requests: a shadow gets its weight's share of the production's.
+
+    Source: developer guide, "Shadow tests": weights of shadow and production variant give the percentage.
+    """
+    total = sum(variant["Weight"] for variant in fleet) or 1.0
+    share = min(1.0, shadow["Weight"] / total)
+    return {"shadow": {"name": shadow["VariantName"], "share": share, "replicas": shadow["Replicas"]}}
+
+
 def captured(target: Mapping[str, Any], spool: str) -> dict[str, Any]:
     """Return what edges must know to capture a plan's invocations; empty where they are not captured."""
     terms = target.get("capture") or {}
@@ -182,7 +198,9 @@ def mixed(
     Both fleets may have a variant of one name: edges draw among entries, so it then stands twice.
     """
     entries = []
-    for fleet, part in ((old, 1.0 - traffic), (new, traffic)):
+    for whole, part in ((old, 1.0 - traffic), (new, traffic)):
+        fleet = [variant for variant in whole if not variant.get("Shadow")]
+        mirror = next((_mirror(each, fleet) for each in whole if each.get("Shadow")), {})
         total = sum(variant["Weight"] for variant in fleet) or 1.0
         entries += [
             {
@@ -190,6 +208,7 @@ def mixed(
                 "weight": variant["Weight"] if traffic in {0.0, 1.0} else variant["Weight"] * part / total,
                 "replicas": variant["Replicas"],
                 **variant.get("Route", {}),
+                **mirror,
             }
             for variant in fleet
             if part > 0

@@ -14,7 +14,7 @@ def variants(_call: Call, record: Record) -> list[dict[str, Any]]:
     return in_service(record.private)
 
 
-def in_service(private: Mapping[str, Any]) -> list[dict[str, Any]]:
+def in_service(private: Mapping[str, Any], *, is_shadow: bool = False) -> list[dict[str, Any]]:
     """Return the variants in service: what each has, and what it should have."""
     plan = private.get("plan") or {"variants": ()}
     desired = {variant["VariantName"]: variant for variant in plan["variants"]}
@@ -22,8 +22,15 @@ def in_service(private: Mapping[str, Any]) -> list[dict[str, Any]]:
     if "update" in intent and "config" not in intent:  # another size of the same fleet
         desired = {variant["VariantName"]: variant for variant in intent["update"]["variants"]}
     return [
-        _shown(variant, desired.get(variant["VariantName"], variant)) for variant in private.get("served", ())
+        _shown(variant, desired.get(variant["VariantName"], variant))
+        for variant in private.get("served", ())
+        if bool(variant.get("Shadow")) == is_shadow
     ]
+
+
+def shadows(_call: Call, record: Record) -> list[dict[str, Any]] | None:
+    """Return the shadow variants in service; None where there are none."""
+    return in_service(record.private, is_shadow=True) or None
 
 
 def _shown(current: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,9 +39,17 @@ def _shown(current: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, 
         "DeployedImages": [{"SpecifiedImage": current["Image"], "ResolvedImage": current["Image"]}],
         "CurrentWeight": current["Weight"],
         "DesiredWeight": desired["Weight"],
-        "CurrentInstanceCount": len(current["Replicas"]),
-        "DesiredInstanceCount": desired["InstanceCount"],
+        **_capacity(desired, len(current["Replicas"])),
     }
+
+
+def _capacity(desired: Mapping[str, Any], n: int) -> dict[str, Any]:
+    if "Serverless" in desired:
+        return {
+            "CurrentServerlessConfig": desired["Serverless"],
+            "DesiredServerlessConfig": desired["Serverless"],
+        }
+    return {"CurrentInstanceCount": n, "DesiredInstanceCount": desired["InstanceCount"]}
 
 
 def capture(_call: Call, record: Record) -> dict[str, Any] | None:
@@ -61,15 +76,16 @@ def pending(_call: Call, record: Record) -> dict[str, Any] | None:
     now = {variant["VariantName"]: variant for variant in record.private.get("pending") or ()}
     serving = {variant["VariantName"]: variant for variant in record.private.get("served", ())}
     stage = record.private.get("stage") or ("Creating" if record.status == "Creating" else "Updating")
+    shown: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+    for variant in target["variants"]:
+        name = variant["VariantName"]
+        entry = _pending(variant, now.get(name), serving.get(name), stage, record)
+        shown[bool(variant.get("Shadow"))].append(entry)
     return {
         "EndpointConfigName": intent.get("config", record.document["EndpointConfigName"]),
         "StartTime": record.modified,
-        "ProductionVariants": [
-            _pending(
-                variant, now.get(variant["VariantName"]), serving.get(variant["VariantName"]), stage, record
-            )
-            for variant in target["variants"]
-        ],
+        "ProductionVariants": shown[False],
+        **({"ShadowProductionVariants": shown[True]} if shown[True] else {}),
     }
 
 
@@ -86,8 +102,7 @@ def _pending(
         "DeployedImages": [{"SpecifiedImage": desired["Image"], "ResolvedImage": desired["Image"]}],
         "CurrentWeight": (serving or {}).get("Weight", 0.0),
         "DesiredWeight": desired["Weight"],
-        "CurrentInstanceCount": len(replicas),
-        "DesiredInstanceCount": desired["InstanceCount"],
-        "InstanceType": desired["InstanceType"],
+        **_capacity(desired, len(replicas)),
+        **({} if "Serverless" in desired else {"InstanceType": desired["InstanceType"]}),
         "VariantStatus": [{"Status": stage, "StartTime": record.modified}],
     }

@@ -1,12 +1,13 @@
 """A fleet of replicas: launched by a plan, listed while healthy, revived when lost, retired when replaced."""
 
+import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from clary.compute.base import Outcome, RunKind, RunPhase, RunSpec, Runtime
+from clary.compute.base import Outcome, RunKind, RunPhase, RunSpec, Runtime, Size
 from clary.compute.machine import size_of
 from clary.engine import runs
 from clary.engine.machine import Job
@@ -107,11 +108,12 @@ def listing(job: Job, world: World, target: Plan, *, part: float = 1.0) -> tuple
     """Return the variants with their healthy replicas, and whether none is missing."""
     listed: dict[str, dict[str, Any]] = {}
     capture = plans.captured(target, world.extras.get("capture_spool", ""))
-    route = {"Route": {"capture": capture}} if capture else {}
     for variant in target["variants"]:
         members = ("VariantName", "Image", "Weight", "InstanceCount", "InstanceType")
         shown = {name: variant[name] for name in members}
-        listed[variant["VariantName"]] = {**shown, **route, "Replicas": []}
+        shown |= {name: variant[name] for name in ("Shadow", "Serverless") if name in variant}
+        shown |= _routed(job, variant, capture, world)
+        listed[variant["VariantName"]] = {**shown, "Replicas": []}
     is_whole = True
     for place in places(job, target, part=part):
         state = runs.state_of(world, place.run_id)
@@ -121,6 +123,20 @@ def listing(job: Job, world: World, target: Plan, *, part: float = 1.0) -> tuple
         else:
             is_whole = False
     return list(listed.values()), is_whole
+
+
+def _routed(job: Job, variant: Mapping[str, Any], capture: Mapping[str, Any], world: World) -> dict[str, Any]:
+    """Return what a variant's route says beside its replicas, for the stages of the edges."""
+    route: dict[str, Any] = {"capture": capture} if capture else {}
+    if variant["InstanceCount"] == 0:
+        route["wakes"] = True
+    if "Serverless" in variant:
+        name = hashlib.sha256(f"{job.record.arn}/{variant['VariantName']}".encode()).hexdigest()[:24]
+        route["concurrency"] = {
+            "most": variant["Serverless"]["MaxConcurrency"],
+            "file": str(world.settings.data_dir / "concurrency" / name),
+        }
+    return {"Route": route} if route else {}
 
 
 def overdue(world: World, target: Plan, since_s: float) -> str:
@@ -158,6 +174,13 @@ def _context(job: Job, place: Place) -> Mapping[str, Any]:
     }
 
 
+def _size_of(variant: Mapping[str, Any]) -> Size:
+    if "Serverless" not in variant:
+        return size_of(variant["InstanceType"])
+    memory_mib = variant["Serverless"]["MemorySizeInMB"]
+    return Size(cpus=max(1, memory_mib // 2048), memory_mib=memory_mib)  # cores follow memory
+
+
 def _spec(job: Job, place: Place) -> RunSpec:
     variant = place.variant
     return RunSpec(
@@ -168,7 +191,7 @@ def _spec(job: Job, place: Place) -> RunSpec:
         name=job.record.key,
         arn=job.record.arn,
         runtime=Runtime(**variant["Runtime"]),
-        size=size_of(variant["InstanceType"]),
+        size=_size_of(variant),
         instance_type=variant["InstanceType"],
         request={
             "Container": variant["Container"],

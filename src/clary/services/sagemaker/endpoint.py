@@ -15,7 +15,13 @@ from clary.resource.operation import operation
 from clary.services.sagemaker import _deployment, _tracing
 from clary.services.sagemaker import _endpoint_plan as plans
 from clary.services.sagemaker._endpoint_machine import MACHINE
-from clary.services.sagemaker._endpoint_views import capture, in_service, pending, variants
+from clary.services.sagemaker._endpoint_views import (
+    capture,
+    in_service,
+    pending,
+    shadows,
+    variants,
+)
 from clary.store.records import Record
 
 PAGE = 10
@@ -40,7 +46,10 @@ def _plan(call: Call, config_name: str) -> dict[str, Any]:
     config = call.find("EndpointConfig", config_name)
     models = {
         variant["ModelName"]: call.find("Model", variant["ModelName"]).document
-        for variant in config.document["ProductionVariants"]
+        for variant in (
+            *config.document["ProductionVariants"],
+            *config.document.get("ShadowProductionVariants", ()),
+        )
     }
     return plans.plan(config.document, models, serial=int(call.now.timestamp() * 1000))
 
@@ -62,7 +71,12 @@ ENDPOINT = Resource(
     taken_text='Cannot create already existing endpoint "{arn}".',
     admit=admit,
     note=_tracing.of_endpoint,
-    view={"ProductionVariants": variants, "PendingDeploymentSummary": pending, "DataCaptureConfig": capture},
+    view={
+        "ProductionVariants": variants,
+        "ShadowProductionVariants": shadows,
+        "PendingDeploymentSummary": pending,
+        "DataCaptureConfig": capture,
+    },
     kept=frozenset({"ProductionVariants"}),
     filters=SINCE,
 )

@@ -1,6 +1,6 @@
 """EndpointConfig: which models an endpoint serves, on what, with what weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clary.kernel.errors import ValidationException
@@ -8,8 +8,19 @@ from clary.resource.call import Call
 from clary.resource.declare import SINCE, NotFound, Resource
 from clary.services.sagemaker import _instances
 
-NOT_SERVED = ("ShadowProductionVariants", "AsyncInferenceConfig", "ExplainerConfig")
+NOT_SERVED = ("AsyncInferenceConfig", "ExplainerConfig", "CrossRegionTrafficConfig")
 """Members whose behaviour does not exist yet: refused, not stored and ignored."""
+
+NOT_SERVED_OF_VARIANTS = (
+    "AcceleratorType",
+    "AcceleratorPartitionLayouts",
+    "CapacityReservationConfig",
+    "CoreDumpConfig",
+    "InferenceAmiVersion",
+    "InstancePools",
+    "ManagedInstanceScaling",
+)
+ROUTING = "LEAST_OUTSTANDING_REQUESTS"
 
 
 def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -27,8 +38,14 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
             raise ValidationException(f"ProductionVariants: VariantName '{name}' is given twice.")
         names.add(name)
         variants.append(_variant(call, variant))
+    shadows = [
+        _variant(call, shadow, "ShadowProductionVariants")
+        for shadow in request.get("ShadowProductionVariants", ())
+    ]
+    _check_shadows(variants, shadows)
     return {
         "ProductionVariants": variants,
+        **({"ShadowProductionVariants": shadows} if shadows else {}),
         "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
     }
 
@@ -43,22 +60,67 @@ def _check_capture(terms: Mapping[str, Any]) -> None:
         )
 
 
-def _variant(call: Call, variant: Mapping[str, Any]) -> dict[str, Any]:
-    name = variant["VariantName"]
-    for member in ("ServerlessConfig", "ManagedInstanceScaling", "InferenceAmiVersion"):
-        if variant.get(member):
-            raise ValidationException(
-                f"ProductionVariants '{name}': {member} is not served yet; leave it out."
-            )
+def _variant(call: Call, variant: Mapping[str, Any], member: str = "ProductionVariants") -> dict[str, Any]:
+    where = f"{member} '{variant['VariantName']}'"
+    for refused in NOT_SERVED_OF_VARIANTS:
+        if variant.get(refused):
+            raise ValidationException(f"{where}: {refused} is not served yet; leave it out.")
     if "ModelName" not in variant:
         raise ValidationException(
-            f"ProductionVariants '{name}': ModelName is required (inference components are not served yet)."
+            f"{where}: ModelName is required (inference components are not served yet)."
         )
     call.find("Model", variant["ModelName"])
+    strategy = variant.get("RoutingConfig", {}).get("RoutingStrategy", ROUTING)
+    if strategy != ROUTING:
+        raise ValidationException(
+            f"{where}: RoutingConfig.RoutingStrategy '{strategy}' is not served; it must be {ROUTING}."
+        )
+    if "ServerlessConfig" in variant:
+        _check_serverless(where, variant)
+        return {"InitialInstanceCount": 1, "InitialVariantWeight": 1.0, **variant}
     if "InstanceType" not in variant:
-        raise ValidationException(f"ProductionVariants '{name}': InstanceType is required.")
+        raise ValidationException(f"{where}: InstanceType is required.")
     _instances.check(variant["InstanceType"], "endpoint")
     return {"InitialInstanceCount": 1, "InitialVariantWeight": 1.0, **variant}
+
+
+def _check_serverless(where: str, variant: Mapping[str, Any]) -> None:
+    for member in ("InstanceType", "InitialInstanceCount"):
+        if member in variant:
+            raise ValidationException(f"{where}: {member} and ServerlessConfig exclude each other.")
+    terms = variant["ServerlessConfig"]
+    if terms["MemorySizeInMB"] % 1024:
+        raise ValidationException(
+            f"{where}: ServerlessConfig.MemorySizeInMB must be 1024, 2048, 3072, 4096, 5120 or 6144; it is "
+            f"{terms['MemorySizeInMB']}."
+        )
+    if terms.get("ProvisionedConcurrency", 0) > terms["MaxConcurrency"]:
+        raise ValidationException(
+            f"{where}: ServerlessConfig.ProvisionedConcurrency ({terms['ProvisionedConcurrency']}) must not be "
+            f"larger than MaxConcurrency ({terms['MaxConcurrency']})."
+        )
+
+
+def _check_shadows(variants: Sequence[Mapping[str, Any]], shadows: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse shadows that have no production variant of their own.
+
+    Source: developer guide, "Shadow variants": one production variant and one shadow variant.
+    """
+    if shadows and (len(shadows) > 1 or len(variants) > 1):
+        raise ValidationException(
+            f"ShadowProductionVariants: one shadow beside one production variant is allowed; there are "
+            f"{len(shadows)} beside {len(variants)}."
+        )
+    names = {variant["VariantName"] for variant in variants}
+    for shadow in shadows:
+        if shadow["VariantName"] in names:
+            raise ValidationException(
+                f"ShadowProductionVariants: VariantName '{shadow['VariantName']}' is a production variant's."
+            )
+        if "ServerlessConfig" in shadow:
+            raise ValidationException(
+                f"ShadowProductionVariants '{shadow['VariantName']}': ServerlessConfig is not allowed."
+            )
 
 
 ENDPOINT_CONFIG = Resource(

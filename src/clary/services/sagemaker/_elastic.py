@@ -1,0 +1,46 @@
+"""Instances that come and go without an update: serverless variants, and those scaled to zero."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from clary.engine.machine import Job
+from clary.engine.world import World
+from clary.serving.scaling.usage import Key, Usage
+
+WINDOW_S = 3.0
+"""Over which concurrency is measured."""
+BUSY_LOOK_S = 1.0
+IDLE_LOOK_S = 5.0
+
+
+def elastic(job: Job, world: World, plan: Mapping[str, Any]) -> tuple[Mapping[str, Any], float]:
+    """Return the plan with the instances that its variants need now, and the seconds to the next look.
+
+    A variant without instances gets its first one when somebody waits for it. A serverless one gets as many
+    as invocations are in flight on average, at most one a core, and loses them when it rests.
+    """
+    usage: Usage = world.extras.setdefault("usage", Usage())
+    now_s = world.clock().timestamp()
+    variants, look_s = [], math.inf
+    for variant in plan["variants"]:
+        key = Key(job.record.account, job.record.region, job.record.key, variant["VariantName"])
+        n = variant["InstanceCount"]
+        if "Serverless" in variant:
+            n = _serverless(variant["Serverless"], n, usage, key, now_s, world.settings.serverless_idle_s)
+            look_s = min(look_s, BUSY_LOOK_S if n > 1 else IDLE_LOOK_S) if n else look_s
+        elif not n and usage.is_awaited(key, now_s):
+            n = 1
+        variants.append({**variant, "InstanceCount": n})
+    return ({**plan, "variants": variants} if variants != plan["variants"] else plan), look_s
+
+
+def _serverless(terms: Mapping[str, Any], n: int, usage: Usage, key: Key, now_s: float, idle_s: float) -> int:
+    least = terms.get("ProvisionedConcurrency", 0)
+    last = usage.last(key)
+    is_awaited = usage.is_awaited(key, now_s)
+    if not is_awaited and (last is None or now_s - last > idle_s) and not usage.is_new(now_s, idle_s):
+        return least
+    concurrency = usage.counted(key, now_s, WINDOW_S).model_s / WINDOW_S
+    wanted = max(1 if is_awaited or n else 0, math.ceil(concurrency - 0.25), least)
+    return min(terms["MaxConcurrency"], max(n, wanted))

@@ -1,0 +1,137 @@
+"""Shadow variants, serverless variants and scaling from zero, through boto3."""
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from clary.testing.hosting import Hammer, Hosting, saying
+
+pytestmark = pytest.mark.timeout(180)
+SLOW = """
+import time
+
+def model_fn(model_dir):
+    return None
+
+def transform_fn(model, data, content_type, accept):
+    time.sleep(float(data.decode()))
+    return "done", "text/plain"
+"""
+
+
+@pytest.fixture(scope="module")
+def hosting(clary_server):
+    made = Hosting.of(clary_server.account())
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def model(hosting):
+    return hosting.model(saying("here"))
+
+
+def serverless(hosting, model, **terms):
+    config = {"MemorySizeInMB": 1024, "MaxConcurrency": 2, **terms}
+    return {"VariantName": "AllTraffic", "ModelName": model, "ServerlessConfig": config}
+
+
+def invocations(hosting, endpoint, variant):
+    now = datetime.now(UTC)
+    points = hosting.account.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/SageMaker",
+        MetricName="Invocations",
+        Dimensions=[
+            {"Name": "EndpointName", "Value": endpoint},
+            {"Name": "VariantName", "Value": variant},
+        ],
+        StartTime=now - timedelta(minutes=10),
+        EndTime=now + timedelta(minutes=1),
+        Period=3600,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    return sum(each["Sum"] for each in points)
+
+
+def wait_for(condition, limit_s=60.0):
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"not within {limit_s} s")
+
+
+def test_a_shadow_hears_its_share_and_never_answers(hosting, model):
+    loud = hosting.model(saying("shadow"))
+    name = hosting.endpoint(
+        hosting.config(
+            hosting.variant(model, "main", InitialVariantWeight=1.0),
+            ShadowProductionVariants=[hosting.variant(loud, "shadow", InitialVariantWeight=0.5)],
+        )
+    )
+    described = hosting.describe(name)
+    assert [each["VariantName"] for each in described["ProductionVariants"]] == ["main"]
+    assert [each["VariantName"] for each in described["ShadowProductionVariants"]] == ["shadow"]
+    assert hosting.shares(name, 100) == {"here": 100}
+    wait_for(lambda: invocations(hosting, name, "main") == 100)
+    wait_for(lambda: 20 <= invocations(hosting, name, "shadow") <= 80)
+    with pytest.raises(ClientError, match="not found for Endpoint"):
+        hosting.ask(name, TargetVariant="shadow")
+
+
+def test_a_serverless_variant_refuses_more_than_its_concurrency(hosting):
+    config = hosting.config(serverless(hosting, hosting.model(SLOW), MaxConcurrency=1))
+    name = hosting.endpoint(config)
+    (variant,) = hosting.describe(name)["ProductionVariants"]
+    assert variant["CurrentServerlessConfig"] == {"MemorySizeInMB": 1024, "MaxConcurrency": 1}
+    runtime = hosting.account.client(
+        "sagemaker-runtime", config=Config(retries={"total_max_attempts": 1}, proxies={})
+    )
+    slow = threading.Thread(target=lambda: hosting.ask(name, b"3"))
+    slow.start()
+
+    def is_throttled():
+        try:
+            runtime.invoke_endpoint(EndpointName=name, Body=b"0", ContentType="text/plain")
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "ThrottlingException"
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+            return True
+        return False
+
+    wait_for(is_throttled, limit_s=2.8)
+    slow.join()
+    assert hosting.ask(name, b"0") == "done"
+
+
+def test_a_variant_scaled_to_zero_answers_its_next_invocation(hosting, model):
+    name = hosting.endpoint(hosting.config(hosting.variant(model)))
+    hosting.sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName=name,
+        DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 0}],
+    )
+    described = hosting.settled(name)
+    assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 0
+    with Hammer(lambda: hosting.ask(name), n_clients=3) as hammer:
+        wait_for(lambda: hammer.answers["here"] > 20)
+    assert hammer.errors == []
+    assert hosting.describe(name)["ProductionVariants"][0]["CurrentInstanceCount"] == 1
+
+
+@pytest.mark.parametrize(
+    ("members", "text"),
+    [
+        ({"InstanceType": "ml.m5.large"}, "InstanceType and ServerlessConfig exclude each other"),
+        ({"ServerlessConfig": {"MemorySizeInMB": 1500, "MaxConcurrency": 1}}, "must be 1024, 2048"),
+        ({"RoutingConfig": {"RoutingStrategy": "RANDOM"}}, "RoutingStrategy 'RANDOM' is not served"),
+        ({"ManagedInstanceScaling": {"Status": "ENABLED"}}, "ManagedInstanceScaling is not served"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_its_member(hosting, model, members, text):
+    with pytest.raises(ClientError, match=text):
+        hosting.config({**serverless(hosting, model), **members})
