@@ -79,12 +79,8 @@ def classify(head: Head, signer: Scope | None) -> Kind:  # noqa: PLR0911 - the r
         return Kind.HIDDEN if is_internal(path) else Kind.CONTROL
     if signer is None and head.method == "POST" and path == "/" and _UNSIGNED_STS.match(host):
         return Kind.CONTROL  # AssumeRoleWithWebIdentity and AssumeRoleWithSAML carry no signature
-    if (
-        signer is None
-        and path == "/"
-        and head.method == "GET"
-        and "text/html" in head.fields.get("accept", "")
-    ):
+    is_plain_get = signer is None and path == "/" and head.method == "GET"
+    if is_plain_get and "text/html" in head.fields.get("accept", ""):
         return Kind.HOME
     return Kind.OBJECTS
 
