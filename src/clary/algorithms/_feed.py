@@ -159,6 +159,10 @@ class Feed:
         """Whether later passes read memory alone."""
         return self._kept is not None and self._n_passes > 0
 
+    def forget(self) -> None:
+        """Let go of the rows that are kept: whoever asks again reads again."""
+        self._kept = None
+
     def table(self) -> Table:
         """Return all rows at once."""
         return concatenate(list(self.blocks()))

@@ -1,0 +1,186 @@
+"""Many linear models trained at once: one product scores a mini-batch for all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clary.algorithms.linear_learner._hyperparameters import CLASSES
+from clary.algorithms.linear_learner._optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from clary.algorithms._hosts import Hosts
+    from clary.algorithms.linear_learner._grid import Grid
+    from clary.algorithms.linear_learner._losses import Loss
+    from clary.toolkit.formats.base import Table
+    from clary.toolkit.hyperparameters import Params
+
+SEED = 23
+AVERAGED = 0.5
+"""Share of an epoch's steps, the last ones, whose weights are averaged. Source: Polyak and Juditsky (1992),
+doi:10.1137/0330046."""
+
+
+class Models:
+    """Weights of shape (n_features, n_models x n_outputs), and a bias for each column."""
+
+    def __init__(self, params: Params, grid: Grid, loss: Loss, counts: Any) -> None:
+        self.n_models = grid.n_models
+        self.n_outputs = params.int("num_classes") if params.text("predictor_type") == CLASSES else 1
+        self._grid, self._loss = grid, loss
+        draw = np.random.default_rng(SEED)
+        shape = (params.int("feature_dim"), self.n_models * self.n_outputs)
+        if params.text("init_method") == "uniform":
+            scale = params.float("init_scale")
+            start = draw.uniform(-scale, scale, shape)
+        else:
+            start = draw.normal(0, params.float("init_sigma"), shape)
+        each = [np.repeat(values, self.n_outputs) for values in (grid.rates, grid.wd, grid.l1)]
+        self._weights = Optimizer(grid.optimizer, params, start.astype(np.float32), *each)
+        rate, wd = (params[name] for name in ("bias_lr_mult", "bias_wd_mult"))
+        bias = np.full((1, shape[1]), params.float("init_bias"), np.float32)
+        self._bias = Optimizer(
+            grid.optimizer,
+            params,
+            bias,
+            each[0] * np.float32(1 if rate == "auto" else rate),
+            each[1] * np.float32(0 if wd == "auto" else wd),
+            np.zeros_like(each[2]),
+        )
+        self._has_bias = params.is_true("use_bias")
+        self._row_weights = _row_weights(params, grid, counts)
+        self._sum = [np.zeros_like(self._weights.weights), np.zeros_like(bias)]
+        self._n_summed = 0
+        self._kept: tuple[Any, Any] | None = None
+
+    @property
+    def weights(self) -> tuple[Any, Any]:
+        """Weights and bias: the mean of those of the steps since `forget`, or the last."""
+        if not self._n_summed:
+            return self._weights.weights, self._bias.weights[0]
+        count = np.float32(self._n_summed)
+        return self._sum[0] / count, self._sum[1][0] / count
+
+    @property
+    def n_steps(self) -> int:
+        """Mini-batches seen."""
+        return self._weights.n_steps
+
+    @property
+    def largest_rate(self) -> float:
+        """Largest step size of a model."""
+        return float(self._grid.rates.max())
+
+    def losses(self, sample: Table) -> Any:
+        """Return every model's mean loss; infinite where it is no number."""
+        means = self._loss.value(self.scores(sample.features), sample.labels).mean(axis=0, dtype=np.float64)
+        return np.where(np.isfinite(means), means, np.inf)
+
+    def keep(self) -> None:
+        """Remember the present weights as the best."""
+        weights, bias = self.weights
+        self._kept = (weights.copy(), bias.copy())
+
+    def recall(self) -> None:
+        """Go back to the best weights."""
+        if self._kept is not None:
+            self.forget()
+            self._weights.weights[:], self._bias.weights[0] = self._kept
+
+    def forget(self) -> None:
+        """Begin a new mean."""
+        self._n_summed = 0
+        for each in self._sum:
+            each[:] = 0
+
+    def remember(self) -> None:
+        """Add the present weights to the mean."""
+        self._sum[0] += self._weights.weights
+        self._sum[1] += self._bias.weights
+        self._n_summed += 1
+
+    def step(self, batch: Table | None, hosts: Hosts, share: float) -> bool:
+        """Move all models by one mini-batch of all hosts; False where no host has rows left."""
+        features = None if batch is None else batch.features
+        columns = None
+        if features is not None and not isinstance(features, np.ndarray) and hosts.n_hosts == 1:
+            features, columns = _touched(features)
+        slope, bias_slope, n_rows = self._slopes(batch, features, columns)
+        if hosts.n_hosts > 1:
+            packed = hosts.sum(np.concatenate((slope.ravel(), bias_slope, [np.float32(n_rows)])))
+            slope = packed[: slope.size].reshape(slope.shape)
+            bias_slope, n_rows = packed[slope.size : -1], int(packed[-1])
+        if not n_rows:
+            return False
+        slope *= np.float32(1 / n_rows)
+        self._weights.step(slope, share, columns)
+        if self._has_bias:
+            self._bias.step(bias_slope[None] * np.float32(1 / n_rows), share)
+        return True
+
+    def _slopes(self, batch: Table | None, features: Any, columns: Any) -> tuple[Any, Any, int]:
+        weights = self._weights.weights
+        if batch is None or not batch.n_rows:
+            return np.zeros_like(weights), np.zeros(weights.shape[1], np.float32), 0
+        if columns is not None:
+            weights = weights[columns]
+        scores = np.asarray(features @ weights)
+        scores += self._bias.weights
+        slope = self._loss.slope(self.shaped(scores), batch.labels)
+        if self._row_weights is not None:
+            weighted = self._row_weights[batch.labels.astype(np.int64)]  # type: ignore[union-attr]
+            slope *= weighted.reshape(weighted.shape + (1,) * (slope.ndim - 2))
+        slope = slope.reshape(scores.shape)
+        return np.asarray(features.T @ slope), slope.sum(axis=0), batch.n_rows
+
+    def shaped(self, scores: Any) -> Any:
+        """Return scores as the loss wants them."""
+        return scores.reshape(len(scores), self.n_models, self.n_outputs) if self.n_outputs > 1 else scores
+
+    def scores(self, features: Any) -> Any:
+        """Return every model's scores of normalized rows."""
+        weights, bias = self.weights
+        return self.shaped(np.asarray(features @ weights) + bias)
+
+    def one(self, number: int) -> tuple[Any, Any]:
+        """Return weights, shape (n_features, n_outputs), and bias, (n_outputs,), of one model."""
+        weights, bias = self.weights
+        part = slice(number * self.n_outputs, (number + 1) * self.n_outputs)
+        return weights[:, part].copy(), bias[part].copy()
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold."""
+        parts = {"weights": self._weights, "bias": self._bias}
+        return {f"{name}_{key}": value for name, part in parts.items() for key, value in part.state.items()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        for name, part in (("weights", self._weights), ("bias", self._bias)):
+            part.restore({key: state[f"{name}_{key}"] for key in ("weights", "mean", "square", "n_steps")})
+
+
+def _touched(features: Any) -> tuple[Any, Any]:
+    """Return sparse rows over the columns that are not empty, and which those are; None where most are."""
+    n_rows, n_columns = features.shape
+    if features.nnz > n_columns // 4:
+        return features, None
+    columns, places = np.unique(features.indices, return_inverse=True)
+    shape = (n_rows, len(columns))
+    return type(features)((features.data, places.astype(np.int32), features.indptr), shape=shape), columns
+
+
+def _row_weights(params: Params, grid: Grid, counts: Any) -> Any:
+    """Return a row's weight by its class and model, shape (n_classes, n_models); None where all are 1."""
+    if params.text("predictor_type") == CLASSES:
+        if not params.is_true("balance_multiclass_weights"):
+            return None
+        weights = counts.sum() / (len(counts) * np.maximum(counts, 1))
+        return np.repeat(weights[:, None], grid.n_models, axis=1).astype(np.float32)
+    given = params["positive_example_weight_mult"]
+    if params.text("predictor_type") != "binary_classifier" or given == 1.0:
+        return None
+    balanced = counts[0] / max(counts[1], 1.0)
+    positive = np.where(grid.is_balanced, balanced, 1.0 if given in {"auto", "balanced"} else given)
+    return np.stack((np.ones(grid.n_models), positive)).astype(np.float32)
