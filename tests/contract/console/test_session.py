@@ -196,3 +196,22 @@ def test_two_sessions_in_one_region_each_do_not_mix(account: Account) -> None:
     assert 'value="eu-west-1"' in there.get("/account").text
     assert 'value="us-east-1"' in here.get("/account").text
     assert "is no region" in here.get(f"/region?name={ids.short()}&next=/").words
+
+
+def test_a_page_in_a_bucket_cannot_act_as_the_console(account: Account) -> None:
+    bucket = new_bucket(account)
+    s3 = account.client("s3")
+    s3.put_object(Bucket=bucket, Key="page.html", Body=b"<script>1</script>", ContentType="text/html")
+    headers = s3.get_object(Bucket=bucket, Key="page.html")["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["content-security-policy"] == "sandbox"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_browser_at_the_address_itself_comes_to_the_console(clary_server: ClaryServer) -> None:
+    connection = http.client.HTTPConnection(urlsplit(clary_server.url).netloc, timeout=30)
+    connection.request("GET", "/", headers={"accept": "text/html,application/xhtml+xml"})
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["location"]) == (303, "/_clary/console/")
+    answer.read()
+    connection.request("GET", "/")
+    assert connection.getresponse().status == 403

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from clary.gateway.edge.connection import Connection
 
 BODYLESS = frozenset({204, 304})
+SANDBOXED = b"content-security-policy: sandbox\r\nx-content-type-options: nosniff\r\n"
+"""With every object: a page that lies in a bucket shares the console's address, and must not act as it."""
 Whole = Callable[["Exchange", bytes | None], None]
 """Takes an exchange and its whole body; None instead when the body is too long."""
 
@@ -208,8 +210,9 @@ class Exchange:
         else:
             framing = b"transfer-encoding: chunked\r\n"
             self._chunks = True
+        walls = SANDBOXED if self.kind is Kind.OBJECTS else b""
         self._connection.write(
-            b"".join((status_line(status), lines, framing, self._connection.closing_line(self)))
+            b"".join((status_line(status), lines, walls, framing, self._connection.closing_line(self)))
         )
 
     def write(self, chunk: bytes) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from clary.gateway.edge.classify import Kind
 from clary.gateway.edge.exchange import Exchange
 from clary.gateway.edge.head import Lines
 from clary.gateway.edge.upstream import Pool, Upstream
@@ -61,10 +60,6 @@ def framing(exchange: Exchange) -> bytes:
 def passed_on(lines: Lines, dropped: frozenset[bytes] = HOP_BY_HOP) -> bytes:
     """Return headers as on the wire, those of the connection left out."""
     return b"".join(b"%b: %b\r\n" % (name, value) for name, value in lines if name.lower() not in dropped)
-
-
-SANDBOXED = b"content-security-policy: sandbox\r\nx-content-type-options: nosniff\r\n"
-"""With every object: a page that lies in a bucket shares the console's address, and must not run as its."""
 
 
 class AtMost:
@@ -174,10 +169,7 @@ class Relay:
 
     def answer_head(self, status: int, lines: Lines, length: int | None) -> None:
         """Pass the answer's head on."""
-        lines_out = passed_on(lines)
-        if self._exchange.kind is Kind.OBJECTS:
-            lines_out += SANDBOXED
-        self._exchange.begin(status, lines_out, length)
+        self._exchange.begin(status, passed_on(lines), length)
 
     def answer_body(self, chunk: bytes) -> None:
         """Pass a piece of the answer on."""
