@@ -65,6 +65,7 @@ def _variant(variant: Mapping[str, Any], model: Mapping[str, Any], serial: int) 
         "DownloadTimeout": variant.get("ModelDataDownloadTimeoutInSeconds", 120),
         "Runtime": asdict(runtime_of(container)),
         "Serial": serial,
+        **({"Routing": variant["RoutingConfig"]["RoutingStrategy"]} if "RoutingConfig" in variant else {}),
         **({"Serverless": variant["ServerlessConfig"]} if "ServerlessConfig" in variant else {}),
     }
 

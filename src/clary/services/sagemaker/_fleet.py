@@ -128,6 +128,8 @@ def listing(job: Job, world: World, target: Plan, *, part: float = 1.0) -> tuple
 def _routed(job: Job, variant: Mapping[str, Any], capture: Mapping[str, Any], world: World) -> dict[str, Any]:
     """Return what a variant's route says beside its replicas, for the stages of the edges."""
     route: dict[str, Any] = {"capture": capture} if capture else {}
+    if variant.get("Routing") == "RANDOM":
+        route["routing"] = "RANDOM"
     if variant["InstanceCount"] == 0:
         route["wakes"] = True
     if "Serverless" in variant:

@@ -20,7 +20,7 @@ NOT_SERVED_OF_VARIANTS = (
     "InstancePools",
     "ManagedInstanceScaling",
 )
-ROUTING = "LEAST_OUTSTANDING_REQUESTS"
+ROUTING = ("LEAST_OUTSTANDING_REQUESTS", "RANDOM")
 
 
 def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -70,10 +70,10 @@ def _variant(call: Call, variant: Mapping[str, Any], member: str = "ProductionVa
             f"{where}: ModelName is required (inference components are not served yet)."
         )
     call.find("Model", variant["ModelName"])
-    strategy = variant.get("RoutingConfig", {}).get("RoutingStrategy", ROUTING)
-    if strategy != ROUTING:
+    strategy = variant.get("RoutingConfig", {}).get("RoutingStrategy", ROUTING[0])
+    if strategy not in ROUTING:
         raise ValidationException(
-            f"{where}: RoutingConfig.RoutingStrategy '{strategy}' is not served; it must be {ROUTING}."
+            f"{where}: RoutingConfig.RoutingStrategy '{strategy}' is not served; use {' or '.join(ROUTING)}."
         )
     if "ServerlessConfig" in variant:
         _check_serverless(where, variant)
@@ -96,8 +96,8 @@ def _check_serverless(where: str, variant: Mapping[str, Any]) -> None:
         )
     if terms.get("ProvisionedConcurrency", 0) > terms["MaxConcurrency"]:
         raise ValidationException(
-            f"{where}: ServerlessConfig.ProvisionedConcurrency ({terms['ProvisionedConcurrency']}) must not be "
-            f"larger than MaxConcurrency ({terms['MaxConcurrency']})."
+            f"{where}: ServerlessConfig.ProvisionedConcurrency ({terms['ProvisionedConcurrency']}) must not "
+            f"be larger than MaxConcurrency ({terms['MaxConcurrency']})."
         )
 
 

@@ -24,6 +24,8 @@ class Variant:
     name: str
     weight: float
     replicas: tuple[Replica, ...]
+    is_random: bool = False
+    """Its replicas are chosen at random, whatever their load."""
     key: str = ""
     """Tells it apart in its route, where one name may stand twice: while an update shifts traffic."""
 
@@ -46,6 +48,7 @@ class Route:
                     name=each["name"],
                     weight=float(each["weight"]),
                     replicas=tuple(Replica(id=one["id"], address=one["address"]) for one in each["replicas"]),
+                    is_random=each.get("routing") == "RANDOM",
                     key=f"{n}/{each['name']}",
                 )
                 for n, each in enumerate(document["variants"])

@@ -44,6 +44,8 @@ class Weighted:
         open_to = [each for each in replicas if each.address not in tried]
         if not open_to:
             return None
+        if variant.is_random:
+            return self._draw.choice(open_to)
         self._turn += 1
         start = self._turn % len(open_to)
         return min(open_to[start:] + open_to[:start], key=lambda each: load(each.address))

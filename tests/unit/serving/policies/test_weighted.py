@@ -64,6 +64,13 @@ def test_a_route_is_read_as_the_control_plane_writes_it() -> None:
     assert Route.parse(document) == Route("Updating", (Variant("A", 1.0, (Replica("r", "/s"),), key="0/A"),))
 
 
+def test_a_variant_that_wants_it_draws_its_replicas():
+    busy = Variant("A", 1.0, tuple(Replica(f"r{n}", f"/{n}") for n in range(2)), is_random=True)
+    policy = Weighted(random.Random(3))
+    drawn = Counter(policy.replica(busy, lambda address: int(address == "/0"), ()).id for _ in range(200))
+    assert 60 < drawn["r0"] < 140
+
+
 def test_of_two_fleets_of_one_name_each_gets_its_share_by_name_too():
     entry = {"name": "A", "replicas": [{"id": "r", "address": "/s"}]}
     document = {"status": "InService", "variants": [{**entry, "weight": 0.75}, {**entry, "weight": 0.25}]}
