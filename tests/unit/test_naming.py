@@ -43,6 +43,8 @@ def faults(path: str, tree: ast.Module) -> Iterator[str]:
 def test_no_name_is_banned() -> None:
     found: list[str] = []
     for path in sorted(SOURCE.rglob("*.py")):
+        if SOURCE / "containers" in path.parents:
+            continue  # the names are those of AWS's containers
         found += faults(str(path.relative_to(ROOT)), ast.parse(path.read_text()))
     assert not found, "\n".join(found)
 

@@ -71,11 +71,13 @@ def main(arguments: Mapping[str, Any]) -> int:
     ----------
     arguments : mapping
         `program`, relative to the code folder; `code`, that folder; `arguments`, the script's own;
-        `is_module`, whether to run it as `python -m`; `packages`, folders to import from first.
+        `is_module`, whether to run it as `python -m`; `packages`, folders to import from first; `last`,
+        others to import from last.
     """
     code, name = str(arguments["code"]), str(arguments["program"])
     os.chdir(code)
     _import_first(arguments.get("packages") or ())
+    sys.path += arguments.get("last") or ()
     try:
         if arguments.get("is_module"):
             sys.path.insert(0, code)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import clary
+from clary import containers
 from clary.compute.agent.host import INSIDE, Host
 from clary.compute.agent.packages import Packages
 from clary.compute.runners.base import Program
@@ -132,7 +133,7 @@ def _script(host: Host, packages: Packages, name: str, base: dict[str, str], com
     )
     folders = [*packages.inside, CODE]
     variables = {**base, **seen.environment(), "PATH": packages.path(base)}
-    variables["PYTHONPATH"] = ":".join([*folders, *filter(None, [base.get("PYTHONPATH")])])
+    variables["PYTHONPATH"] = ":".join([*folders, *filter(None, [base.get("PYTHONPATH")]), containers.FOLDER])
     command = script.command(code, name, seen.arguments)
     shown = " ".join(command) if command[0] != "/bin/sh" else shlex.join(command)
     is_warm = packages.is_warm and kind is not script.EntryPoint.COMMAND
@@ -147,6 +148,7 @@ def _script(host: Host, packages: Packages, name: str, base: dict[str, str], com
         "arguments": seen.arguments,
         "is_module": kind is script.EntryPoint.PACKAGE,
         "packages": list(packages.inside),
+        "last": [containers.FOLDER],
     }
     program = Program(call="clary.toolkit.script:main", arguments=arguments, environment=variables, **common)
     return Job(program, shown)

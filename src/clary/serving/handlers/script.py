@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clary import containers
 from clary.algorithms.base import Answer, Question
 from clary.kernel.errors import CustomerError
 from clary.serving.handlers import _defaults
@@ -65,6 +66,8 @@ def _imported(path: Path, folders: Sequence[Path]) -> ModuleType:
     for folder in [*reversed(folders), path.parent]:
         if folder.is_dir() and str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
+    if containers.FOLDER not in sys.path:
+        sys.path.append(containers.FOLDER)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise CustomerError(f"{path.name} is not a Python file")

@@ -1,0 +1,5 @@
+"""Stand-in for `sagemaker_training`."""
+
+from . import entry_point, environment, errors
+
+__all__ = ["entry_point", "environment", "errors"]
