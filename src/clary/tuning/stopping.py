@@ -15,6 +15,14 @@ LEAST_OTHERS = 3
 Curve = Sequence[float]
 
 
+def least_resource(longest: int) -> int:
+    """Return the first rung of trials whose request names none: the third from the end.
+
+    The first values of a curve say who is fast, not who is good: judged by them, slow learners never win.
+    """
+    return max(1, longest // ETA**2)
+
+
 def lags_median(curve: Curve, others: Sequence[Curve], *, is_maximizing: bool) -> bool:
     """Say whether a trial does worse than the median of what earlier trials had averaged by then.
 

@@ -141,7 +141,7 @@ class _Turn:
             if records.find_by_arn(conn, self.tuning.arn) is None:
                 return False  # deleted meanwhile
             row, training = made
-            if records.find(conn, row.account, row.region, trials.NOUN, row.key) is not None:
+            if records.find(conn, row.account, row.region, row.noun, row.key) is not None:
                 return False
             records.insert(conn, row)
             insert(conn, training)

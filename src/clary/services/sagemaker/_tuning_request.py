@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from clary.tuning import stopping
 from clary.tuning.space import Space
 
 EPOCHS = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
@@ -76,4 +77,4 @@ def resources_of(document: Mapping[str, Any]) -> tuple[int, int]:
                 longest = int(text)
     if longest is None:
         raise ValueError("MaxResource")
-    return int(given.get("MinResource", 1)), int(longest)
+    return int(given.get("MinResource", stopping.least_resource(int(longest)))), int(longest)

@@ -1,6 +1,6 @@
 """Trials of a tuning job: a small record beside each training job, and the ledger that reads them.
 
-    HyperParameterTrial  (noun without operations, one row a trial)
+    HyperParameterTrial <job> <its creation>   (noun without operations, one row a trial)
       document   what ListTrainingJobsForHyperParameterTuningJob shows
       private    index, definition, whether its end was taken in, its curve
 
@@ -92,13 +92,17 @@ def forget(world: World, tuning: Record) -> None:
     world.extras.get("tuning-ledgers", {}).pop(f"{tuning.arn}@{tuning.created.isoformat()}", None)
 
 
-def belonging(tuning: Record) -> tuple[Condition, ...]:
-    """Return the conditions that a job's trials fulfil; the first leads to them by the index of names."""
-    return (
-        Condition("key", "prefix", f"{tuning.key}-"),
-        Condition("TuningJobName", "eq", tuning.key),
-        Condition("created", "ge", tuning.created),  # an earlier job of the name may have left rows
-    )
+def noun_of(tuning: Record) -> str:
+    """Return the noun of one job's trials: every index of the store begins with it, so lists read no others.
+
+    A later job of the same name has another.
+    """
+    return f"{NOUN} {tuning.key} {tuning.created.isoformat()}"
+
+
+def resource_of(tuning: Record) -> Resource:
+    """Return the resource that lists one job's trials."""
+    return replace(TRIAL, noun=noun_of(tuning))
 
 
 def _rows(conn: Connection, tuning: Record, since: list[Condition]) -> list[Record]:
@@ -109,8 +113,8 @@ def _pages(conn: Connection, tuning: Record, since: list[Condition]) -> Iterator
     query = Query(
         account=tuning.account,
         region=tuning.region,
-        noun=NOUN,
-        where=(*since, *belonging(tuning)),
+        noun=noun_of(tuning),
+        where=tuple(since),
         sort="key",
         descending=False,
         limit=PAGE,
@@ -126,7 +130,7 @@ def _pages(conn: Connection, tuning: Record, since: list[Condition]) -> Iterator
 def drop(conn: Connection, tuning: Record) -> None:
     """Delete a job's trials; their training jobs stay."""
     for row in _rows(conn, tuning, []):
-        records.delete(conn, row.account, row.region, NOUN, row.key)
+        records.delete(conn, row.account, row.region, row.noun, row.key)
 
 
 def made(tuning: Record, training: Record, index: int, definition: str, tuned: Mapping[str, str]) -> Record:
@@ -143,7 +147,7 @@ def made(tuning: Record, training: Record, index: int, definition: str, tuned: M
     return Record(
         account=tuning.account,
         region=tuning.region,
-        noun=NOUN,
+        noun=noun_of(tuning),
         key=training.key,
         arn="",
         status="InProgress",

@@ -306,13 +306,13 @@ def list_training_jobs(call: Call, request: Mapping[str, Any]) -> Mapping[str, A
     """List the training jobs that one tuning job launched."""
     tuning = call.find("HyperParameterTuningJob", request["HyperParameterTuningJobName"])
     asked = {name: value for name, value in request.items() if name != "HyperParameterTuningJobName"}
-    fixed = list(trials.belonging(tuning))
+    fixed: list[Condition] = []
     asked.setdefault("SortBy", "Name")
     if asked["SortBy"] == "FinalObjectiveMetricValue":
         # Source: API reference: training jobs without an objective metric are not listed then
         asked["SortBy"] = OBJECTIVE_VALUE
         fixed.append(Condition(OBJECTIVE_VALUE, "exists"))
-    page = page_of(call, trials.TRIAL, asked, *fixed)
+    page = page_of(call, trials.resource_of(tuning), asked, *fixed)
     answer: dict[str, Any] = {"TrainingJobSummaries": page.items}
     if page.next_token:
         answer["NextToken"] = page.next_token
