@@ -110,6 +110,7 @@ class Bench:
         np.savetxt(text, rng.normal(size=(BLOCK_ROWS, COLUMNS)), delimiter=",", fmt="%.6g")
         self.block = text.getvalue().encode()
         self.upload("in/rows.csv", n_rows)
+        self.settings = self._settings()
         self.megabytes = len(self.block) * (n_rows / BLOCK_ROWS) / 1e6
 
     def create_model(self, name: str, artefact: str, **environment: str) -> None:
@@ -153,7 +154,7 @@ class Bench:
         assert described["TransformJobStatus"] == "Completed", described.get("FailureReason")
         return took
 
-    def settings(self) -> Path:
+    def _settings(self) -> Path:
         """Return the file that tells a script where everything is."""
         folder = self.home / "model"
         with tarfile.open(fileobj=io.BytesIO(read_object(self.account, self.artefact))) as archive:
@@ -173,14 +174,13 @@ class Bench:
 
     def onepass(self, report: Report, rounds: int) -> None:
         """Measure the job against the script, in turns."""
-        settings = self.settings()
         jobs, scripts, warms = [], [], []
         self.job_s("builtin")
         for _ in range(rounds):
             jobs.append(self.job_s("builtin"))
             began = time.perf_counter()
             done = subprocess.run(
-                [sys.executable, "-m", "bench._onepass", str(settings)],
+                [sys.executable, "-m", "bench._onepass", str(self.settings)],
                 capture_output=True,
                 text=True,
                 check=True,
