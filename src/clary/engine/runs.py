@@ -29,6 +29,8 @@ CREDENTIALS_LIFE = timedelta(days=30)
 """Longer than the longest job (28 days); revoked when the run closes."""
 
 
+MLFLOW_PURPOSE = "mlflow"
+"""Of the token with which a job logs through MLflow's interface."""
 REPORT_PATIENCE_S = 60.0
 """How long a job that has ended waits for the last lines of an agent that lives but cannot report."""
 
@@ -95,6 +97,8 @@ def open_run(world: World, spec: RunSpec, *, role_arn: str, context: Mapping[str
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{url}/_clary/runs/{spec.run_id}/credentials",
         "AWS_CONTAINER_AUTHORIZATION_TOKEN": world.run_token(spec.run_id, "credentials"),
         "AWS_EC2_METADATA_DISABLED": "true",
+        "MLFLOW_TRACKING_URI": f"{url}/_clary/mlflow",
+        "MLFLOW_TRACKING_TOKEN": f"{spec.run_id}:{world.run_token(spec.run_id, MLFLOW_PURPOSE)}",
         **spec.environment,
     }
     return RunSpec.from_json(

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 Clock = Callable[[], datetime]
 """Returns the present as an aware UTC datetime."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def now() -> datetime:
@@ -15,9 +17,9 @@ def now() -> datetime:
 
 def epoch_ms(moment: datetime | None = None) -> int:
     """Return milliseconds since 1970, of `moment` or of now."""
-    return int((moment.timestamp() if moment else time.time()) * 1000)
+    return (moment - _EPOCH) // _MILLISECOND if moment else int(time.time() * 1000)
 
 
 def from_epoch_ms(ms: int) -> datetime:
     """Return the aware UTC datetime of `ms` milliseconds since 1970."""
-    return datetime.fromtimestamp(ms / 1000, UTC)
+    return _EPOCH + ms * _MILLISECOND

@@ -19,6 +19,7 @@ from clary.gateway.control.platform import Platform
 from clary.gateway.control.reports import Reports
 from clary.gateway.control.stream import Receive, Send, send_pieces
 from clary.gateway.control.watch import Watch
+from clary.gateway.mlflow.app import Mlflow
 from clary.kernel.settings import Settings
 from clary.wire.http import Request, Response
 
@@ -58,6 +59,7 @@ class Control:
             console = ConsoleDoor(self._platform, chain)
             self._routes: tuple[tuple[str, Callable[[Request], Response]], ...] = (
                 ("/_clary/console", console.answer),
+                ("/_clary/mlflow/", Mlflow(self._platform).answer),
                 ("/_clary/", Reports(self._platform).answer),
                 ("/internal/", Internal(self._platform, console).answer),
                 ("/", chain.answer),

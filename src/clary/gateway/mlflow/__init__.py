@@ -1,0 +1,1 @@
+"""MLflow's REST interface over the same experiments and trial components."""
