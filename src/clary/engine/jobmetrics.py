@@ -10,17 +10,25 @@ from clary.store import metrics
 
 NAMESPACE = "/aws/sagemaker/TrainingJobs"
 """Namespace that the SDK's analytics read."""
+ENDPOINTS = "/aws/sagemaker/Endpoints"
+"""Namespace of what the instances of endpoints use."""
 
 
 def append(conn: Connection, document: Mapping[str, Any], points: Iterable[Any], host: str) -> None:
     """Append an agent's points; algo-1 speaks for the job, as each host prints the same figures."""
-    if host != "algo-1" or not document.get("metric_dimension"):
+    if host != "algo-1":
+        return
+    if document.get("variant"):
+        place, unit = ENDPOINTS, "Percent"
+        dimensions = {"EndpointName": document["name"], "VariantName": document["variant"]}
+    elif document.get("metric_dimension"):
+        place, unit = NAMESPACE, "None"
+        dimensions = {document["metric_dimension"]: document["name"]}
+    else:
         return
     account, region = document["account"], document["region"]
-    dimensions = {document["metric_dimension"]: document["name"]}
     rows = [
-        (account, region, NAMESPACE, name, dimensions, int(ms), float(value), "None")
-        for name, ms, value in points
+        (account, region, place, name, dimensions, int(ms), float(value), unit) for name, ms, value in points
     ]
     if rows:
         metrics.append(conn, rows)

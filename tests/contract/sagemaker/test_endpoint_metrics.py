@@ -66,6 +66,13 @@ def test_every_invocation_is_counted_and_timed(hosting):
     )
 
 
+def test_what_the_instances_use_is_told(hosting):
+    name = hosting.endpoint(hosting.config(hosting.variant(hosting.model(saying("x")))))
+    place = "/aws/sagemaker/Endpoints"
+    wait_for(lambda: total(hosting, name, "MemoryUtilization", "Maximum", namespace=place) > 0, True)
+    assert total(hosting, name, "CPUUtilization", "SampleCount", namespace=place) >= 1
+
+
 def test_errors_are_counted_by_who_made_them(hosting):
     name = hosting.endpoint(hosting.config(hosting.variant(hosting.model(FAILING))))
     for _ in range(5):

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clary.compute.agent import failure, health, packages, programs
+from clary.compute.agent import failure, health, packages, programs, utilisation
 from clary.compute.agent.execute import Executor, objects_for
 from clary.compute.agent.host import INSIDE, REASON_CHARS, Host
 from clary.compute.agent.install import install
@@ -63,6 +63,7 @@ class ServingRun:
     def __init__(self, host: Host, watch: Watch, reporter: Reporter) -> None:
         self._host = host
         self._watch = watch
+        self._reporter = reporter
         self._container = container(host.spec.request)
         self.executor = Executor(host, watch, reporter)
         self._objects: Objects | None = None
@@ -98,7 +99,8 @@ class ServingRun:
             if exit_ is not None:
                 return exit_, pump, False
             self._host.enter(RunPhase.SERVING, address)
-            ending = self._watch.until_exit(running)
+            with utilisation.told(running, self._host.spec.size, self._reporter.metric):
+                ending = self._watch.until_exit(running)
             return ending.outcome or ending.exit, pump, True
 
     def await_health(self, running: Running, address: str) -> Exit | Outcome | None:
