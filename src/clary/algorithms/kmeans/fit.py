@@ -22,8 +22,9 @@ import numpy as np
 from clary.algorithms import _artifact, _hosts
 from clary.algorithms._feed import Feed
 from clary.algorithms._log import Log, say
+from clary.algorithms._sample import Sample
 from clary.algorithms.kmeans import _lloyd
-from clary.algorithms.kmeans._lloyd import Sample, Stream, Sums
+from clary.algorithms.kmeans._lloyd import Stream, Sums
 from clary.kernel.errors import CustomerError
 
 if TYPE_CHECKING:
