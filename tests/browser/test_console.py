@@ -9,6 +9,7 @@ from clary.testing.jobs import (
     SCIKIT_LEARN,
     XGBOOST,
     ScriptJob,
+    new_bucket,
     training_request,
     upload_csv,
     wait_for_endpoint,
@@ -39,6 +40,7 @@ PAGES = (
     "/models",
     "/data",
     "/account",
+    "/evaluate",
 )
 
 
@@ -154,3 +156,32 @@ def test_data_is_browsed(page: Any, model: tuple[str, str]) -> None:
     with page.expect_download() as got:
         page.get_by_role("button", name="Download").click()
     assert got.value.suggested_filename == "rows.csv"
+
+
+def test_the_threshold_slider_moves_counts_and_cost(page: Any, account: Account) -> None:
+    generator = np.random.default_rng(1)
+    labels = (generator.random(2000) < 0.2).astype(int)
+    scores = np.clip(0.25 + 0.4 * labels + generator.normal(0, 0.15, 2000), 0, 1)
+    rows = "label,score\n" + "\n".join(f"{a},{b:.6f}" for a, b in zip(labels, scores, strict=True))
+    bucket = new_bucket(account)
+    account.client("s3").put_object(Bucket=bucket, Key="predictions.csv", Body=rows.encode())
+    page.goto("/_clary/console/evaluate")
+    page.get_by_label("Files, one a line").fill(f"s3://{bucket}/predictions.csv")
+    page.get_by_role("button", name="Judge").click()
+    page.locator(".judged, .reason").first.wait_for()
+    assert page.locator(".reason").count() == 0, page.locator(".reason").inner_text()
+    slider = page.get_by_role("slider", name="Threshold")
+    cost = page.locator("[data-cell=cost]")
+    least = float(cost.inner_text().replace(",", ""))
+    for key in ("ArrowLeft", "ArrowRight", "ArrowRight", "Home", "End"):
+        slider.press(key)
+        assert float(cost.inner_text().replace(",", "")) >= least
+    cells = {
+        name: int(page.locator(f"[data-cell={name}]").inner_text().replace(",", ""))
+        for name in ("tp", "fn", "fp", "tn")
+    }
+    assert cells == {"tp": int(labels.sum()), "fn": 0, "fp": int((1 - labels).sum()), "tn": 0}
+    before = float(cost.inner_text().replace(",", ""))
+    page.get_by_label("A false alarm costs").fill("2")
+    assert float(cost.inner_text().replace(",", "")) == 2 * before
+    check(page)

@@ -112,5 +112,5 @@ addEventListener("load", () => {
   decorate(document);
   const log = document.querySelector(".log");
   if (log) log.scrollTop = log.scrollHeight;
-  if (page) listen();
+  if (page && document.querySelector("[id^=live_], .log")) listen();
 });

@@ -1,0 +1,1 @@
+"""The page: How good predictions are, and which threshold costs least."""
