@@ -104,7 +104,7 @@ class Hosts:
     def fail(self, reason: str) -> None:
         """Tell the others why this host ends."""
         for line in self._lines:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(CustomerError):  # it may be the one that failed
                 _send(line, _FAULT, reason.encode())
 
 
