@@ -52,6 +52,14 @@ def test_a_remote_function_answers_as_a_local_one(clary_server: ClaryServer) -> 
     assert text.strip().splitlines()[-1].startswith("remote ")
 
 
+@pytest.mark.slow
+def test_two_tiers_are_trained_judged_and_served_as_one(clary_server: ClaryServer) -> None:
+    text = clary_run(clary_server, SDK2, "examples/tiers/run.py")
+    caught, frauds = text.split("frauds caught")[1].split("\n")[0].split(" of ")
+    assert int(caught) > 0.8 * int(frauds)
+    assert "'path': '1/" in text
+
+
 def test_the_demo_tells_its_story_and_writes_its_report(clary_server: ClaryServer, tmp_path: Path) -> None:
     text = clary_run(clary_server, SDK2, "demo/fraud.py", "--output", str(tmp_path))
     assert "area under the ROC curve" in text

@@ -51,6 +51,7 @@ def test_spark_is_refused_with_the_reason(v2: Client) -> None:
     assert "spark images (sagemaker-spark-processing) need a container engine" in v2("spark_processor")
 
 
+@pytest.mark.sdk_v3
 def test_version_3s_processors_run_unmodified(v3: Client) -> None:
     seen = v3("script_processor")
     assert (seen["status"], seen["message"]) == ("Completed", "kept 2"), seen
@@ -59,6 +60,7 @@ def test_version_3s_processors_run_unmodified(v3: Client) -> None:
     assert (plain["status"], plain["message"]) == ("Completed", "plain"), plain
 
 
+@pytest.mark.sdk_v3
 def test_version_3s_framework_processor_installs_requirements(v3: Client) -> None:
     seen = v3("framework_processor")
     assert seen["status"] == "Completed", seen
