@@ -45,7 +45,7 @@ DATA_LOG = "data-log"
 """Log stream below the host's own. Source: developer guide, "Log events"."""
 ACCEPT_S = 600.0
 """For a built-in model to load."""
-ENDING_S = 5.0
+ENDING_S = 2.0
 """Between a model's last word and its exit."""
 
 
@@ -151,10 +151,13 @@ class TransformRun:
         guard.start()
         try:
             tally = self._watch.during(lambda: work.run(items), cancel)
+            if any(status == 0 for _, status, _ in tally.failures):  # no answer came: is there anybody?
+                for place in self._places:
+                    place.raise_failure()
             capture.write(objects, self._plan, tally.published, f"{self._plan.job}/{self._host.name}")
-        except InterruptionError:
+        except (InterruptionError, ModelFailedError):
             raise
-        except Exception:
+        except Exception:  # of whatever kind: where a model has ended, that is why
             for place in self._places:
                 place.raise_failure()
             raise
@@ -282,7 +285,7 @@ class Place:
 
     def raise_failure(self) -> None:
         """Raise why the model's program has ended, where it has."""
-        exit_ = self._running.wait(ENDING_S if self.is_builtin else 0) if self._running is not None else None
+        exit_ = self._running.wait(ENDING_S) if self._running is not None else None
         if exit_ is not None:
             raise ModelFailedError(self._why(exit_, "The model ended before its work"), exit_)
 
