@@ -40,6 +40,10 @@ class Defaults:
             )
         return model.predict(data)
 
+    def predicts_rows_apart(self, model: Any) -> bool:
+        """Tell whether rows of several requests may be predicted in one call, and say the same of each."""
+        return False
+
     def output_fn(self, prediction: Any, accept: str) -> tuple[bytes, str]:
         """Encode as the first of npy, csv and JSON that `accept` names."""
         for member in accept.replace(" ", "").split(","):
@@ -62,6 +66,15 @@ class ScikitLearn(Defaults):
         if found.ndim == 1:
             found = found.reshape(1, -1)
         return found.astype(np.float32) if MediaType.parse(content_type).name in arrays.TEXT else found
+
+    def predicts_rows_apart(self, model: Any) -> bool:
+        """Tell whether the model classifies: labels are the same in any company, sums may differ in a bit."""
+        from sklearn.base import is_classifier  # noqa: PLC0415 - the framework is there where a model of it is
+
+        try:
+            return bool(is_classifier(model)) and type(model).__module__.startswith("sklearn.")
+        except (AttributeError, TypeError):
+            return False
 
 
 class Xgboost(Defaults):

@@ -51,9 +51,23 @@ def decode(body: bytes | str, content_type: str) -> Any:
         return npy.decode(raw) if name == NPY else npy.decode_sparse(raw)
     text = body.decode("utf-8") if isinstance(body, bytes | bytearray) else body
     try:
-        return np.array(json.loads(text)) if name == JSON else np.genfromtxt(io.StringIO(text), delimiter=",")
+        return np.array(json.loads(text)) if name == JSON else _csv(text)
     except ValueError as error:
         raise FormatError(f"the body is not {name}: {error}") from error
+
+
+def _csv(text: str) -> Any:
+    """Read CSV as `genfromtxt` does, which takes 3 us a number; rows of nothing but numbers take 0.1."""
+    lines = text.strip("\n").split("\n")
+    n_commas = lines[0].count(",")
+    if n_commas and "#" not in text and all(line.count(",") == n_commas for line in lines):
+        try:
+            flat = np.fromiter(map(float, ",".join(lines).split(",")), np.float64)
+        except ValueError:
+            pass  # missing values, words: `genfromtxt` has its own mind of them
+        else:
+            return flat.reshape(len(lines), -1) if len(lines) > 1 else flat
+    return np.genfromtxt(io.StringIO(text), delimiter=",")
 
 
 def encode(values: Any, content_type: str) -> bytes:

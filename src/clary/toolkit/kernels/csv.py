@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -45,10 +47,11 @@ def parse(body: bytes, rows: NDArray[Any], delimiter: int = 0x2C) -> int:
     from clary.toolkit.formats.base import FormatError  # noqa: PLC0415 - as above
 
     try:
-        found = csv.decode(body, chr(delimiter))
+        with np.errstate(over="ignore"):
+            found = csv.decode(body, chr(delimiter))
     except FormatError:
         return -1
-    if found.shape[1] != rows.shape[1] or found.shape[0] > rows.shape[0] or not found.shape[0]:
+    if found.ndim != 2 or found.shape[1] != rows.shape[1] or not 0 < found.shape[0] <= rows.shape[0]:
         return -1
     rows[: found.shape[0]] = found
     return int(found.shape[0])
