@@ -34,6 +34,7 @@ class Internal:
                 r"GET /internal/route/(\d+)/([\w-]+)/([^/]+)": self._route,
                 r"POST /internal/usage": platform.meter.answer,
                 r"POST /internal/wake": platform.meter.wake,
+                r"POST /internal/asynchronous": platform.invocations.answer,
                 r"GET /internal/objects": self._objects,
                 r"GET /internal/accounts": self._accounts,
                 r"POST /internal/accounts": self._create_account,

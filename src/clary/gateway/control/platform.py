@@ -13,6 +13,7 @@ from clary.compute.placements.local import LocalPlacement
 from clary.engine import runs as engine_runs
 from clary.engine.worker import Worker
 from clary.engine.world import World
+from clary.gateway.control.asynchronous import Invocations
 from clary.gateway.control.capture import Uploader
 from clary.gateway.control.usage import Meter
 from clary.kernel import ids
@@ -44,6 +45,7 @@ class Platform:
     resources: Mapping[str, Resource]
     meter: Meter
     uploader: Uploader
+    invocations: Invocations
 
     @classmethod
     def start(cls, settings: Settings, publish: Publish) -> "Platform":
@@ -76,7 +78,15 @@ class Platform:
         world.extras["members_of"] = lambda noun: sorted(
             services["sagemaker"].model.operations[f"Describe{noun}"].output.members
         )
-        platform = cls(world, worker, services, resources, Meter(world).start(), Uploader(world).start())
+        platform = cls(
+            world,
+            worker,
+            services,
+            resources,
+            Meter(world).start(),
+            Uploader(world).start(),
+            Invocations(world).start(),
+        )
         _sweep(world)
         platform.ensure_default_account()
         worker.start()
@@ -87,6 +97,7 @@ class Platform:
         self.worker.close()
         self.meter.close()
         self.uploader.close()
+        self.invocations.close()
         self.world.store.close()
 
     def create_account(self, name: str) -> dict[str, str]:

@@ -46,6 +46,7 @@ def plan(
             ),
         ],
         "capture": config.get("DataCaptureConfig") or {},
+        "asynchronous": config.get("AsyncInferenceConfig") or {},
     }
 
 
@@ -183,6 +184,20 @@ def captured(target: Mapping[str, Any], spool: str) -> dict[str, Any]:
         "json": [each.lower() for each in types.get("JsonContentTypes", ())],
         "uri": terms["DestinationS3Uri"],
         "spool": spool,
+    }
+
+
+def asynchronous(target: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what edges must know of a plan's asynchronous invocations; empty where they are none."""
+    terms = target.get("asynchronous")
+    if not terms:
+        return {}
+    output, client = terms["OutputConfig"], terms.get("ClientConfig", {})
+    most = client.get("MaxConcurrentInvocationsPerInstance")
+    return {
+        "output": output["S3OutputPath"],
+        "failure": output.get("S3FailurePath", ""),
+        **({"most": most} if most else {}),
     }
 
 

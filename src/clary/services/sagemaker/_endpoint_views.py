@@ -67,6 +67,11 @@ def capture(_call: Call, record: Record) -> dict[str, Any] | None:
     }
 
 
+def asynchronous(_call: Call, record: Record) -> dict[str, Any] | None:
+    """Return how the endpoint is asked asynchronously; None where it is not."""
+    return (record.private.get("plan") or {}).get("asynchronous") or None
+
+
 def pending(_call: Call, record: Record) -> dict[str, Any] | None:
     """Return the deployment in progress, as DescribeEndpoint shows it; None where there is none."""
     intent = record.private.get("intent", {})

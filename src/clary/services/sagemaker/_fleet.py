@@ -112,7 +112,7 @@ def listing(job: Job, world: World, target: Plan, *, part: float = 1.0) -> tuple
         members = ("VariantName", "Image", "Weight", "InstanceCount", "InstanceType")
         shown = {name: variant[name] for name in members}
         shown |= {name: variant[name] for name in ("Shadow", "Serverless") if name in variant}
-        shown |= _routed(job, variant, capture, world)
+        shown |= _routed(job, variant, capture, plans.asynchronous(target), world)
         listed[variant["VariantName"]] = {**shown, "Replicas": []}
     is_whole = True
     for place in places(job, target, part=part):
@@ -125,9 +125,17 @@ def listing(job: Job, world: World, target: Plan, *, part: float = 1.0) -> tuple
     return list(listed.values()), is_whole
 
 
-def _routed(job: Job, variant: Mapping[str, Any], capture: Mapping[str, Any], world: World) -> dict[str, Any]:
+def _routed(
+    job: Job,
+    variant: Mapping[str, Any],
+    capture: Mapping[str, Any],
+    asynchronous: Mapping[str, Any],
+    world: World,
+) -> dict[str, Any]:
     """Return what a variant's route says beside its replicas, for the stages of the edges."""
     route: dict[str, Any] = {"capture": capture} if capture else {}
+    if asynchronous:
+        route["asynchronous"] = asynchronous
     if variant.get("Routing") == "RANDOM":
         route["routing"] = "RANDOM"
     if variant["InstanceCount"] == 0:

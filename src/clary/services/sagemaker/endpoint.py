@@ -16,6 +16,7 @@ from clary.services.sagemaker import _deployment, _tracing
 from clary.services.sagemaker import _endpoint_plan as plans
 from clary.services.sagemaker._endpoint_machine import MACHINE
 from clary.services.sagemaker._endpoint_views import (
+    asynchronous,
     capture,
     in_service,
     pending,
@@ -76,6 +77,7 @@ ENDPOINT = Resource(
         "ShadowProductionVariants": shadows,
         "PendingDeploymentSummary": pending,
         "DataCaptureConfig": capture,
+        "AsyncInferenceConfig": asynchronous,
     },
     kept=frozenset({"ProductionVariants"}),
     filters=SINCE,

@@ -8,7 +8,7 @@ from clary.resource.call import Call
 from clary.resource.declare import SINCE, NotFound, Resource
 from clary.services.sagemaker import _instances
 
-NOT_SERVED = ("AsyncInferenceConfig", "ExplainerConfig", "CrossRegionTrafficConfig")
+NOT_SERVED = ("ExplainerConfig", "CrossRegionTrafficConfig")
 """Members whose behaviour does not exist yet: refused, not stored and ignored."""
 
 NOT_SERVED_OF_VARIANTS = (
@@ -30,6 +30,8 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
             raise ValidationException(f"{member} is not served yet; leave it out.")
     if request.get("DataCaptureConfig"):
         _check_capture(request["DataCaptureConfig"])
+    if request.get("AsyncInferenceConfig"):
+        _check_asynchronous(request)
     names: set[str] = set()
     variants = []
     for variant in request["ProductionVariants"]:
@@ -48,6 +50,23 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
         **({"ShadowProductionVariants": shadows} if shadows else {}),
         "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
     }
+
+
+def _check_asynchronous(request: Mapping[str, Any]) -> None:
+    terms = request["AsyncInferenceConfig"]["OutputConfig"]
+    for member in ("KmsKeyId", "NotificationConfig"):
+        if terms.get(member):
+            why = "there is no SNS to notify" if member == "NotificationConfig" else "leave it out"
+            raise ValidationException(f"AsyncInferenceConfig.OutputConfig.{member} is not served: {why}.")
+    if not terms.get("S3OutputPath"):
+        raise ValidationException("AsyncInferenceConfig.OutputConfig: S3OutputPath is required.")
+    for member in ("ShadowProductionVariants", "DataCaptureConfig"):
+        if request.get(member):
+            raise ValidationException(f"{member} and AsyncInferenceConfig exclude each other.")
+    if len(request["ProductionVariants"]) > 1 or "ServerlessConfig" in request["ProductionVariants"][0]:
+        raise ValidationException(
+            "ProductionVariants: an asynchronous endpoint has one variant, with instances of its own."
+        )
 
 
 def _check_capture(terms: Mapping[str, Any]) -> None:
