@@ -206,7 +206,7 @@ def test_pages_concatenate_to_the_sorted_filtered_whole(
         whole = [
             record for record, tagged in shelf if join(holds(each, record, tagged) for each in query.where)
         ]
-        whole.sort(key=lambda record: sort_value(record, query.sort), reverse=query.descending)
+        whole.sort(key=lambda record: sort_value(record, str(query.sort)), reverse=query.descending)
         pages: list[Record] = []
         at: Query | None = query
         while at is not None:

@@ -66,6 +66,7 @@ OWN = (
     "clary.compute.agent",
     "clary.compute.runners.process",
     "clary.toolkit.objects",
+    "clary.toolkit.s3",
     "clary.algorithms",
     "clary.serving",
 )

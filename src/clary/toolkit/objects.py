@@ -1,4 +1,4 @@
-"""Objects in S3: the one file that imports boto3.
+"""Objects in S3: listed, read, fetched and uploaded.
 
     Objects ──list read stream fetch put upload──▶ any S3 (the edge, SeaweedFS, AWS)
 
@@ -17,9 +17,6 @@ from pathlib import Path
 from random import random
 from typing import IO, Any, BinaryIO, TypeVar
 
-import boto3.session
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -30,7 +27,9 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from clary.kernel.errors import CustomerError
+from clary.toolkit import s3
 from clary.toolkit.object_faults import CancelledError, MissingError, ObjectsUnavailableError, fault
+from clary.toolkit.s3 import PARALLEL
 
 CHUNK_BYTES = 1 << 20
 """Read and write this much at a time."""
@@ -38,15 +37,11 @@ PART_BYTES = 16 << 20
 """Length of one part of a large object; S3 wants at least 5 MiB."""
 LARGE_BYTES = 2 * PART_BYTES
 """From here on an object travels in parts, several at once."""
-PARALLEL = 8
-"""Requests in flight at once."""
 MAX_PARTS = 10_000
 """Source: S3 user guide, "Multipart upload limits"."""
 
 _AWAY = (HTTPClientError, BotoConnectionError, IncompleteReadError, OSError)
 _T = TypeVar("_T")
-_ready: list["_Client"] = []
-"""At most one, not aimed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,50 +74,6 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def warm() -> None:
-    """Build a client ahead of its use; a process forked afterwards only tells it where to go."""
-    if not _ready:
-        _ready.append(_Client())
-
-
-class _Client:
-    """A boto3 client whose endpoint, region and keys are set when they are known."""
-
-    def __init__(self) -> None:
-        inner = botocore.session.Session()
-        inner.set_credentials("-", "-")
-        credentials = inner.get_credentials()
-        assert credentials is not None
-        self._credentials = credentials
-        config = Config(
-            signature_version="s3v4",
-            s3={"addressing_style": "path"},
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            max_pool_connections=PARALLEL + 2,
-            connect_timeout=5,
-            read_timeout=60,
-            tcp_keepalive=True,
-            proxies={},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        )
-        session = boto3.session.Session(botocore_session=inner, region_name="us-east-1")
-        self.s3 = session.client("s3", endpoint_url="http://127.0.0.1", config=config)
-        self._resolved: dict[str, str] = {}
-        self.s3.meta.events.register("before-endpoint-resolution.s3", self._resolve)
-
-    def point(self, endpoint: str, region: str, access_key: str, secret_key: str, session_token: str) -> Any:
-        """Aim the client and return it."""
-        self._credentials.access_key = access_key
-        self._credentials.secret_key = secret_key
-        self._credentials.token = session_token
-        self._resolved = {"SDK::Endpoint": endpoint, "AWS::Region": region}
-        return self.s3
-
-    def _resolve(self, builtins: dict[str, Any], **_: Any) -> None:
-        builtins.update(self._resolved)
-
-
 class Objects:
     """S3, as jobs need it.
 
@@ -149,8 +100,7 @@ class Objects:
         self.patience_s = patience_s
         self.cancel = threading.Event()
         """Set it to call everything off."""
-        client = _ready.pop() if _ready else _Client()
-        self._s3 = client.point(endpoint, region, access_key, secret_key, session_token)
+        self._s3 = s3.client().point(endpoint, region, access_key, secret_key, session_token)
 
     def sibling(self) -> "Objects":
         """Return the same store over the same connections, with a `cancel` of its own."""
@@ -333,39 +283,6 @@ class Objects:
             bucket, key = split_uri(uri)
             self._try("delete", uri, partial(self._s3.delete_object, Bucket=bucket, Key=key))
 
-    def make_bucket(self, name: str) -> None:
-        """Make a bucket; one that exists stays as it is."""
-
-        def ask() -> None:
-            try:
-                self._s3.create_bucket(Bucket=name)
-            except ClientError as error:
-                if error.response["Error"]["Code"] not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
-                    raise
-
-        self._try("create", f"s3://{name}", ask)
-
-    def remove_bucket(self, name: str) -> None:
-        """Remove an empty bucket; one that is gone does not matter.
-
-        Raises
-        ------
-        NotEmptyError
-            It holds objects.
-        """
-
-        def ask() -> None:
-            try:
-                self._s3.delete_bucket(Bucket=name)
-            except ClientError as error:
-                code = error.response["Error"]["Code"]
-                if code == "BucketNotEmpty":
-                    raise NotEmptyError(f"s3://{name} is not empty") from error
-                if code != "NoSuchBucket":
-                    raise
-
-        self._try("delete", f"s3://{name}", ask)
-
     def ask(self, verb: str, uri: str, call: Callable[[Any], _T]) -> _T:
         """Make a request that has a file of its own: `call` gets the client; retried as all others are.
 
@@ -425,10 +342,6 @@ class Objects:
                 ) from last
             self.pause(pause_s * (0.5 + random()))  # noqa: S311 - jitter, not a secret
             pause_s = min(pause_s * 2, 3.0)
-
-
-class NotEmptyError(CustomerError):
-    """The bucket still holds objects."""
 
 
 def _create(path: Path, entry: Entry) -> BinaryIO:

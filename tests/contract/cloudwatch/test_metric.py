@@ -26,8 +26,8 @@ def client(clary_server):
 
 
 def put(client, *data, name="loss"):
-    data = [{"MetricName": name, "Dimensions": NAMED["Dimensions"], **datum} for datum in data]
-    client.put_metric_data(Namespace="Test", MetricData=data)
+    named = [{"MetricName": name, "Dimensions": NAMED["Dimensions"], **datum} for datum in data]
+    client.put_metric_data(Namespace="Test", MetricData=named)
 
 
 def query(name="q", **stat):

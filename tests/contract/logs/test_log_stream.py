@@ -1,6 +1,7 @@
 """CloudWatch Logs through boto3: streams, events, tokens, patterns, and what is refused."""
 
 import time
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -170,7 +171,7 @@ def test_what_makes_no_sense_is_refused(client):
     group = {"logGroupName": GROUP}
     stream = {**group, "logStreamName": "a"}
     ordered = {**group, "orderBy": "LastEventTime", "logStreamNamePrefix": "a"}
-    for call, request in (
+    wrong: tuple[tuple[Any, dict[str, Any]], ...] = (
         (client.describe_log_streams, ordered),
         (client.describe_log_streams, {}),
         (client.describe_log_streams, {**group, "logGroupIdentifier": GROUP}),
@@ -185,7 +186,8 @@ def test_what_makes_no_sense_is_refused(client):
         (client.filter_log_events, {**group, "filterPattern": "{ $.a = 1 }"}),
         (client.describe_log_groups, {"logGroupNamePrefix": "/", "logGroupNamePattern": "a"}),
         (client.describe_log_groups, {"nextToken": "MQ=="}),
-    ):
+    )
+    for call, request in wrong:
         assert code_of(call, **request) == "InvalidParameterException", (call, request)
 
 

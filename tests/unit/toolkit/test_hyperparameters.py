@@ -3,15 +3,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clary.kernel.errors import CustomerError
+from clary.toolkit.hyperlists import Groups, Signs, Words
 from clary.toolkit.hyperparameters import (
     Categorical,
     Continuous,
-    Groups,
     Integer,
     Interval,
     Params,
-    Signs,
-    Words,
     unquoted,
     validate,
 )

@@ -11,6 +11,7 @@ import pytest
 from clary.kernel.errors import CustomerError
 from clary.testing.s3 import MemoryS3, answers, breaks_after
 from clary.toolkit import objects as module
+from clary.toolkit import s3 as clients
 from clary.toolkit.object_faults import CancelledError, ObjectsUnavailableError
 from clary.toolkit.objects import Entry, Objects, split_uri
 
@@ -204,14 +205,12 @@ def test_a_sibling_is_called_off_alone(s3: MemoryS3, objects: Objects) -> None:
     assert objects.read("s3://b/k") == b"body"
 
 
-def test_a_client_built_ahead_goes_where_it_is_told(s3: MemoryS3) -> None:
+def test_a_client_built_ahead_goes_where_it_is_told(s3: MemoryS3, monkeypatch: pytest.MonkeyPatch) -> None:
     s3.put("s3://b/k", b"body")
-    module.warm()
-    begun = time.perf_counter()
+    clients.warm()
+    monkeypatch.setattr(clients, "Client", None)  # none is built any more
     store = Objects(**{**s3.where, "region": "eu-west-1"}, session_token="token")
-    took = time.perf_counter() - begun
     assert store.read("s3://b/k") == b"body"
-    assert took < 0.015
     scope = "AKIATEST/"
     headers = s3.headers[-1]
     assert f"Credential={scope}" in headers["Authorization"]

@@ -9,13 +9,13 @@ from typing import ClassVar
 
 from clary.algorithms._declared import RowAlgorithm, channel, metric
 from clary.algorithms.base import Channel, Metric
+from clary.toolkit.hyperlists import Words
 from clary.toolkit.hyperparameters import (
     Categorical,
     Continuous,
     Hyperparameter,
     Integer,
     Recommended,
-    Words,
 )
 
 SEEDING = ("random", "kmeans++")

@@ -1,14 +1,12 @@
 """The hyperparameters of XGBoost, as the service's container declares them; standard library only."""
 
+from clary.toolkit.hyperlists import Groups, Signs, Words
 from clary.toolkit.hyperparameters import (
     Categorical,
     Continuous,
-    Groups,
     Hyperparameter,
     Integer,
     Recommended,
-    Signs,
-    Words,
 )
 
 FLAG = ("true", "false")

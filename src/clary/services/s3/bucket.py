@@ -18,7 +18,8 @@ from clary.store import records
 from clary.store.base import Duplicate
 from clary.store.listing import Condition, Query
 from clary.store.records import Record
-from clary.toolkit.objects import NotEmptyError, Objects
+from clary.toolkit import buckets
+from clary.toolkit.objects import Objects
 
 NOUN = "Bucket"
 REGION = "aws-global"
@@ -129,7 +130,7 @@ def create_bucket(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     known = call.read(owner_of, name)
     if known is not None:
         return _existing(call, name, known)
-    _objects(call).make_bucket(name)
+    buckets.make(_objects(call), name)
     record = Record(
         account=OWNERS,
         region=REGION,
@@ -199,8 +200,8 @@ def delete_bucket(call: Call, request: Mapping[str, Any]) -> None:
     name = request["Bucket"]
     _expect_own(call, name)
     try:
-        _objects(call).remove_bucket(name)
-    except NotEmptyError:
+        buckets.remove(_objects(call), name)
+    except buckets.NotEmptyError:
         text = "The bucket you tried to delete is not empty"
         raise AwsError(text, code="BucketNotEmpty", status=409) from None
     call.write(records.delete, OWNERS, REGION, NOUN, name)

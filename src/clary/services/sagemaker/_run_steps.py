@@ -146,7 +146,5 @@ def _retry(job: Job, world: World, course: Course, failed: Result | None, why: s
         if course.restarting:
             return Move(course.restarting, message=f"Restarting: {why}")
         return Move(job.state, memory=next_attempt(job, world))
-    reason = (
-        failed.reason if failed and failed.reason else f"InternalServerError: {why} {tries} times"
-    )
+    reason = failed.reason if failed and failed.reason else f"InternalServerError: {why} {tries} times"
     return Move("Failed", {**course.closing(job, world), "FailureReason": reason})

@@ -22,10 +22,15 @@ class Sink:
         return MetricScraper(definitions, lambda *metric: self.metrics.append(metric), self.said.append)
 
 
+def put(scraper: MetricScraper, n_lines: int) -> None:
+    for n in range(n_lines):
+        scraper.put(n, f"good={n}")
+
+
 def test_lines_of_another_thread_are_searched_when_drained() -> None:
     sink = Sink()
     scraper = sink.scraper(GOOD)
-    thread = threading.Thread(target=lambda: [scraper.put(n, f"good={n}") for n in range(5)])
+    thread = threading.Thread(target=put, args=(scraper, 5))
     thread.start()
     thread.join()
     assert sink.metrics == []
@@ -78,7 +83,7 @@ def test_who_writes_waits_for_room_until_the_end(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(scraping, "WAITING_LINES", 3)
     sink = Sink()
     scraper = sink.scraper(GOOD)
-    thread = threading.Thread(target=lambda: [scraper.put(n, "good=1") for n in range(9)])
+    thread = threading.Thread(target=put, args=(scraper, 9))
     thread.start()
     thread.join(0.05)
     assert thread.is_alive()
