@@ -1,7 +1,7 @@
 """K-means, PCA, Linear Learner and k-NN against scikit-learn, on data that it ships.
 
-Digits, 1,797 x 64, ten classes; breast cancer Wisconsin, 569 x 30, two classes; diabetes, 442 x 10, a number.
-Tolerances are beside each comparison: seeding and mini-batches are drawn, components and neighbours are exact.
+Digits, 1,797 x 64, ten classes; breast cancer, 569 x 30, two; diabetes, 442 x 10, a number.
+Tolerances are beside each comparison: seeds and mini-batches are drawn, components and neighbours exact.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Algorithms of rows on two hosts, each a thread with a training of its own, against one host with all rows."""
+"""Algorithms of rows on two hosts, each a thread with a training of its own, against one with all rows."""
 
 import json
 import threading
@@ -34,9 +34,7 @@ def training(
     return Training(
         params=base.find(name).validate(params),
         sources={
-            "train": Source(
-                name="train", path=path, content_type=content_type, distribution="ShardedByS3Key"
-            )
+            "train": Source(name="train", path=path, content_type=content_type, distribution="ShardedByS3Key")
         },
         model_dir=folder / host / "model",
         output_data_dir=folder / host / "output",

@@ -159,7 +159,8 @@ def _strided(body: bytes | memoryview) -> Table | None:
 def _floats(rows: NDArray[np.uint8], tensor: Tensor) -> NDArray[np.float32]:
     assert tensor.place is not None
     start, end = (_HEAD.size + place for place in tensor.place)
-    return np.ascontiguousarray(rows[:, start:end]).view(tensor.values.dtype).astype(np.float32, copy=False)
+    numbers = rows[:, start:end].copy()  # even of one row: the body may be a buffer that is used again
+    return numbers.view(tensor.values.dtype).astype(np.float32, copy=False)
 
 
 def _scanned(body: bytes | memoryview) -> Table | None:  # noqa: PLR0911 - what it does not know, the slow way does

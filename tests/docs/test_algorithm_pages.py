@@ -1,0 +1,44 @@
+"""The algorithms' READMEs: tables as the definitions have them, and the code that opens a model elsewhere."""
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clary.algorithms import base
+from clary.testing.algorithm_suite import train
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = ("kmeans", "pca", "linear_learner", "knn")
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def tool() -> Any:
+    spec = importlib.util.spec_from_file_location("hyperparameters", ROOT / "docs/_tools/hyperparameters.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", base.names())
+def test_the_table_of_hyperparameters_is_the_definitions(name: str) -> None:
+    text = (ROOT / "src/clary/algorithms" / name / "README.md").read_text()
+    assert tool().written(text, name) == text, "run python docs/_tools/hyperparameters.py"
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_model_opens_with_the_lines_of_its_readme(name: str, tmp_path: Path, monkeypatch: Any) -> None:
+    algorithm, example = base.find(name), base.examples(name)[0]
+    monkeypatch.chdir(train(algorithm, example, tmp_path))
+    text = (ROOT / "src/clary/algorithms" / name / "README.md").read_text()
+    n_columns = int(example.hyperparameters["feature_dim"])
+    rows = np.array([[float(v) for v in body.split(b",")] for body in example.requests], np.float32)
+    assert rows.shape[1] == n_columns
+    names: dict[str, Any] = {"rows": rows}
+    exec(BLOCK.findall(text)[-1], names)
+    assert len(names["found"]) == len(rows)

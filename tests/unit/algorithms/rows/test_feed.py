@@ -1,0 +1,98 @@
+"""Training rows from files: blocks, several files, gzip, labels, and what is wrong with them."""
+
+import gzip
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from clary.algorithms import _feed
+from clary.algorithms._feed import Feed
+from clary.algorithms.base import Source
+from clary.kernel.errors import CustomerError
+from clary.toolkit.formats import recordio_protobuf
+
+ROWS = np.arange(60, dtype=np.float32).reshape(20, 3)
+CSV = b"".join(b",".join(b"%d" % value for value in row) + b"\n" for row in ROWS)
+LABELLED = b"".join(b"%d," % number + line for number, line in enumerate(CSV.splitlines(keepends=True)))
+
+
+@pytest.fixture
+def feed(tmp_path: Any) -> Any:
+    def make(*files: bytes, content_type: str = "", feature_dim: int = 3, has_labels: bool = False) -> Feed:
+        (tmp_path / "train").mkdir()
+        for number, content in enumerate(files):
+            (tmp_path / "train" / f"part-{number}").write_bytes(content)
+        source = Source(name="train", path=tmp_path / "train", content_type=content_type)
+        return Feed(source, feature_dim=feature_dim, has_labels=has_labels, is_dense=True)
+
+    return make
+
+
+@pytest.mark.parametrize("block_bytes", [16, 100, 1 << 20])
+@pytest.mark.parametrize(
+    ("files", "content_type"),
+    [
+        ((CSV,), "text/csv;label_size=0"),
+        ((LABELLED,), "text/csv"),
+        ((CSV[:-1],), "text/csv; label_size=0"),
+        ((gzip.compress(CSV),), "text/csv;label_size=0"),
+        ((recordio_protobuf.write(ROWS),), ""),
+        (
+            (recordio_protobuf.write(ROWS[:7]), recordio_protobuf.write(ROWS[7:])),
+            "application/x-recordio-protobuf",
+        ),
+        ((recordio_protobuf.write(sparse.csr_matrix(ROWS)),), ""),
+        ((gzip.compress(recordio_protobuf.write(ROWS)),), ""),
+    ],
+)
+def test_rows_are_the_same_whatever_they_lie_in(
+    feed: Any, files: Any, content_type: str, block_bytes: int, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(_feed, "BLOCK_BYTES", block_bytes)
+    found = feed(*files, content_type=content_type)
+    for _ in range(2):  # the second pass reads memory
+        np.testing.assert_array_equal(found.table().features, ROWS)
+    assert found.require_rows() == 20
+
+
+def test_labels_come_along_where_they_are_wanted(feed: Any) -> None:
+    table = feed(LABELLED, content_type="text/csv", has_labels=True).table()
+    assert table.labels.tolist() == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "has_labels", "text"),
+    [
+        (
+            CSV,
+            "text/csv",
+            False,
+            "has 2 features a row, and hyperparameter feature_dim is 3; CSV without labels",
+        ),
+        (CSV.replace(b"30", b"x"), "text/csv;label_size=0", False, "train/part-0, line 11: column 1 is 'x'"),
+        (CSV.replace(b"30", b""), "text/csv;label_size=0", False, "missing or infinite value"),
+        (b"1,2,3\n4,5\n", "text/csv;label_size=0", False, "train/part-0, line 2"),
+        (CSV, "text/csv;label_size=0", True, "write text/csv;label_size=1"),
+        (CSV, "text/csv;label_size=2", True, "label_size"),
+        (CSV, "", False, "no ContentType, so it is read as recordio-protobuf"),
+        (CSV, "image/png", False, "image/png is not an accepted ContentType"),
+        (recordio_protobuf.write(ROWS), "", True, "without a label"),
+        (recordio_protobuf.write(ROWS)[:-9], "", False, "train/part-0"),
+        (gzip.compress(CSV)[:-9], "text/csv;label_size=0", False, "broken gzip"),
+    ],
+)
+def test_what_is_wrong_with_a_channel_is_said_with_its_file(
+    feed: Any, content: bytes, content_type: str, has_labels: bool, text: str
+) -> None:
+    with pytest.raises(CustomerError, match="train") as refused:
+        feed(content, content_type=content_type, has_labels=has_labels).table()
+    assert text in str(refused.value)
+
+
+def test_an_empty_channel_has_no_rows(feed: Any) -> None:
+    found = feed()
+    assert list(found.blocks()) == []
+    with pytest.raises(CustomerError, match="No data in channel train"):
+        found.require_rows()
