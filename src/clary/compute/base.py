@@ -133,6 +133,8 @@ class Result:
     ended_ms: int = 0
     artifacts: str = ""
     """S3 URI of the model artefact, if one was published."""
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    """Versions of the data that came in, by channel."""
     message: str = ""
     """What a processing program left in `/opt/ml/output/message`."""
 

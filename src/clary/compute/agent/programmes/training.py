@@ -12,6 +12,7 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from clary.compute.agent import failure, packages, programs, publish, remote
 from clary.compute.agent.execute import Executor, objects_for
@@ -25,7 +26,7 @@ from clary.compute.agent.watch import Ending, Watch
 from clary.compute.base import Outcome, Result, RunPhase
 from clary.compute.runners.base import Exit
 from clary.kernel.errors import CustomerError
-from clary.toolkit import beneath, channels, contract, requirements, script
+from clary.toolkit import beneath, channels, contract, requirements, script, versions
 from clary.toolkit.channels import Channel, Share
 from clary.toolkit.object_faults import ObjectsUnavailableError
 from clary.toolkit.objectcache import ObjectCache
@@ -72,6 +73,7 @@ class TrainingRun:
         self._request = host.spec.request
         self._executor = Executor(host, watch, reporter)
         self._objects: Objects | None = None
+        self._inputs: dict[str, Any] = {}
         self._pipes: Objects | None = None
         self._feeders: list[Feeder] = []
         self._checkpoints: FolderSync | None = None
@@ -105,7 +107,12 @@ class TrainingRun:
         """Publish what the outcome allows."""
         outcome = ending.outcome or (Outcome.FAILED if reason else Outcome.SUCCEEDED)
         phase = RunPhase.TRAINING if reason else RunPhase.UPLOADING
-        members = {"exit_code": ending.exit.code, "signal": ending.exit.signal, "reason": reason}
+        members = {
+            "exit_code": ending.exit.code,
+            "signal": ending.exit.signal,
+            "reason": reason,
+            "inputs": self._inputs,
+        }
         if not reason:
             self._host.enter(RunPhase.UPLOADING)
         artifacts = ""
@@ -153,6 +160,7 @@ class TrainingRun:
         parts = channels.shares(wanted, objects, host.name, host.spec.hosts, groups)
         data = host.ml / "input/data"
         cache = ObjectCache(host.cache / "objects" / host.spec.account)
+        self._inputs = versions.seen(parts)
         channels.stage(parts, objects, data, cache)
         self._feeders = [self._feeder(part, data) for part in parts if part.channel.is_pipe]
 
