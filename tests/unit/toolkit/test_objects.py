@@ -208,8 +208,9 @@ def test_a_sibling_is_called_off_alone(s3: MemoryS3, objects: Objects) -> None:
 def test_a_client_built_ahead_goes_where_it_is_told(s3: MemoryS3, monkeypatch: pytest.MonkeyPatch) -> None:
     s3.put("s3://b/k", b"body")
     clients.warm()
-    monkeypatch.setattr(clients, "Client", None)  # none is built any more
-    store = Objects(**{**s3.where, "region": "eu-west-1"}, session_token="token")
+    with monkeypatch.context() as patch:
+        patch.setattr(clients, "Client", None)  # none is built any more
+        store = Objects(**{**s3.where, "region": "eu-west-1"}, session_token="token")
     assert store.read("s3://b/k") == b"body"
     scope = "AKIATEST/"
     headers = s3.headers[-1]
