@@ -15,6 +15,7 @@ from clary.algorithms.base import Refusal
 from clary.toolkit.flat import Form
 from clary.toolkit.formats import csv, jsonlines, recordio_protobuf
 from clary.toolkit.formats.base import MediaType
+from clary.toolkit.transform import floats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,11 +86,11 @@ class Encoder:
 
     def encode(self, scores: Any, content_type: str) -> bytes:
         """Spell scores, shape (n_rows,) or (n_rows, n_classes)."""
+        if self._is_batch and self._selected is None:
+            return floats.lines(scores)
         values = scores.tolist()
         if self._selected is not None:
             return self._encode_selected(values, content_type)
-        if self._is_batch:
-            return ("\n".join(map(repr, values)) + "\n").encode()  # of floats the same as str, and sooner
         if content_type == CSV:
             return csv.encode(values) if self._ends_rows else ",".join(map(str, values)).encode()
         rows = [{"score": value} for value in values]
