@@ -43,7 +43,7 @@ WORDS = {
     "mse": "mean squared error",
     "rmse": "root mean squared error",
     "r2": "R²",
-    "mape": "mean absolute error in %",
+    "mean_percentage_error": "mean absolute error in %",
     "map": "mean average precision",
     "mrr": "mean reciprocal rank",
 }

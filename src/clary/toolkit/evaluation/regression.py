@@ -81,7 +81,8 @@ def measure(actual: Vector, predicted: Vector, weights: Vector, options: Options
     none = np.empty(0)
     found = {name: Metric.of(float(value[0]), samples.get(name, none)) for name, value in whole.items()}
     if np.abs(actual).min() > 1e-9 * max(float(np.abs(actual).max()), 1e-9):
-        found["mape"] = Metric(float(np.average(np.abs(error / actual), weights=weights)) * 100)
+        share = np.average(np.abs(error / actual), weights=weights)
+        found["mean_percentage_error"] = Metric(float(share) * 100)
     return found
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import tarfile
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,7 +87,9 @@ def test_the_same_seed_gives_the_same_intervals_and_the_spread_is_that_of_other_
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression", "ranking"])
 def test_every_report_is_one_file_without_anything_from_elsewhere(kind, tmp_path):
     rows = pd.DataFrame({"label": LABELS, "score": SCORES, "q": np.arange(N) // 10})
-    options = {"group": "q"} if kind == "ranking" else {"costs": COSTS} if kind == "binary" else {}
+    options: dict[str, Any] = (
+        {"group": "q"} if kind == "ranking" else {"costs": COSTS} if kind == "binary" else {}
+    )
     if kind == "multiclass":
         rows = pd.DataFrame({"label": np.array(list("ab"))[LABELS], "p_a": 1 - SCORES, "p_b": SCORES})
         options = {"score": ("p_a", "p_b"), "costs": {"b": {"a": 9}}}
@@ -121,6 +124,7 @@ def test_a_decision_goes_into_a_model_and_is_read_from_it(judged, tmp_path):
 def test_decisions_of_several_classes_take_the_least_expected_cost():
     rows = pd.DataFrame({"label": ["a", "b", "a"], "p_a": [0.6, 0.4, 0.9], "p_b": [0.4, 0.6, 0.1]})
     found = evaluation.evaluate(rows, score=("p_a", "p_b"), costs={"b": {"a": 9}}, n_resamples=5)
+    assert found.decision is not None
     decision = evaluation.Decision.of(found.decision)
     assert list(decision([[0.6, 0.4], [0.95, 0.05]])) == ["b", "a"]
     assert found.document["costs"]["saving"]["value"] <= 0

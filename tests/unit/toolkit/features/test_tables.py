@@ -60,7 +60,7 @@ def test_a_pipeline_fitted_in_blocks_is_that_of_memory(table, into, tmp_path):
     rows = rows_of()
     X, y = rows.drop(columns="fraud"), rows["fraud"].to_numpy()
     whole, kept, labels = features.fit_transform(pipeline(), X, y)
-    told = []
+    told: list[str] = []
     parts = features.fit_in_blocks(pipeline(), table, progress=told.append)
     assert told[-1] == f"fit: pass {len(told)} done, {N:,} rows"
     np.testing.assert_allclose(parts.transform(X), whole.transform(X), rtol=1e-9)

@@ -1,5 +1,7 @@
 """Every transformation of the folder keeps the seam's promises; blocks give what all rows at once give."""
 
+from typing import Any
+
 import joblib
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from clary.toolkit import features
 from clary.toolkit.features._quantiles import Sketch
 
 NUMBERS, WORDS = ["amount", "age"], ["shop", "city"]
-COLUMNS = {
+COLUMNS: dict[str, list[str]] = {
     "standardise": NUMBERS,
     "min_max": NUMBERS,
     "robust": NUMBERS,
@@ -26,7 +28,7 @@ COLUMNS = {
     "date_parts": ["when"],
     "text_counts": ["note"],
 }
-SETTINGS = {
+SETTINGS: dict[str, list[Any]] = {
     "one_hot": [{}, {"min_frequency": 40}, {"max_categories": 3}, {"is_sparse": True}],
     "outliers_iqr": [{}, {"action": "mark"}, {"action": "clip", "factor": 1.0}],
     "outliers_z_score": [{"limit": 2.0}, {"action": "clip"}],
@@ -50,7 +52,9 @@ def make(n=2000, seed=3):
         {
             "amount": amount,
             "age": rng.integers(18, 90, n).astype(float),
-            "shop": rng.choice(["a", "b", "c", "d", None], n, p=[0.4, 0.3, 0.25, 0.01, 0.04]),
+            "shop": rng.choice(
+                np.array(["a", "b", "c", "d", None], dtype=object), n, p=[0.4, 0.3, 0.25, 0.01, 0.04]
+            ),
             "city": rng.choice(["x", "y"], n),
             "when": pd.Series(pd.date_range("2024-01-01", periods=n, freq="7h")).dt.strftime(
                 "%Y-%m-%dT%H:%M:%S"
@@ -125,12 +129,12 @@ def test_quantiles_of_a_long_stream_are_within_a_thousandth_of_the_ranks(shape):
     sketch = Sketch()
     for at in range(0, n, 7_001):
         sketch.add(values[at : at + 7_001])
-    at = np.array([0, 0.01, 0.25, 0.5, 0.75, 0.99, 1])
-    found = sketch.quantiles(at)
+    shares = np.array([0, 0.01, 0.25, 0.5, 0.75, 0.99, 1])
+    found = sketch.quantiles(shares)
     assert (found[0], found[-1]) == (values.min(), values.max())
     low = np.searchsorted(np.sort(values), found, side="left") / n
     high = np.searchsorted(np.sort(values), found, side="right") / n
-    assert np.all((low - 1e-3 <= at) & (at <= high + 1e-3))
+    assert np.all((low - 1e-3 <= shares) & (shares <= high + 1e-3))
 
 
 def test_robust_scaling_of_a_long_table_is_that_of_memory_within_tolerance():

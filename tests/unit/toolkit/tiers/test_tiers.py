@@ -42,7 +42,7 @@ def rows_of(n=3_000, seed=0):
             "age": rng.normal(size=n) + 1.2 * (fraud & (kind == "account")),
             "country": np.where(rng.random(n) < 0.5 + 0.3 * fraud, "X", "Y"),
             "is_fraud": fraud.astype(int),
-            "fraud_kind": np.where(fraud, kind, None),
+            "fraud_kind": pd.Series(kind, dtype=object).where(fraud, None),
         }
     )
 
