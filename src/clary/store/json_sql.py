@@ -65,8 +65,8 @@ class JsonSql(ABC):
         """
 
     @abstractmethod
-    def element(self, document: Any_, names: Names, member: str, value: str) -> Any_:
-        """Return the first structure of the list at `names` whose `member` is the text `value`, or NULL."""
+    def number_in_element(self, document: Any_, names: Names, member: str, value: str, field: Names) -> Any_:
+        """Return the number at `field` of a list's first structure whose `member` is `value`, or NULL."""
 
     def begins(self, text: Any_, prefix: str) -> Truth:
         """Say whether `text` begins with `prefix`."""
@@ -109,12 +109,14 @@ class SqliteSql(JsonSql):
         """See `JsonSql`."""
         return _ranked(self._leaf(document, names), spelled=spelled)
 
-    def element(self, document: Any_, names: Names, member: str, value: str) -> Any_:
+    def number_in_element(self, document: Any_, names: Names, member: str, value: str, field: Names) -> Any_:
         """See `JsonSql`."""
         elements = sa.func.json_each(document, _dollar(names)).table_valued("type", "value", "key")
         is_structure = elements.c.type == "object"
         structure: Any_ = sa.case((is_structure, elements.c.value), else_=sa.literal_column("'{}'"))
-        listed = sa.select(elements.c.value).select_from(elements)
+        found = sa.func.json_extract(structure, _dollar(field))
+        number = sa.case((_json_type(structure, field).in_(("integer", "real")), found))
+        listed = sa.select(number).select_from(elements)
         wanted = listed.where(is_structure, sa.func.json_extract(structure, _dollar((member,))) == value)
         return wanted.order_by(elements.c.key).limit(1).scalar_subquery()
 
@@ -165,12 +167,14 @@ class PostgresSql(JsonSql):
         value = sa.cast(document, JSONB).op("#>", return_type=JSONB)(sa.cast(list(names), sa.ARRAY(sa.Text)))
         return _ranked(_postgres_leaf(value), spelled=spelled)
 
-    def element(self, document: Any_, names: Names, member: str, value: str) -> Any_:
+    def number_in_element(self, document: Any_, names: Names, member: str, value: str, field: Names) -> Any_:
         """See `JsonSql`."""
         reached = self._reached(document, names, through_last=True)
-        found: Any_ = reached.c.value
-        is_it = found.op("->>", return_type=sa.Text())(member) == value
-        return sa.select(found).select_from(reached).where(is_it).limit(1).scalar_subquery()
+        element: Any_ = reached.c.value
+        found = element.op("#>", return_type=JSONB)(sa.cast(list(field), sa.ARRAY(sa.Text)))
+        is_it = element.op("->>", return_type=sa.Text())(member) == value
+        listed = sa.select(_postgres_leaf(found).number).select_from(reached).where(is_it)
+        return sa.cast(listed.limit(1).scalar_subquery(), sa.Double)
 
     def _reached(self, document: Any_, names: Names, *, through_last: bool) -> sa.TableValuedAlias:
         steps = "".join(f".{json.dumps(name)}" for name in names)

@@ -30,6 +30,10 @@ SORT_COLUMNS = {
 }
 
 
+LEAST = -1.7976931348623157e308
+"""Sorts before every number that JSON can say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a page ended."""
@@ -71,7 +75,10 @@ class Sort:
     spelled: bool = False
     """Texts that spell numbers sort as numbers."""
     element: tuple[str, str, str] | None = None
-    """Path of a list, a member of its structures, and the text that this has in the one that counts."""
+    """Path of a list, a member of its structures, and the text that this has in the one that counts.
+
+    What is sorted by must be a number there; those without one come first.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +180,14 @@ def _order(conn: sa.Connection, query: Query) -> list[sa.ColumnElement[Any]]:
 
 
 def _sort_key(sql: json_sql.JsonSql, sort: Sort) -> list[sa.ColumnElement[Any]]:
-    document: sa.ColumnElement[Any] = record.c.document
     if sort.element is not None:
         field, member, value = sort.element
-        document = sql.element(document, names_of(field), member, value)
-    return sql.sort_key(document, names_of(sort.field), spelled=sort.spelled)
+        number = sql.number_in_element(
+            record.c.document, names_of(field), member, value, names_of(sort.field)
+        )
+        # One expression, so that the document is read once a row: the least number stands for a missing one.
+        return [sa.func.coalesce(number, sa.literal(LEAST))]
+    return sql.sort_key(record.c.document, names_of(sort.field), spelled=sort.spelled)
 
 
 def _rows(
