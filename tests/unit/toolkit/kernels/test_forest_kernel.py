@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clary.toolkit.kernels import forest
@@ -34,6 +34,7 @@ def stumps(n_trees: int = 5, n_groups: int = 1, link: str = "identity") -> Fores
 VALUES = st.one_of(st.floats(-6, 6, width=32), st.just(float("nan")))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=6), st.integers(1, 9), st.sampled_from(LINKS))
 def test_with_and_without_numba_it_predicts_the_same(
     rows: list[tuple[float, float]], n_trees: int, link: str
@@ -51,6 +52,7 @@ def test_with_and_without_numba_it_predicts_the_same(
         assert np.array_equal(found, plain)
 
 
+@settings(deadline=None)
 @given(
     name=st.sampled_from(["nodes", "trees"]),
     place=st.integers(0, 200),
