@@ -5,8 +5,9 @@
     message Tensor { repeated T values = 1; repeated uint64 keys = 2; repeated uint64 shape = 3; }
 
 Files of the SDK have dense records that differ in nothing but their numbers: those are read as one strided
-array (4 GB/s) and written so too. Others go through compiled loops where numba is there and the body is large
-(sparse ones at 1 GB/s), else one by one (20 us each). Source: SageMaker SDK, `record.proto`.
+array (4 GB/s) and written so too. Sparse ones go through compiled loops where numba is there and the body is
+large (600 MB/s), else step by step for all at once (100 MB/s). What is left is read one by one (20 us each).
+Source: SageMaker SDK, `record.proto`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 
 from clary.toolkit import recordio
 from clary.toolkit.formats import _protobuf
+from clary.toolkit.formats._aligned import Aligned, UnalignedError
 from clary.toolkit.formats._protobuf import Record, Tensor
 from clary.toolkit.formats.base import FormatError, Matrix, Table, concatenate, shown
 from clary.toolkit.kernels import records
@@ -37,6 +39,8 @@ CONTENT_TYPES = ("application/x-recordio-protobuf", "recordio-protobuf")
 LARGE_BYTES = 32 << 20
 """Bodies from which compiling the loops pays, even where nothing is cached."""
 
+MANY_BYTES = 8 << 10
+"""Bodies from which reading all records at once pays."""
 _HEAD = Struct("<II")
 _VALUES = "values"
 _WRITE_BYTES = 1 << 20
@@ -77,6 +81,8 @@ def decode(body: bytes | memoryview, *, first: int = 0) -> Table:
     table = _strided(body)
     if table is None and len(body) >= LARGE_BYTES:
         table = _scanned(body)
+    if table is None and len(body) >= MANY_BYTES:
+        table = _aligned(body)
     return table if table is not None else _gathered(list(decode_records(body, first=first)), first)
 
 
@@ -201,6 +207,16 @@ def _scanned(body: bytes | memoryview) -> Table | None:  # noqa: PLR0911 - what 
     indptr = np.concatenate(([0], np.cumsum(counts)))
     width = max(int(largest) + 1, int(found[:, loops.WIDTH].max()))
     return Table(_csr(values, keys, indptr, n_rows, width), labels)
+
+
+def _aligned(body: bytes | memoryview) -> Table | None:
+    """Read sparse records that are built alike, a step for all of them; None where they are not."""
+    try:
+        found = Aligned(body)
+        values, keys, indptr, width, labels = found.sparse()
+    except UnalignedError:
+        return None
+    return Table(_csr(values, keys, indptr, found.n_rows, width), labels)
 
 
 def _csr(values: Any, keys: Any, indptr: Any, n_rows: int, width: int) -> Matrix:

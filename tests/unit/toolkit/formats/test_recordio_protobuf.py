@@ -89,3 +89,18 @@ def test_no_bytes_do_worse_than_be_refused(body):
             recordio_protobuf.decode(each)
         except FormatError:
             continue
+
+
+@pytest.mark.parametrize("way", ["loops", "steps", "singly"])
+def test_sparse_records_are_the_same_whichever_way_they_are_read(way, monkeypatch):
+    """By compiled loops, step by step for all, or one by one; keys of one, two and three bytes."""
+    rest = sparse.random(300, 40_000, 0.001, dtype=np.float32, random_state=3)
+    rows = sparse.hstack([np.ones((300, 1), np.float32), rest], format="csr")
+    body = recordio_protobuf.write(rows, np.arange(300))
+    monkeypatch.setattr(recordio_protobuf, "LARGE_BYTES", 0 if way == "loops" else 1 << 40)
+    monkeypatch.setattr(recordio_protobuf, "MANY_BYTES", 0 if way == "steps" else 1 << 40)
+    if way == "steps":
+        monkeypatch.setattr(recordio_protobuf, "_gathered", None)
+    table = recordio_protobuf.decode(body)
+    assert (table.features != rows).nnz == 0
+    assert table.labels.tolist() == list(range(300))
