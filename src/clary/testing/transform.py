@@ -125,7 +125,10 @@ class Transform:
     def lines(self, *, data_log: bool = False) -> list[str]:
         """Return the log lines of its models, or those of its data log."""
         logs = self.account.client("logs")
-        found = logs.filter_log_events(logGroupName=GROUP, logStreamNamePrefix=f"{self.name}/")
+        try:
+            found = logs.filter_log_events(logGroupName=GROUP, logStreamNamePrefix=f"{self.name}/")
+        except logs.exceptions.ResourceNotFoundException:  # the account's first line is still to come
+            return []
         return [
             event["message"]
             for event in found["events"]

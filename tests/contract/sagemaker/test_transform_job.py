@@ -33,7 +33,7 @@ def input_fn(body, content_type):
 
 def predict_fn(body, model):
     if b"slow" in body:
-        import time; time.sleep(60)
+        import time; print("slowly", flush=True); time.sleep(60)
     if b"refuse" in body:
         error = ValueError("I will not"); error.status_code = 400; raise error
     if b"fail" in body:
@@ -323,14 +323,17 @@ def test_a_model_that_cannot_be_loaded_says_why(account, bucket):
 
 @pytest.mark.documented
 def test_a_stopped_job_leaves_nothing_half_written(account, echo, bucket):
-    upload(account, {"stop/a.txt": b"well\n", "stop/b.txt": b"slow\n"}, bucket=bucket)
-    job = Transform.create(account, echo, f"s3://{bucket}/stop/", content_type="text/plain")
+    upload(account, {"stop/b.txt": b"well\n" * 9 + b"slow\n"}, bucket=bucket)
+    source = f"s3://{bucket}/stop/"
+    job = Transform.create(account, echo, source, content_type="text/plain", BatchStrategy="SingleRecord")
     deadline = time.monotonic() + 60
-    while "a.txt.out" not in job.published() and time.monotonic() < deadline:
+    while not any("slowly" in line for line in job.lines()):
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     account.client("sagemaker").stop_transform_job(TransformJobName=job.name)
-    assert job.wait()["TransformJobStatus"] == "Stopped"
-    assert list(job.published()) == ["a.txt.out"]
+    assert job.wait(limit_s=40)["TransformJobStatus"] == "Stopped"
+    assert job.published() == {}
+    assert len(job.lines(data_log=True)) == 1
     with pytest.raises(ClientError, match="is in status Stopped"):
         account.client("sagemaker").stop_transform_job(TransformJobName=job.name)
 

@@ -1,5 +1,6 @@
 """Asking any model: a replica in its sandbox, or several in a row, over frames; one payload a connection."""
 
+import contextlib
 import json
 import queue
 import socket
@@ -60,6 +61,13 @@ class Caller:
             raise NoAnswerError(str(error) or type(error).__name__) from error
         return json.loads(rest[:length]), rest[length:]
 
+    def interrupt(self) -> None:
+        """End what is being asked, from any thread."""
+        connection = self._socket
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Hang up."""
         if self._socket is not None:
@@ -98,8 +106,11 @@ class ReplicaModel:
         self._plan = plan
         self._processing = processing
         self._lines: queue.SimpleQueue[list[Caller]] = queue.SimpleQueue()
+        self._callers: list[Caller] = []
         for _ in range(plan.concurrency):
-            self._lines.put([Caller(address, plan.timeout_s) for address in addresses])
+            line = [Caller(address, plan.timeout_s) for address in addresses]
+            self._callers += line
+            self._lines.put(line)
         self._pool = ThreadPoolExecutor(plan.concurrency, "payload")
         self._is_closed = False
 
@@ -118,6 +129,8 @@ class ReplicaModel:
         """Hang up; whoever waits for a line learns that there is none."""
         self._is_closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
+        for caller in self._callers:
+            caller.interrupt()
         for _ in range(self._plan.concurrency):
             self._lines.put([])
 

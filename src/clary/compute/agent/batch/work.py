@@ -17,6 +17,7 @@ from clary.compute.agent.batch.plan import Plan
 from clary.kernel.errors import CustomerError
 from clary.toolkit import pipe
 from clary.toolkit.channels import Item
+from clary.toolkit.object_faults import CancelledError
 from clary.toolkit.objects import Objects
 from clary.toolkit.transform import split
 from clary.toolkit.transform.output import Output, drop_stale_uploads, metadata_of
@@ -116,6 +117,8 @@ class Work:
             self._transform(item, output)
         except (PayloadError, RecordError, split.SplitError, CustomerError) as error:
             output.abort()
+            if self._objects.cancel.is_set():  # it fails because all is called off
+                raise CancelledError from error
             self._fail(item, error)
         except BaseException:
             output.abort()
