@@ -21,7 +21,7 @@ def put(cloudwatch, **members):
         "Namespace": "Tests",
         "MetricName": f"metric-{ids.short()}",
         "Statistic": "Maximum",
-        "Period": 1,
+        "Period": 5,
         "EvaluationPeriods": 1,
         "Threshold": 10.0,
         "ComparisonOperator": "GreaterThanThreshold",

@@ -1,6 +1,5 @@
 """Shadow variants, serverless variants and scaling from zero, through boto3."""
 
-import threading
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -93,21 +92,35 @@ def test_a_serverless_variant_refuses_more_than_its_concurrency(hosting):
         "sagemaker-runtime", config=Config(retries={"total_max_attempts": 1}, proxies={})
     )
     refusals = []
-    slow = threading.Thread(target=lambda: hosting.ask(name, b"3"))
-    slow.start()
 
-    def is_throttled():
+    def ask():
         try:
-            runtime.invoke_endpoint(EndpointName=name, Body=b"0", ContentType="text/plain")
+            runtime.invoke_endpoint(EndpointName=name, Body=b"0.2", ContentType="text/plain")
         except ClientError as error:
             refusals.append(error.response)
-        return bool(refusals)
+        return "asked"
 
-    wait_for(is_throttled, limit_s=2.8)
-    slow.join()
+    with Hammer(ask, n_clients=2) as hammer:
+        wait_for(lambda: refusals)
+    assert hammer.errors == []
     assert refusals[0]["Error"]["Code"] == "ThrottlingException"
     assert refusals[0]["ResponseMetadata"]["HTTPStatusCode"] == 429
-    assert hosting.ask(name, b"0") == "done"
+    hosting.sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName=name,
+        DesiredWeightsAndCapacities=[
+            {"VariantName": "AllTraffic", "ServerlessUpdateConfig": {"MaxConcurrency": 50}}
+        ],
+    )
+    (variant,) = hosting.settled(name)["ProductionVariants"]
+    assert variant["CurrentServerlessConfig"]["MaxConcurrency"] == 50
+    with Hammer(lambda: hosting.ask(name, b"0.01")) as hammer:
+        wait_for(lambda: hammer.answers["done"] > 10)
+    assert hammer.errors == []
+    with pytest.raises(ClientError, match="DesiredInstanceCount is not allowed"):
+        hosting.sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=name,
+            DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 2}],
+        )
 
 
 def test_a_variant_scaled_to_zero_answers_its_next_invocation(hosting, model):

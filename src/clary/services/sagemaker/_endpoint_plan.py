@@ -102,7 +102,7 @@ def resized(target: Mapping[str, Any], desired: Mapping[str, Mapping[str, Any]])
     Parameters
     ----------
     desired : mapping
-        By variant: `DesiredWeight`, `DesiredInstanceCount` or both.
+        By variant: `DesiredWeight`, `DesiredInstanceCount`, `ServerlessUpdateConfig`.
     """
     variants = []
     for variant in target["variants"]:
@@ -112,9 +112,16 @@ def resized(target: Mapping[str, Any], desired: Mapping[str, Mapping[str, Any]])
                 **variant,
                 "Weight": wanted.get("DesiredWeight", variant["Weight"]),
                 "InstanceCount": wanted.get("DesiredInstanceCount", variant["InstanceCount"]),
+                **_other_terms(variant, wanted),
             }
         )
     return {**target, "variants": variants}
+
+
+def _other_terms(variant: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    if "ServerlessUpdateConfig" not in wanted:
+        return {}
+    return {"Serverless": {**variant["Serverless"], **wanted["ServerlessUpdateConfig"]}}
 
 
 def stages(deployment: Mapping[str, Any], n_instances: int) -> tuple[Stage, ...]:

@@ -156,11 +156,6 @@ def _check_is_still(record: Record, *, also: frozenset[str] = frozenset()) -> No
 def update_weights(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Change the share of traffic and the number of instances of variants in service."""
     desired = {item["VariantName"]: item for item in request["DesiredWeightsAndCapacities"]}
-    for name, item in desired.items():
-        if "ServerlessUpdateConfig" in item:
-            raise ValidationException(
-                f"DesiredWeightsAndCapacities '{name}': ServerlessUpdateConfig is not served yet."
-            )
 
     def change(record: Record) -> Record:
         _check_is_still(record)
@@ -184,6 +179,15 @@ def resized(record: Record, desired: Mapping[str, Mapping[str, Any]], now: datet
             raise ValidationException(
                 f"DesiredWeightsAndCapacities: variant '{name}' is not of this endpoint; "
                 f"it has: {', '.join(sorted(known))}"
+            )
+    for variant in record.private["plan"]["variants"]:
+        wanted = desired.get(variant["VariantName"], {})
+        other = "DesiredInstanceCount" if "Serverless" in variant else "ServerlessUpdateConfig"
+        if other in wanted:
+            kind = "serverless" if "Serverless" in variant else "no serverless one"
+            raise ValidationException(
+                f"DesiredWeightsAndCapacities '{variant['VariantName']}': {other} is not allowed: the "
+                f"variant is {kind}."
             )
     target = plans.resized(record.private["plan"], desired)
     intent = {"update": target, "since": now.timestamp()}

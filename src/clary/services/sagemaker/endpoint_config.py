@@ -16,6 +16,7 @@ NOT_SERVED_OF_VARIANTS = (
     "AcceleratorPartitionLayouts",
     "CapacityReservationConfig",
     "CoreDumpConfig",
+    "EnableSSMAccess",
     "InferenceAmiVersion",
     "InstancePools",
     "ManagedInstanceScaling",
@@ -28,6 +29,9 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     for member in NOT_SERVED:
         if request.get(member):
             raise ValidationException(f"{member} is not served yet; leave it out.")
+    for member in ("EnableEnhancedMetrics", "EnableDetailedObservability"):
+        if request.get("MetricsConfig", {}).get(member):
+            raise ValidationException(f"MetricsConfig.{member} is not served yet; leave it out.")
     if request.get("DataCaptureConfig"):
         _check_capture(request["DataCaptureConfig"])
     if request.get("AsyncInferenceConfig"):
