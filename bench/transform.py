@@ -219,18 +219,18 @@ class Bench:
         }
         self.account.client("s3").put_object(Bucket=self.bucket, Key="script.tar.gz", Body=pack(files))
         self.create_model("payloads", f"s3://{self.bucket}/script.tar.gz", SAGEMAKER_PROGRAM="inference.py")
-        directs, tooks = [], []
+        directs, others = [], []
         for _ in range(rounds):
             directs.append(self.job_s("builtin"))
-            tooks.append(self.job_s("payloads", out="payloads"))
-        direct, took = quantile(directs, 0.5), quantile(tooks, 0.5)
+            others.append(self.job_s("payloads", out="payloads"))
+        direct, took = quantile(directs, 0.5), quantile(others, 0.5)
         head = ("", "s", "1000 rows/s")
         rows = [
             ("direct", direct, self.n_rows / direct / 1000),
             ("payloads", took, self.n_rows / took / 1000),
         ]
         report.table("Payload by payload: 6 MB each, pandas and DMatrix", head, rows)
-        report.facts["payloads_s"] = {"direct": directs, "payloads": tooks}
+        report.facts["payloads_s"] = {"direct": directs, "payloads": others}
         report.bar("time of the job against payload by payload", direct / took, 1 / 4, "x")
 
     def memory(self, report: Report) -> None:

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any, ClassVar
 
 import pytest
 
@@ -56,10 +57,13 @@ def test_an_empty_one_is_an_object_too(made, s3):
 
 
 def test_uploads_of_an_earlier_attempt_are_found_by_key_and_time():
-    class Store:
-        dropped: list[str] = []  # noqa: RUF012 - of this test alone
+    class Store(Objects):
+        dropped: ClassVar[list[str]] = []
 
-        def ask(self, _verb, _uri, _call):
+        def __init__(self):
+            pass
+
+        def ask(self, verb, uri, call) -> Any:
             when = datetime(2026, 1, 2, tzinfo=UTC)
             early = datetime(2026, 1, 1, tzinfo=UTC)
             found = [("x.out", "ours", when), ("x.out", "old", early), ("x.out2", "other", when)]
