@@ -146,7 +146,8 @@ def test_jobs_are_listed_searched_and_tagged(finished):
 @pytest.mark.documented
 def test_the_same_seed_gives_the_same_trials(finished):
     account, _bucket, request, described = finished
-    again = {**request, "HyperParameterTuningJobName": request["HyperParameterTuningJobName"][:24] + "-again"}
+    name = request["HyperParameterTuningJobName"].replace("tune-", "again-")
+    again = {**request, "HyperParameterTuningJobName": name}
     repeated = tuned(account, again)
     pairs = [
         [each["TunedHyperParameters"] for each in trials_of(account, job["HyperParameterTuningJobName"])]
