@@ -77,7 +77,7 @@ test:
 test-all: lint
 	@$(MAKE) --no-print-directory -j2 $(DEV) $(BROWSER) $(AWS) $(CLIENT3)
 	@rm -rf build/coverage
-	@CLARY_COVERAGE_DIR=$(CURDIR)/build/coverage $(PY) -m pytest -q -n $(JOBS) --dist $(DIST) $(PYTEST)
+	@CLARY_COVERAGE_DIR=$(CURDIR)/build/coverage $(PY) -m pytest -q -n $(JOBS) --dist $(DIST) --hypothesis-profile=wide $(PYTEST)
 
 check: lint
 	@$(PY) -m pytest -q -n $(JOBS) tests/unit $(PYTEST)
