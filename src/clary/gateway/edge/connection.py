@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
+from clary.gateway.edge.classify import Kind
 from clary.gateway.edge.exchange import Exchange, status_line
 from clary.gateway.edge.express import MOST_BODY_BYTES, Shape
 from clary.gateway.edge.head import Head
@@ -247,9 +248,13 @@ class Connection(asyncio.Protocol):
         exchange = self._filling = self._edge.exchange(self, head)
         if self._active is None:
             self._activate(exchange)
-        else:
-            self._queue.append(exchange)
-            self._gate()
+            return
+        if exchange.kind is Kind.CONNECT:
+            # Behind another request there is no telling where the tunnel begins: not found, and the end.
+            exchange.kind = Kind.HIDDEN
+            head.keeps_alive = False
+        self._queue.append(exchange)
+        self._gate()
 
     def _leave_express(self) -> None:
         """Go the long way: the body is not here to its end."""
