@@ -40,6 +40,8 @@ PER_INSTANCE = 4
 """Where the configuration names no `MaxConcurrentInvocationsPerInstance`."""
 TTL_S, TIMEOUT_S = 21_600, 900
 """Source: API reference, InvokeEndpointAsync: six hours, fifteen minutes."""
+UNTYPED = "binary/octet-stream"
+"""Content type of objects that were put without one."""
 LOOK_S = 0.5
 TELL_S = 5.0
 MAX_TRIES = 3
@@ -171,16 +173,13 @@ class Invocations:
         age_s = self._world.clock().timestamp() - job["since"]
         ttl_s = job.get("RequestTTLSeconds", TTL_S)
         if age_s > ttl_s:
-            raise _RefusedError(
-                f"The request expired: it waited longer than {ttl_s} s (RequestTTLSeconds).", 500
-            )
+            text = f"The request expired: it waited longer than {ttl_s} s (RequestTTLSeconds)."
+            raise _RefusedError(text, 500)
         objects: Objects = self._world.extras["objects"]
         timeout_s = float(job.get("InvocationTimeoutSeconds", TIMEOUT_S))
         try:
-            body = (
-                base64.b64decode(job["body"]) if "body" in job else objects.read(self._own(key, job["input"]))
-            )
-            frame = ask(address, job["header"], body, timeout_s=timeout_s)
+            header, body = self._question(job, key)
+            frame = ask(address, header, body, timeout_s=timeout_s)
         except (CustomerError, FrameError) as error:
             raise _RefusedError(str(error), 400) from error
         except TimeoutError:
@@ -197,6 +196,20 @@ class Invocations:
             objects.put(self._own(key, job["output"]), frame.body, content_type=content_type)
         except CustomerError as error:
             raise _RefusedError(str(error), 400) from error
+
+    def _question(self, job: Mapping[str, Any], key: Key) -> tuple[dict[str, Any], bytes]:
+        """Return a question's header and body; its content type is the object's own where none was given."""
+        header = dict(job["header"])
+        if "body" in job:
+            return header, base64.b64decode(job["body"])
+        objects: Objects = self._world.extras["objects"]
+        uri = self._own(key, job["input"])
+        if "content_type" not in header:
+            bucket, name = split_uri(uri)
+            found = objects.ask("download", uri, lambda client: client.head_object(Bucket=bucket, Key=name))
+            if found.get("ContentType") not in {None, UNTYPED}:
+                header["content_type"] = found["ContentType"]
+        return header, objects.read(uri)
 
     def _fail(self, key: Key, job: Mapping[str, Any], text: str) -> None:
         """Leave why there is no answer where the configuration wants it."""
