@@ -1,16 +1,19 @@
 """Instances that come and go without an update."""
 
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from clary.engine.machine import Job
+from clary.engine.world import World
 from clary.kernel.clock import from_epoch_ms
 from clary.services.sagemaker._elastic import elastic
 from clary.serving.scaling.usage import Counts, Key, Usage
 
 KEY = Key("1", "r", "e", "v")
 NOW_S = 10_000.0
-JOB = SimpleNamespace(record=SimpleNamespace(account="1", region="r", key="e"))
+JOB = cast("Job", SimpleNamespace(record=SimpleNamespace(account="1", region="r", key="e")))
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def instances(usage, n, **terms):
     )
     serverless = {"MaxConcurrency": 5, "MemorySizeInMB": 1024, **terms}
     variant = {"VariantName": "v", "InstanceCount": n, "Serverless": serverless}
-    plan, _look_s = elastic(JOB, world, {"variants": [variant]})
+    plan, _look_s = elastic(JOB, cast("World", world), {"variants": [variant]})
     return plan["variants"][0]["InstanceCount"]
 
 

@@ -10,7 +10,7 @@ NOON = datetime(2026, 3, 4, 12, 0, 30, tzinfo=UTC)  # a Wednesday
 
 
 def on(*parts):
-    return datetime(*parts, tzinfo=UTC)
+    return datetime(*parts).replace(tzinfo=UTC)  # noqa: DTZ001 - it has one at once
 
 
 def after(text, zone="UTC", moment=NOON):
