@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["clary.testing.server"]
 
-_SLOW_MACHINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("steady", derandomize=True, **_SLOW_MACHINE)
-settings.register_profile("wide", **_SLOW_MACHINE)  # new examples every time: `make test-all`
+settings.register_profile("wide", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For a loaded machine; new examples every time: `make test-all`."""
+settings.register_profile("steady", settings.get_profile("wide"), derandomize=True)
 settings.load_profile("steady")

@@ -2,7 +2,7 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clary.store import documents
@@ -19,12 +19,13 @@ values = st.recursive(
 )
 
 
+@example("\0")
 @given(values)
 def test_every_document_comes_back(value):
     text = documents.dumps(value)
     assert documents.loads(text) == value
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    assert text.encode().find(b"\\u0000") == -1  # PostgreSQL's jsonb holds none
+    assert "\\u0000" not in text.replace("\\\\", "")  # PostgreSQL's jsonb holds none
 
 
 def test_times_sort_as_text():
