@@ -9,7 +9,7 @@ import joblib
 import numpy as np
 import pytest
 import xgboost
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from clary.algorithms.base import Question
 from clary.kernel.errors import CustomerError
@@ -210,3 +210,50 @@ def test_pytorch_without_a_model_file_says_so(loaded):
     pytest.importorskip("torch", reason="an extra")
     with pytest.raises(CustomerError, match=r"Exactly one \.pth or \.pt file is required"):
         loaded("", framework="pytorch")
+
+
+STREAM = """
+def model_fn(model_dir): return 3
+def transform_fn(model, data, content_type, accept):
+    return (f"part {n} " for n in range(model)), "text/plain"
+"""
+
+
+def test_a_generator_is_streamed_to_those_who_take_parts_and_joined_for_others(loaded):
+    handler = loaded(STREAM)
+    whole = ask(handler)
+    assert (whole.body, whole.content_type, whole.parts) == (b"part 0 part 1 part 2 ", "text/plain", None)
+    (parts,) = handler.answer_many([Question(body=b"x", content_type=JSON, takes_parts=True)])
+    assert parts.body == b"part 0 "
+    assert list(parts.parts) == [b"part 1 ", b"part 2 "]
+
+
+ONLY_MODEL = """
+import joblib, os
+def model_fn(model_dir): return joblib.load(os.path.join(model_dir, "m.joblib"))
+"""
+
+
+def test_requests_to_a_classifier_share_a_call_and_each_gets_its_own_answer(loaded, tmp_path):
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    model = LogisticRegression().fit(rows, rows[:, 0] > 0)
+    joblib.dump(model, tmp_path / "m.joblib")
+    handler = loaded(ONLY_MODEL)
+    calls = []
+    inner = handler._predict
+    handler._predict = lambda data, model: calls.append(data.shape) or inner(data, model)
+    bodies = [
+        (b"1,2,3", CSV), (b"-1,0,0\n2,0,0", CSV), (b"[[0.5, 1, 1]]", JSON), (b"oops", CSV), (b"1,2", CSV),
+        (b"1,2,3", "image/png"), (b"-3,1,1", CSV), (b"", CSV),
+    ]  # fmt: skip
+    questions = [Question(body=body, content_type=kind) for body, kind in bodies]
+    together = handler.answer_many(questions)
+    assert calls[0] == (5, 3)
+    alone = [handler.answer_many([question])[0] for question in questions]
+    assert together == alone
+    assert [answer.body for answer in together[:3]] == [b"[true]", b"[false, true]", b"[true]"]
+
+
+def test_requests_to_a_regressor_do_not_share_a_call(loaded, tmp_path):
+    joblib.dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]), tmp_path / "m.joblib")
+    assert not loaded(ONLY_MODEL)._shares_calls
