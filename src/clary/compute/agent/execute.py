@@ -62,6 +62,19 @@ class Executor:
         self._scraper = MetricScraper(_definitions(host), reporter.metric, self._say)
 
     @contextmanager
+    def ahead(self) -> Iterator[None]:
+        """Prepare for the block's program while it still brings in the data."""
+        if self._host.spec.runtime.kind == "container":
+            yield
+            return
+        self._runner = self._runner or runner_for(self._host)
+        self._runner.prepare(self._host.home, self._host.spec, self._host.name)
+        try:
+            yield
+        finally:
+            self._runner.withdraw()
+
+    @contextmanager
     def running(self, program: Program) -> Iterator[tuple[Running, Pump]]:
         """Start a program; at the end of the block nothing of it is left and all its lines are read."""
         if self._runner is None:

@@ -97,6 +97,14 @@ class Runner(Protocol):
 
     name: ClassVar[str]
 
+    def prepare(self, home: Path, spec: RunSpec, host: str) -> None:
+        """Begin, beside other work, what does not depend on the program; `start` takes it up."""
+        ...
+
+    def withdraw(self) -> None:
+        """Undo `prepare`, where no `start` has taken it up; safe to repeat."""
+        ...
+
     def start(
         self, home: Path, spec: RunSpec, host: str, program: Program, *, stdout: int, stderr: int
     ) -> Running:

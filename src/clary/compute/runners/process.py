@@ -19,6 +19,8 @@ from typing import ClassVar
 
 from clary.compute import launcher, limits, linux, mounts, sandbox
 from clary.compute.base import RunSpec
+from clary.compute.runners._ahead import Ahead
+from clary.compute.runners._relocation import relocated
 from clary.compute.runners.base import Exit, Program, Running
 from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
@@ -45,6 +47,24 @@ class ProcessRunner:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._ahead: Ahead | None = None
+
+    def prepare(self, home: Path, spec: RunSpec, host: str) -> None:
+        """Open the sandbox of a program with the network and nothing bound, as most have it."""
+        how = sandbox.means(self._settings)
+        if how.kind == "none" or self._ahead is not None:
+            return
+        uid = self._settings.isolation_uid + slot_of(home, spec) if how.kind == "root" else None
+        plain = Program(argv=("true",))
+        self._furnish(home, spec, host, plain, uid)
+        view = self._view(home, spec, plain, uid)
+        self._ahead = Ahead(view, lambda: sandbox.Sandbox.open(how, view, hostname=host))
+
+    def withdraw(self) -> None:
+        """Close a sandbox that was prepared and that nobody took."""
+        if self._ahead is not None:
+            self._ahead.take(None)
+            self._ahead = None
 
     def start(
         self, home: Path, spec: RunSpec, host: str, program: Program, *, stdout: int, stderr: int
@@ -53,9 +73,11 @@ class ProcessRunner:
         how = sandbox.means(self._settings)
         if how.kind == "none" and self._settings.sandbox == "bwrap":
             sandbox.probe(self._settings)  # raises, with the reason
-        slot = slot_of(home, spec)
-        uid = self._settings.isolation_uid + slot if how.kind == "root" else None
-        self._furnish(home, spec, host, program, slot, uid)
+        uid = self._settings.isolation_uid + slot_of(home, spec) if how.kind == "root" else None
+        self._furnish(home, spec, host, program, uid)
+        if uid is not None:
+            for name in ("ml", "tmp", "user"):
+                give(home / name, uid)
         box: sandbox.Sandbox | None = None
         if how.kind != "none":
             try:
@@ -74,36 +96,27 @@ class ProcessRunner:
                 box.close()
             raise
 
-    def _furnish(
-        self, home: Path, spec: RunSpec, host: str, program: Program, slot: int, uid: int | None
-    ) -> None:
-        """Make the host's folders and give them to the run's user."""
+    def _furnish(self, home: Path, spec: RunSpec, host: str, program: Program, uid: int | None) -> None:
+        """Make the host's folders."""
         for name in FOLDERS:
             (home / name).mkdir(parents=True, exist_ok=True)
         for outside, inside in (*program.binds, *program.ro_binds):
             if inside.startswith(f"{mounts.ML}/") and os.path.isdir(outside):
                 # here, so that it is the run's user's: bubblewrap would make it the server's
                 (home / "ml" / os.path.relpath(inside, mounts.ML)).mkdir(parents=True, exist_ok=True)
+        slot = slot_of(home, spec)
         addresses = {each: address(slot, index) for index, each in enumerate(spec.hosts)}
         number = os.geteuid() if uid is None else uid
         mounts.Identity(uid=number, gid=number, hostname=host, addresses=addresses).write(home / "etc")
-        if uid is not None:
-            for name in ("ml", "tmp", "user"):
-                give(home / name, uid)
 
     def _open(
         self, how: sandbox.Means, home: Path, spec: RunSpec, host: str, program: Program, uid: int | None
     ) -> sandbox.Sandbox:
-        view = mounts.Mounts(
-            home=home,
-            binds=program.binds,
-            ro_binds=program.ro_binds,
-            hidden=(self._settings.data_dir, self._settings.socket_dir),
-            environment=mounts.python_environment(self._settings.runtime_python),
-            shared_memory_bytes=spec.size.memory_mib * MIB,
-            is_foreign=uid is not None,
-            devices=devices(home, spec),
-        )
+        view = self._view(home, spec, program, uid)
+        ahead, self._ahead = self._ahead, None
+        box = ahead.take(view if program.network else None) if ahead is not None else None
+        if box is not None:
+            return box
         if program.network or len(spec.hosts) == 1:
             return sandbox.Sandbox.open(how, view, hostname=host, network=program.network)
         with _locked(home.parent.parent / "network.lock"):
@@ -113,6 +126,18 @@ class ProcessRunner:
             if keeper is None:
                 record.write_text(linux.stamp(box.pid))
             return box
+
+    def _view(self, home: Path, spec: RunSpec, program: Program, uid: int | None) -> mounts.Mounts:
+        return mounts.Mounts(
+            home=home,
+            binds=program.binds,
+            ro_binds=program.ro_binds,
+            hidden=(self._settings.data_dir, self._settings.socket_dir),
+            environment=mounts.python_environment(self._settings.runtime_python),
+            shared_memory_bytes=spec.size.memory_mib * MIB,
+            is_foreign=uid is not None,
+            devices=devices(home, spec),
+        )
 
     def _launch(
         self,
@@ -292,50 +317,6 @@ class ProcessRunning:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.005)
-
-
-def relocated(program: Program, home: Path) -> Program:
-    """Return `program` with `/opt/ml`, and what it binds, replaced by the paths outside.
-
-    Without a mount namespace a program sees the machine's own file system. What reads `SM_*` or
-    `SAGEMAKER_BASE_DIR` works; a path written into a script does not.
-    """
-    pairs = [(inside_path, outside) for outside, inside_path in (*program.binds, *program.ro_binds)]
-    for inside_path, outside in pairs:
-        link = home / "ml" / os.path.relpath(inside_path, mounts.ML)
-        if inside_path.startswith(f"{mounts.ML}/") and not link.is_symlink():
-            with contextlib.suppress(OSError):
-                link.rmdir()  # a mount point, made for a sandbox that there is not
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(outside)
-    pairs = [pair for pair in pairs if not pair[0].startswith(f"{mounts.ML}/")]
-    pairs.append((mounts.ML, str(home / "ml")))
-
-    def moved(text: str) -> str:
-        for old, new in pairs:
-            text = text.replace(old, new)
-        return text
-
-    def moved_all(value: object) -> object:
-        match value:
-            case str():
-                return moved(value)
-            case dict():
-                return {key: moved_all(each) for key, each in value.items()}
-            case list() | tuple():
-                return [moved_all(each) for each in value]
-            case _:
-                return value
-
-    arguments = moved_all(dict(program.arguments))
-    assert isinstance(arguments, dict)
-    return replace(
-        program,
-        argv=tuple(moved(each) for each in program.argv),
-        arguments=arguments,
-        environment={name: moved(value) for name, value in program.environment.items()},
-        directory=moved(program.directory),
-    )
 
 
 def slot_of(home: Path, spec: RunSpec) -> int:

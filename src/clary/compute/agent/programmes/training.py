@@ -84,11 +84,12 @@ class TrainingRun:
         self._host.enter(RunPhase.DOWNLOADING)
         objects = self._objects = objects_for(self._host)
         self._pipes = objects.sibling()
-        self._watch.during(lambda: self._stage(objects), objects.cancel.set)
-        self._host.enter(RunPhase.TRAINING)
-        job = programs.training(self._host, self._packages(), self._binds)
-        with self._companions(objects):
-            ending, pump = self._executor.to_end(job.program, limit_s=self._limit_s())
+        with self._executor.ahead():
+            self._watch.during(lambda: self._stage(objects), objects.cancel.set)
+            self._host.enter(RunPhase.TRAINING)
+            job = programs.training(self._host, self._packages(), self._binds)
+            with self._companions(objects):
+                ending, pump = self._executor.to_end(job.program, limit_s=self._limit_s())
         has_failed = ending.outcome is None and ending.exit != _WELL
         reason = ""
         if has_failed:
