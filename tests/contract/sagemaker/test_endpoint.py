@@ -87,7 +87,7 @@ def test_it_predicts_what_the_plain_library_predicts(endpoint, cancer):
         EndpointName=name, ContentType="text/csv", Body=body.encode(), CustomAttributes="trace=1"
     )
     assert answer["ContentType"].startswith("text/csv")
-    assert answer["InvokedProductionVariant"] == "v0"
+    assert answer["InvokedProductionVariant"] in {"v0", "v1"}  # an update may have come before
     scores = np.array(answer["Body"].read().decode().replace("\n", ",").strip(",").split(","), dtype=float)
     assert scores.shape == (20,)
     assert ((scores > 0.5) == cancer[400:420, 0]).mean() > 0.8
