@@ -89,7 +89,7 @@ lint: $(DEV)
 	@$(BIN)/mypy --no-error-summary --ignore-missing-imports demo requirements docs/_tools
 	@echo "· import floors" && out=$$($(BIN)/lint-imports 2>&1) || { echo "$$out"; exit 1; }
 	@echo "· sizes and names" && $(PY) -m pytest -q -p no:randomly tests/unit/test_size.py tests/unit/test_naming.py
-	@echo "· spelling" && $(BIN)/codespell -L te,rabit,mape,atmost,postgressql,ecret,caf src tests demo examples docs bench changelog.d README.md CONTRIBUTING.md Makefile 2> /dev/null
+	@echo "· spelling" && $(BIN)/codespell --skip "*/vendor/*" -L te,rabit,mape,atmost,postgressql,ecret,caf src tests demo examples docs bench changelog.d README.md CONTRIBUTING.md Makefile 2> /dev/null
 
 fix: $(DEV)
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .

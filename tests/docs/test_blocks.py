@@ -17,7 +17,14 @@ from clary.testing.server import ClaryServer
 ROOT = Path(__file__).resolve().parents[2]
 SDK2 = ROOT / ".venvs" / "sdk2" / "bin"
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
-RUN_HERE = {"accounts.md", "getting-started.md", "hosting.md", "script-mode.md", "training.md", "transform.md"}
+RUN_HERE = {
+    "accounts.md",
+    "getting-started.md",
+    "hosting.md",
+    "script-mode.md",
+    "training.md",
+    "transform.md",
+}
 """Pages whose blocks the tests below run, all of them."""
 RUN_HERE |= {"tuning.md"}
 RUN_HERE |= {"evaluation.md", "features.md", "processing.md"}
@@ -107,7 +114,9 @@ def test_accounts_are_made_as_printed(clary_server: ClaryServer, tmp_path: Path)
     assert '"TrainingJobSummaries": []' in text
 
 
-@pytest.mark.parametrize("pages", [("training.md", "transform.md", "hosting.md"), ("script-mode.md",)], ids="+".join)
+@pytest.mark.parametrize(
+    "pages", [("training.md", "transform.md", "hosting.md"), ("script-mode.md",)], ids="+".join
+)
 def test_programs_of_the_sdk_run_as_printed(
     clary_server: ClaryServer, tmp_path: Path, pages: tuple[str, ...]
 ) -> None:

@@ -22,7 +22,7 @@ def test_what_is_missing_and_what_differs_is_named():
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "at"), [(b"abc", b"abd", 2), (b"abc", b"xbc", 0), (b"ab", b"abc", 2), (b"", b"a", 0)]
+    ("first", "second", "at"), [(b"abc", b"abX", 2), (b"abc", b"xbc", 0), (b"ab", b"abc", 2), (b"", b"a", 0)]
 )
 def test_the_first_byte_that_differs_is_found(first, second, at):
     assert comparison.first_difference(first, second) == at

@@ -49,7 +49,7 @@ class Look:
     def bounded(self, capacity: int) -> int:
         """Return a capacity within the target's bounds."""
         document = self.target.document
-        return max(document["MinCapacity"], min(document["MaxCapacity"], capacity))
+        return max(int(document["MinCapacity"]), min(int(document["MaxCapacity"]), capacity))
 
 
 @MACHINE.step("Registered")

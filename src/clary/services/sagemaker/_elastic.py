@@ -36,11 +36,11 @@ def elastic(job: Job, world: World, plan: Mapping[str, Any]) -> tuple[Mapping[st
 
 
 def _serverless(terms: Mapping[str, Any], n: int, usage: Usage, key: Key, now_s: float, idle_s: float) -> int:
-    least = terms.get("ProvisionedConcurrency", 0)
+    least = int(terms.get("ProvisionedConcurrency", 0))
     last = usage.last(key)
     is_awaited = usage.is_awaited(key, now_s)
     if not is_awaited and (last is None or now_s - last > idle_s) and not usage.is_new(now_s, idle_s):
         return least
     concurrency = usage.counted(key, now_s, WINDOW_S).model_s / WINDOW_S
     wanted = max(1 if is_awaited or n else 0, math.ceil(concurrency - 0.25), least)
-    return min(terms["MaxConcurrency"], max(n, wanted))
+    return min(int(terms["MaxConcurrency"]), max(n, wanted))

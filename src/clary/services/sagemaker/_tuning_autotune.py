@@ -46,6 +46,7 @@ def _range(name: str, hint: str, runtime: Runtime) -> tuple[str, dict[str, Any]]
                 name, declared.tunable.min, declared.tunable.max, is_whole=isinstance(declared, Integer)
             )
         if declared is not None and declared.tunable:
+            assert not isinstance(declared.tunable, Recommended)  # handled above; mypy does not see it
             return "CategoricalParameterRanges", {"Name": name, "Values": list(declared.tunable)}
     text = unquoted(hint).strip()
     if text.lower() in FLAGS:

@@ -218,7 +218,8 @@ class _Turn:
     @property
     def _is_watching(self) -> bool:
         """Whether trials may be ended early, so that each of their metrics matters."""
-        return self.config["Strategy"] == "Hyperband" or self.config["TrainingJobEarlyStoppingType"] == "Auto"
+        is_auto: bool = self.config["TrainingJobEarlyStoppingType"] == "Auto"
+        return is_auto or self.config["Strategy"] == "Hyperband"
 
     def _stop_early(self, running: Sequence[Record]) -> None:
         """End running trials that do worse than others did."""
