@@ -7,6 +7,9 @@ from clary.cli.checks.base import Finding, Grade
 from clary.kernel.settings import Settings
 
 EXTRAS = (
+    ("numba", "kernels", "models answered in the edge, and compiled reading"),
+    ("faiss-cpu", "knn", "indexes of K-NN beside the exact one"),
+    ("jupyterlab", "notebooks", "JupyterLab: clary run -- jupyter lab"),
     ("torch", "torch", "PyTorch scripts, and the algorithms that stand on it"),
     ("pyarrow", "parquet", "Parquet input"),
     ("psycopg", "postgres", "PostgreSQL as the store"),
