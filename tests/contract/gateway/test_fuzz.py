@@ -196,7 +196,8 @@ async def witness(port: int, stop: asyncio.Event, wrong: list[bytes]) -> int:
 
 
 async def fuzz(port: int, seeds: range) -> tuple[int, list[Any]]:
-    stop, wrong = asyncio.Event(), []
+    stop = asyncio.Event()
+    wrong: list[Any] = []
     watching = asyncio.create_task(witness(port, stop, wrong))
     turns = asyncio.Semaphore(N_AT_ONCE)
 
@@ -260,7 +261,7 @@ def test_plain_requests_pipelined_with_others_stay_in_order_in_place_and_by_the_
     last = b"GET /_clary/metrics/edge HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     for cut in (0, 1, 700, len(stream) // 2):
         received = site.exchange(stream[:cut], stream[cut:] + last) if cut else site.exchange(stream + last)
-        said = []
+        said: list[bytes] = []
         while received.startswith(b"HTTP/1.1 200") and len(said) < len(bodies):
             head, _, received = received.partition(b"\r\n\r\n")
             length = int(re.search(rb"content-length: (\d+)", head)[1])  # type: ignore[index]

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def test_an_update_never_lets_the_old_model_answer_after_it(
         route, said = ((first, b"1.0\n"), (second, b"2.0\n"))[n % 2]
         neighbours.routes[key] = route
         site.control.push("route", key, route)
-        eventually(lambda said=said: ask(client, "swap") == said)
+        eventually(partial(_says, client, "swap", said))
         assert all(ask(client, "swap") == said for _ in range(10))
     stop.set()
     for thread in threads:
@@ -156,6 +157,10 @@ def test_an_update_never_lets_the_old_model_answer_after_it(
     del neighbours.routes[key]
     site.control.push("route", key, None)
     eventually(lambda: _is_gone(client, "swap"))
+
+
+def _says(client: Any, endpoint: str, wanted: bytes) -> bool:
+    return ask(client, endpoint) == wanted
 
 
 def _is_gone(client: Any, endpoint: str) -> bool:

@@ -193,7 +193,7 @@ def test_filters_find_what_they_say(tracking, searched, text, wanted):
 def test_runs_are_sorted_those_without_a_value_last_and_paged(tracking, searched, wanted, order):
     names, token = "", None
     while True:
-        page = {"page_token": token} if token else {}
+        page: dict[str, str] = {"page_token": token} if token else {}
         answer = tracking.post(
             "runs/search", experiment_ids=[searched], order_by=order, max_results=1, **page
         )

@@ -14,7 +14,8 @@ from .conftest import Site, eventually
 from .neighbours import Neighbours, Replica
 from .test_invoke import invoke, refused
 
-Write, Close = Callable[[bytes], None], Callable[[], None]
+Write = Callable[[bytes], None]
+Close = Callable[[], None]
 
 
 def streamed(site: Site, endpoint: str, **given: Any) -> dict[str, Any]:
@@ -67,8 +68,9 @@ def test_an_error_before_the_first_part_is_a_model_error(
     neighbours.route("refusing", replica.path)
     with pytest.raises(ClientError) as caught:
         streamed(site, "refusing")
-    assert caught.value.response["Error"]["Code"] == "ModelError"
-    assert caught.value.response["OriginalStatusCode"] == 400
+    response: Any = caught.value.response
+    assert response["Error"]["Code"] == "ModelError"
+    assert response["OriginalStatusCode"] == 400
 
 
 @pytest.mark.parametrize("how", ["dies", "fails", "stalls"])

@@ -1,6 +1,7 @@
 """Experiments, trials and their components through boto3: names, parts, refusals, lists, search."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -195,7 +196,7 @@ def test_search_compares_parameters_and_sorts_by_metrics(clary_server):
             metrics.batch_put_metrics(TrialComponentName=name, MetricData=data)
 
     def search(*filters, **more):
-        expression = {
+        expression: dict[str, Any] = {
             "Filters": [dict(zip(("Name", "Operator", "Value"), each, strict=False)) for each in filters]
         }
         expression = {"SearchExpression": expression} if filters else {}

@@ -172,7 +172,8 @@ def test_a_walk_is_filtered_and_paged(account, trained, deployed):
     only = vertices(sagemaker, start, Filters={"LineageTypes": ["Artifact"], "Types": ["DataSet"]})
     assert only == {("Artifact", "DataSet")}
     whole = sagemaker.query_lineage(StartArns=[start], IncludeEdges=True)
-    arns, token = [], {}
+    arns: list[str] = []
+    token: dict[str, str] = {}
     while True:
         page = sagemaker.query_lineage(StartArns=[start], MaxResults=2, **token)
         arns += [each["Arn"] for each in page["Vertices"]]

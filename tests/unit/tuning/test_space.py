@@ -1,6 +1,7 @@
 """Ranges and scales: between the wire's strings and the unit cube."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,9 @@ def continuous(low, high, scale="Linear"):
         ("ReverseLogarithmic", (0.0, 0.9999), 0.99),
     ],
 )
-def test_the_middle_of_a_scale_is_where_the_scale_has_it(scale, ends, middle):
+def test_the_middle_of_a_scale_is_where_the_scale_has_it(
+    scale: str, ends: tuple[float, float], middle: float
+) -> None:
     parameter = Parameter.from_range("Continuous", continuous(*ends, scale))
     assert float(parameter.value(0.5)) == pytest.approx(middle)
     assert float(parameter.value(0.0)) == pytest.approx(ends[0])
@@ -41,7 +44,9 @@ def test_integers_are_whole_in_range_and_stay_what_they_are(low, width, unit):
     parameter = Parameter.from_range("Integer", continuous(low, low + width))
     text = parameter.value(unit)
     assert low <= int(text) <= low + width
-    assert parameter.value(parameter.unit(text)) == text
+    place = parameter.unit(text)
+    assert place is not None
+    assert parameter.value(place) == text
 
 
 def test_each_integer_gets_its_share():
@@ -66,7 +71,7 @@ def test_auto_takes_the_scale_on_which_values_crowd_less(low, high, scale):
 
 
 def test_a_space_counts_its_combinations_and_refuses_what_lies_outside():
-    ranges = {
+    ranges: dict[str, list[dict[str, Any]]] = {
         "IntegerParameterRanges": [{"Name": "depth", "MinValue": "1", "MaxValue": "3"}],
         "CategoricalParameterRanges": [{"Name": "booster", "Values": ["a", "b"]}],
     }

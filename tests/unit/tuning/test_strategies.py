@@ -1,5 +1,7 @@
 """Strategies: what each proposes, repeatably."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from clary.tuning.strategies import base
 from clary.tuning.strategies.base import Strategy
 from clary.tuning.study import Study, Trial, best
 
-RANGES = {
+RANGES: dict[str, list[dict[str, Any]]] = {
     "ContinuousParameterRanges": [
         {"Name": "rate", "MinValue": "0.001", "MaxValue": "1", "ScalingType": "Logarithmic"}
     ],
@@ -35,8 +37,14 @@ def loss(values):
     return (depth - 3) ** 2 + (np.log10(rate) + 1) ** 2 + (values.get("kind") == "a")
 
 
+def objective(trial: Trial | None) -> float:
+    assert trial is not None
+    assert trial.objective is not None
+    return trial.objective
+
+
 def run(strategy, n, *, space=SPACE, seed=1, **members):
-    trials = []
+    trials: list[Trial] = []
     for index in range(1, n + 1):
         values = strategy.propose(Study(space, False, seed, trials, **members), index)
         if values is None:
@@ -72,7 +80,7 @@ def test_a_strategy_that_is_not_there_is_named():
 def test_bayesian_search_finds_what_random_search_does_not():
     found = [
         np.median(
-            [best(run(base.find(name), 14, seed=seed), is_maximizing=False).objective for seed in range(2)]
+            [objective(best(run(base.find(name), 14, seed=seed), is_maximizing=False)) for seed in range(2)]
         )
         for name in ("Bayesian", "Random")
     ]
@@ -83,21 +91,26 @@ def test_running_and_failed_trials_are_not_proposed_again():
     bayesian = base.find("Bayesian")
     done = run(bayesian, 8)
     values = bayesian.propose(Study(SPACE, False, 1, done), 9)
+    assert values is not None
     running = Trial(9, values, None, is_running=True)
     second = bayesian.propose(Study(SPACE, False, 1, [*done, running]), 10)
+    assert second is not None
     failed = Trial(10, second, None)
     third = bayesian.propose(Study(SPACE, False, 1, [*done, running, failed]), 11)
+    assert third is not None
     assert len({tuple(each.items()) for each in (values, second, third)}) == 3
 
 
 def test_a_warm_start_begins_near_the_parents_best():
     parent = run(base.find("Bayesian"), 11)
-    best_of_parent = best(parent, is_maximizing=False).objective
+    best_of_parent = objective(best(parent, is_maximizing=False))
     child = run(base.find("Bayesian"), 4, seed=9, parents=[parent])
-    assert best(child, is_maximizing=False).objective <= best_of_parent + 0.05
-    moved = [Trial(each.index, each.values, 100 + 7 * each.objective) for each in parent]
+    assert objective(best(child, is_maximizing=False)) <= best_of_parent + 0.05
+    moved = [Trial(each.index, each.values, 100 + 7 * objective(each)) for each in parent]
     transfer = run(base.find("Bayesian"), 3, seed=9, parents=[moved], is_transfer=True)
-    assert transfer[0].values == best(moved, is_maximizing=False).values
+    best_moved = best(moved, is_maximizing=False)
+    assert best_moved is not None
+    assert transfer[0].values == best_moved.values
 
 
 def test_the_gradient_of_the_process_is_that_of_its_loss():

@@ -16,8 +16,9 @@ import pytest
 
 from clary.compute import launcher, limits, linux, sandbox
 from clary.compute.base import RunKind, RunSpec, Runtime, Size
+from clary.compute.runners._relocation import relocated
 from clary.compute.runners.base import Exit, Program, Running
-from clary.compute.runners.process import ProcessRunner, address, relocated
+from clary.compute.runners.process import ProcessRunner, address
 from clary.compute.trial import trial
 from clary.kernel.settings import Settings
 

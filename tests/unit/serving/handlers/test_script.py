@@ -239,9 +239,14 @@ def test_requests_to_a_classifier_share_a_call_and_each_gets_its_own_answer(load
     model = LogisticRegression().fit(rows, rows[:, 0] > 0)
     joblib.dump(model, tmp_path / "m.joblib")
     handler = loaded(ONLY_MODEL)
-    calls = []
+    calls: list[tuple[int, ...]] = []
     inner = handler._predict
-    handler._predict = lambda data, model: calls.append(data.shape) or inner(data, model)
+
+    def counted(data: Any, model: Any) -> Any:
+        calls.append(data.shape)
+        return inner(data, model)
+
+    handler._predict = counted
     bodies = [
         (b"1,2,3", CSV), (b"-1,0,0\n2,0,0", CSV), (b"[[0.5, 1, 1]]", JSON), (b"oops", CSV), (b"1,2", CSV),
         (b"1,2,3", "image/png"), (b"-3,1,1", CSV), (b"", CSV),

@@ -103,4 +103,5 @@ def test_sparse_records_are_the_same_whichever_way_they_are_read(way, monkeypatc
         monkeypatch.setattr(recordio_protobuf, "_gathered", None)
     table = recordio_protobuf.decode(body)
     assert (table.features != rows).nnz == 0
+    assert table.labels is not None
     assert table.labels.tolist() == list(range(300))
