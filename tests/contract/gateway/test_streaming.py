@@ -119,9 +119,11 @@ def test_more_invocations_than_a_replica_can_take_are_refused_with_retry_after(
 
 
 def test_a_payload_of_25_mb_passes_and_a_longer_one_does_not(
-    site: Site, neighbours: Neighbours, replica: Replica
+    own_site: Callable[..., Any], replica: Replica
 ) -> None:
+    neighbours = Neighbours()
     neighbours.route("large", replica.path)
+    site = own_site(neighbours=neighbours)
     body = b"x" * (25 << 20)
     assert len(invoke(site, "large", body)["Body"]) == 25 << 20
     response = refused(site, "large", body + b"x")

@@ -15,6 +15,7 @@ from clary.algorithms.xgboost import predict
 from clary.algorithms.xgboost._flat import _LINKS, REQUESTS
 from clary.algorithms.xgboost._scoring import Scorer
 from clary.algorithms.xgboost.predict import XgboostPredictor
+from clary.kernel import registry
 from clary.serving.inplace import base
 from clary.serving.inplace.base import Model
 from clary.toolkit import flat
@@ -51,7 +52,7 @@ def pair(objective: str, image: str, kind: str = "gbtree") -> tuple[XgboostPredi
     predictor = XgboostPredictor([Scorer(booster(objective, kind), 1)], {"CLARY_IMAGE_VERSION": image})
     made = predictor.flat()
     assert made is not None
-    return predictor, Model(made, base.registry.member(base.PACKAGE, made.kind).load(made))
+    return predictor, Model(made, registry.member(base.PACKAGE, made.kind).load(made))
 
 
 @pytest.mark.parametrize("kind", ["gbtree", "dart"])
