@@ -119,8 +119,8 @@ def invalid_requests() -> list[tuple[str, str, Any, str, str]]:
     rng = random.Random(11)
     found = []
     for service, operation in OPERATIONS:
-        if SERVICES[service].model.protocols[0] == "query":
-            continue  # every value is text there: a wrong type cannot be told from a right one
+        if "json" not in SERVICES[service].model.protocols:
+            continue  # every value of a query is text; members of REST requests lie in paths and headers, too
         faults = list(invalid(SERVICES[service].model.operations[operation].input, rng))
         found += [(service, operation, *fault) for fault in faults]
     return rng.sample(found, min(N_INVALID, len(found)))

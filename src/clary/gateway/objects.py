@@ -40,6 +40,9 @@ FIRST_PORTS = range(14_000, 22_000)
 MEMORY_LIMIT = "400MiB"
 """Go's soft limit for `weed`: 284 MB in place of 1000, at the same speed (reference/feasibility, B)."""
 CERTIFICATE_YEARS = 100
+MAX_VOLUMES = 20_000
+"""Every bucket takes a volume or more of 128 MiB each; by itself `weed` allows as many as would fill the disk,
+so that on a small disk some hundred buckets, empty ones included, leave room for no other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +159,7 @@ def command(settings: Settings) -> Command:
         "-master.telemetry=false", f"-s3.config={config / 'identities.json'}", "-s3.iam.readOnly=false",
         "-s3.domainName=s3.localhost", "-s3.autoCreateBucket=false", "-s3.allowDeleteBucketNotEmpty=false",
         "-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-volume.preStopSeconds=0",
+        f"-volume.max={MAX_VOLUMES}",
         "-disableHttp", "-admin.ui=false",  # the master's HTTP deletes buckets for anyone who asks
         f"-admin.password={document['admin_password']}",
         *(f"-{name}.port={ports[name]}" for name in PORT_NAMES),
