@@ -41,8 +41,8 @@ MEMORY_LIMIT = "400MiB"
 """Go's soft limit for `weed`: 284 MB in place of 1000, at the same speed (reference/feasibility, B)."""
 CERTIFICATE_YEARS = 100
 MAX_VOLUMES = 20_000
-"""Every bucket takes a volume or more of 128 MiB each; by itself `weed` allows as many as would fill the disk,
-so that on a small disk some hundred buckets, empty ones included, leave room for no other."""
+"""Every bucket takes a volume of up to 128 MiB, or more. By itself `weed` allows as many as would fill the
+disk: on a small one some hundred buckets, however little they hold, would leave no room for another."""
 
 
 @dataclass(frozen=True, kw_only=True)
