@@ -105,6 +105,7 @@ class ConnectProxy:
         near.connection_made(transport)
         transport.set_protocol(near)
         near.other, far.other = far.transport, transport
+        near.opposite, far.opposite = far, near
         if rest:
             far.transport.write(rest)
         for one in (transport, far.transport):
@@ -149,7 +150,10 @@ class _Pipe(asyncio.Protocol):
     """One end of a tunnel: what comes goes to the other end, and no faster than that takes it."""
 
     other: asyncio.Transport | None = None
+    opposite: "_Pipe | None" = None
     is_over = False
+    has_ended = False
+    """Nothing more comes from this end; the other way may still be open."""
     transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -160,6 +164,9 @@ class _Pipe(asyncio.Protocol):
             self.other.write(data)
 
     def eof_received(self) -> bool:
+        self.has_ended = True
+        if self.opposite is not None and self.opposite.has_ended:
+            return False  # both ways are shut: nothing else would ever close the two
         if self.other is None or self.other.is_closing() or not self.other.can_write_eof():
             return False
         self.other.write_eof()
