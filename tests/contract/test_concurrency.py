@@ -50,5 +50,5 @@ def test_sixteen_jobs_at_once_complete_but_for_the_one_over_its_memory(clary_ser
     for each in ends:
         passed = [step["Status"] for step in each["SecondaryStatusTransitions"]]
         assert len(passed) == len(set(passed)), passed  # none was started twice
-    published = client.list_training_jobs(StatusEquals="Completed")["TrainingJobSummaries"]
+    published = client.list_training_jobs(StatusEquals="Completed", MaxResults=100)["TrainingJobSummaries"]
     assert len(published) == N_JOBS - 1

@@ -1,6 +1,7 @@
 """Experiments and lineage of SageMaker Python SDK v2, unmodified, against a live Clary."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,13 @@ def v2(clary_server: ClaryServer) -> Iterator[Client]:
     yield from client(clary_server.env(clary_server.account()), python_of("sdk2"), "v2_experiments")
 
 
-def test_runs_log_everything_and_are_read_back(v2: Client) -> None:
-    seen = v2("runs")
+@pytest.fixture(scope="module")
+def seen(v2: Client) -> Any:
+    """Two runs, logged once, and what was read of them."""
+    return v2("runs")
+
+
+def test_runs_log_everything_and_are_read_back(seen: Any) -> None:
     assert seen["parameters"] == {
         "lr": {"NumberValue": 0.1},
         "depth": {"NumberValue": 6.0},
@@ -32,8 +38,7 @@ def test_runs_log_everything_and_are_read_back(v2: Client) -> None:
     assert sorted(seen["runs"]) == ["first", "second"]
 
 
-def test_analytics_are_a_table_of_runs_sorted_by_a_metric(v2: Client) -> None:
-    seen = v2("runs")
+def test_analytics_are_a_table_of_runs_sorted_by_a_metric(seen: Any) -> None:
     assert seen["names"] == ["my-exp-first", "my-exp-second"]
     assert {"lr", "depth", "loss - Min", "loss - StdDev", "data - Value", "Trials"} <= set(seen["columns"])
     assert seen["rates"] == [0.1, 0.2]
