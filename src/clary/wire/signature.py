@@ -14,11 +14,10 @@ from typing import Generic, NamedTuple, TypeVar
 from clary.kernel.errors import FaultKind, SignatureFault
 from clary.wire import canonical, sigv2
 from clary.wire.credential import Key
+from clary.wire.skew import SKEW_S, check_skew
 
 K = TypeVar("K", bound=Key)
 
-SKEW_S = 900
-"""How far a client's clock may be off."""
 MAX_EXPIRES_S = 604_800
 """Longest life of a presigned URL: seven days."""
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -31,7 +30,6 @@ _AUTHORIZATION = re.compile(
     r"SignedHeaders=([^,\s]+), *Signature=([0-9a-f]{64})"
 )
 _CREDENTIAL = re.compile(r"([^/,\s]+)/(\d{8})/([^/,\s]*)/([^/,\s]+)/aws4_request")
-_TIME = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 MISMATCH = (
@@ -270,33 +268,6 @@ def _check_token(key: Key, token: str | None, now: datetime) -> None:
         raise SignatureFault(FaultKind.EXPIRED_TOKEN, EXPIRED_TOKEN)
 
 
-_LAST_TIME: list[tuple[str, float]] = [("", 0.0)]
-
-
-def seconds(amz_date: str) -> float:
-    """Return seconds since 1970; the last answer is remembered, for busy clients repeat it.
-
-    Raises
-    ------
-    SignatureFault
-        It is no `x-amz-date`.
-    """
-    last, found_s = _LAST_TIME[0]
-    if last == amz_date:
-        return found_s
-    found = _TIME.fullmatch(amz_date)
-    try:
-        if found is None:
-            raise ValueError(amz_date)
-        found_s = canonical.to_seconds(found.groups())
-    except ValueError:
-        raise SignatureFault(
-            FaultKind.MALFORMED, f"Date must be in ISO-8601 'basic format'. Got '{amz_date[:40]}'."
-        ) from None
-    _LAST_TIME[0] = (amz_date, found_s)
-    return found_s
-
-
 def _check_time(claim: _Claim, now: datetime) -> None:
     if claim.amz_date[:8] != claim.date:
         raise SignatureFault(
@@ -304,29 +275,7 @@ def _check_time(claim: _Claim, now: datetime) -> None:
             f"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
             f"'{claim.date}' != '{claim.amz_date[:8]}', from '{claim.amz_date[:40]}'.",
         )
-    _check_skew(claim.amz_date, now, expires_s=claim.expires_s)
-
-
-def _check_skew(amz_date: str, now: datetime, *, expires_s: int | None = None) -> None:
-    signed, present = seconds(amz_date), now.timestamp()
-    shown = canonical.to_amz_date
-    if expires_s is not None and present > signed + expires_s:
-        raise SignatureFault(
-            FaultKind.EXPIRED_URL,
-            f"Signature expired: {shown(signed + expires_s)} is now earlier than {shown(present)}",
-        )
-    if present > signed + SKEW_S and expires_s is None:
-        raise SignatureFault(
-            FaultKind.SKEWED,
-            f"Signature expired: {amz_date} is now earlier than {shown(present - SKEW_S)}"
-            f" ({shown(present)} - 15 min.)",
-        )
-    if signed > present + SKEW_S:
-        raise SignatureFault(
-            FaultKind.SKEWED,
-            f"Signature not yet current: {amz_date} is still later than "
-            f"{shown(present + SKEW_S)} ({shown(present)} + 15 min.)",
-        )
+    check_skew(claim.amz_date, now, expires_s=claim.expires_s)
 
 
 def _payload_hash(claim: _Claim, headers: Mapping[str, str], body_sha256: str | None, *, is_s3: bool) -> str:
@@ -391,7 +340,7 @@ def _verify_v2(
     token = given.get("x-amz-security-token") or headers.get("x-amz-security-token")
     _check_token(key, token, now)
     if is_header:
-        _check_skew(canonical.amz_date_of(headers.get("x-amz-date") or headers.get("date", "")), now)
+        check_skew(canonical.amz_date_of(headers.get("x-amz-date") or headers.get("date", "")), now)
     elif now.timestamp() > int(expires):
         raise SignatureFault(FaultKind.EXPIRED_URL, "Request has expired")
     signature = given["Signature"]

@@ -21,7 +21,7 @@ from clary.gateway.edge.legs import Leg
 from clary.gateway.edge.metrics import Metrics
 from clary.kernel.errors import SignatureFault
 from clary.serving.frames import FrameError, head
-from clary.wire import signature
+from clary.wire import signature, skew
 from clary.wire.credential import Credential
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MOST_BODY_BYTES = 64 * 1024
 """Longer bodies are hashed in a thread."""
-SKEW_S = signature.SKEW_S - 1
+SKEW_S = skew.SKEW_S - 1
 MOST_KEPT = 1024
 """Entries of each cache; all are dropped when there are more."""
 MOST_NAME_BYTES = 2048
@@ -230,7 +230,7 @@ class Express:
 
     def _learn(self, date: bytes) -> bool:
         try:
-            self._date_s = signature.seconds(date.decode("ascii"))
+            self._date_s = skew.seconds(date.decode("ascii"))
         except (SignatureFault, UnicodeDecodeError):
             return False
         self._date = date
