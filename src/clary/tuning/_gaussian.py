@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 from scipy.optimize import minimize
 
 if TYPE_CHECKING:
@@ -151,13 +152,13 @@ def _loss(theta: Floats, points: Floats, values: Floats, bends: NDArray[np.bool_
     scale, noise = np.exp(kernel.scale), np.exp(kernel.noise)
     covariance = scale * shape
     covariance[np.diag_indices(n)] += noise + JITTER
-    try:
-        factor = cho_factor(covariance, lower=True, check_finite=False)
-    except np.linalg.LinAlgError:
+    factor, failed = dpotrf(covariance, lower=1, overwrite_a=1)
+    if failed:
         return 1e10, np.zeros_like(theta)
-    weights = cho_solve(factor, values, check_finite=False)
-    inverse = cho_solve(factor, np.eye(n), check_finite=False)
-    loss = 0.5 * float(values @ weights) + float(np.log(np.diag(factor[0])).sum())
+    weights = dpotrs(factor, values, lower=1)[0]
+    inverse = dpotri(factor, lower=1)[0]
+    inverse += np.tril(inverse, -1).T  # only the lower half is filled
+    loss = 0.5 * float(values @ weights) + float(np.log(np.diag(factor)).sum())
     pull = np.outer(weights, weights) - inverse  # of the likelihood by the covariance, twice
     by_distance = pull * slope * scale
     rows = by_distance.sum(axis=1)

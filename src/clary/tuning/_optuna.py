@@ -1,4 +1,4 @@
-"""Optuna behind the strategies: a study in memory, rebuilt from the trials of the store for every choice.
+"""Optuna behind the strategies: its trials, made from those of the store for every choice.
 
 Optuna is imported when the first strategy needs it (0.2 s), never when the server starts.
 """
@@ -28,24 +28,19 @@ def distributions(space: Space) -> dict[str, Any]:
     return {each.name: one(each) for each in space.parameters}
 
 
-def opened(study: Study, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
-    """Return an Optuna study in memory that holds the trials, running ones among them."""
-    import optuna  # noqa: PLC0415 - when needed
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    made = optuna.create_study(sampler=sampler, direction="maximize" if study.is_maximizing else "minimize")
+def frozen(study: Study) -> list[optuna.trial.FrozenTrial]:
+    """Return the trials as Optuna has them, running ones among them, without those outside of the space."""
     spread = distributions(study.space)
-    for trial in study.trials:
-        if frozen := _frozen(trial, study.space, spread):
-            made.add_trial(frozen)
-    return made
+    found = (_frozen(trial, study.space, spread) for trial in study.trials)
+    return [each for each in found if each is not None]
 
 
 def drawer(study: Study, seed: int) -> Callable[[], dict[str, str]]:
     """Return a function that draws points at random."""
-    from optuna.samplers import RandomSampler  # noqa: PLC0415 - when needed
+    import optuna  # noqa: PLC0415 - when needed
 
-    asked = opened(Study(study.space, study.is_maximizing, seed), RandomSampler(seed=seed))
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    asked = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     spread = distributions(study.space)
     names = [each.name for each in study.space.parameters]
 

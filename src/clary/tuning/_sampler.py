@@ -18,14 +18,17 @@ from scipy.special import log_ndtr, ndtr
 from threadpoolctl import ThreadpoolController
 
 from clary.tuning import _gaussian
+from clary.tuning._columns import Columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
     from optuna.distributions import BaseDistribution
     from optuna.study import Study
     from optuna.trial import FrozenTrial
+
+    from clary.tuning.space import Parameter
 
     Floats = NDArray[np.float64]
 
@@ -47,6 +50,8 @@ class WarpedSampler(BaseSampler):
 
     Parameters
     ----------
+    parameters : iterable of Parameter
+        What is searched; the distributions are those of `_optuna.distributions`.
     seed : int
         Everything drawn follows from it and from the trials.
     index : int
@@ -55,24 +60,22 @@ class WarpedSampler(BaseSampler):
         Trials that are spread evenly before the model takes over.
     extra : sequence of (params, value)
         Observations of other jobs, on the scale of this one's.
-    rounding : callable
-        Makes a point one that can be tried: whole numbers.
     """
 
     def __init__(
         self,
+        parameters: Iterable[Parameter],
         seed: int,
         index: int,
         *,
         n_even: int,
         extra: Sequence[tuple[Mapping[str, Any], float]] = (),
-        rounding: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     ) -> None:
         self._seed = seed
         self._index = index
         self._n_even = n_even
         self._extra = extra
-        self._rounding = rounding or (lambda params: params)
+        self._columns = Columns(parameters)
         self._apart = RandomSampler(seed=seed)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -89,120 +92,63 @@ class WarpedSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Choose a point."""
-        return self.choose(study, search_space)
+        is_maximizing = study.direction is optuna.study.StudyDirection.MAXIMIZE
+        return self.choose(study.get_trials(deepcopy=False), is_maximizing=is_maximizing)
 
-    def choose(self, study: Study, search_space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-        """Choose the next point, given the finished and the running trials of `study`."""
+    def choose(self, trials: Sequence[FrozenTrial], *, is_maximizing: bool) -> dict[str, Any]:
+        """Choose the next point, given finished and running trials."""
         with _blas().limit(limits=1):  # a second thread costs fifty times what it brings on such matrices
-            return self._choose(study, _Columns(search_space))
+            return self._columns.decode(self._row(trials, -1.0 if is_maximizing else 1.0))
 
-    def _choose(self, study: Study, columns: _Columns) -> dict[str, Any]:
-        trials = study.get_trials(
-            deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING, TrialState.FAIL)
-        )
+    def _row(self, trials: Sequence[FrozenTrial], sign: float) -> Floats:
+        columns = self._columns
         done = [each for each in trials if each.state is TrialState.COMPLETE and each.params]
-        busy = [each for each in trials if each.state is TrialState.RUNNING and each.params]
-        tried = {columns.mark(self._rounding(dict(each.params))) for each in trials if each.params}
-        sign = -1.0 if study.direction is optuna.study.StudyDirection.MAXIMIZE else 1.0
-        points = [columns.encode(each.params) for each in done]
-        values = [sign * float(each.value) for each in done if each.value is not None]
-        points += [columns.encode(params) for params, _value in self._extra]
-        values += [sign * value for _params, value in self._extra]
+        busy = [each.params for each in trials if each.state is TrialState.RUNNING and each.params]
+        known = columns.encode([each.params for each in trials if each.params])
+        tried = set(columns.marks(columns.snapped(known)))
+        points = columns.encode(
+            [*(each.params for each in done), *(params for params, _value in self._extra)]
+        )
+        found = [float(each.value or 0.0) for each in done] + [value for _params, value in self._extra]
         rng = np.random.default_rng([self._seed, self._index])
         if (len(points) < max(2, self._n_even) and self._index <= 2 * self._n_even) or len(points) < 2:
-            return self._even(columns, tried, rng)
-        kept = _kept(np.array(values))
-        model = _Model(np.array(points)[kept], np.array(values)[kept], columns.bends)
-        pending = np.array([columns.encode(each.params) for each in busy]).reshape(len(busy), columns.width)
-        return self._best(columns, model.with_pending(pending, rng), tried, rng)
+            return self._even(tried, rng)
+        values = sign * np.array(found)
+        kept = _kept(values)
+        model = _Model(points[kept], values[kept], columns.bends)
+        return self._best(model.with_pending(columns.encode(busy), rng), tried, rng)
 
-    def _even(self, columns: _Columns, tried: set[Any], rng: np.random.Generator) -> dict[str, Any]:
+    def _even(self, tried: set[bytes], rng: np.random.Generator) -> Floats:
         """Return a point of a low-discrepancy sequence: R_d of Roberts (2018), shifted by the seed."""
-        shift = np.random.default_rng(self._seed).random(len(columns.names))
+        columns, n = self._columns, len(self._columns.parameters)
+        shift = np.random.default_rng(self._seed).random(n)
         for step in range(self._index, self._index + 10_000, max(1, 2 * self._n_even)):
-            params = self._rounding(columns.decode_even((shift + step * _ratios(len(columns.names))) % 1.0))
-            if columns.mark(params) not in tried:
-                return params
-        return self._rounding(columns.decode_even(rng.random(len(columns.names))))
+            row = columns.snapped(columns.spread((shift + step * _ratios(n))[None] % 1.0))
+            if columns.marks(row)[0] not in tried:
+                return np.asarray(row[0])
+        return self._anywhere(rng)
 
-    def _best(
-        self, columns: _Columns, model: _Model, tried: set[Any], rng: np.random.Generator
-    ) -> dict[str, Any]:
+    def _anywhere(self, rng: np.random.Generator) -> Floats:
+        columns = self._columns
+        return np.asarray(columns.snapped(columns.spread(rng.random((1, len(columns.parameters)))))[0])
+
+    def _best(self, model: _Model, tried: set[bytes], rng: np.random.Generator) -> Floats:
         """Return the point of the greatest expected improvement that has not been tried."""
-        pool = [columns.decode(row) for row in columns.scatter(rng, CANDIDATES)]
-        pool += [columns.decode(row) for row in columns.around(rng, model.incumbents(5), 0.1, NEAR)]
-        best: list[tuple[float, dict[str, Any]]] = []
+        columns = self._columns
+        pool = np.vstack(
+            [columns.scatter(rng, CANDIDATES), columns.around(rng, model.incumbents(5), 0.1, NEAR)]
+        )
+        best, gains = np.empty((0, columns.width)), np.empty(0)
         for radius in (*RADII, 0.0):
-            unseen = {columns.mark(rounded): rounded for rounded in map(self._rounding, pool)}
-            fresh = [params for mark, params in unseen.items() if mark not in tried]
-            if fresh:
-                gain = model.gain(np.array([columns.encode(params) for params in fresh]))
-                ranked = sorted([*best, *zip(gain.tolist(), fresh, strict=True)], key=lambda pair: -pair[0])
-                best = _apart(ranked, columns, 4)
-            if not best or not radius:
+            fresh = _fresh(columns, pool, tried)
+            if len(fresh):
+                rows, gain = np.vstack([best, fresh]), np.concatenate([gains, model.gain(fresh)])
+                chosen = _apart(rows, gain, 4)
+                best, gains = rows[chosen], gain[chosen]
+            if not len(best) or not radius:
                 break
-            centres = np.array([columns.encode(params) for _gain, params in best])
-            pool = [columns.decode(row) for row in columns.around(rng, centres, radius, NEAR // 2)]
-        if best:
-            return best[0][1]
-        return self._rounding(columns.decode_even(rng.random(len(columns.names))))
-
-
-class _Columns:
-    """The space as columns of a matrix: one for a number, one for each of a parameter's categories."""
-
-    def __init__(self, search_space: Mapping[str, BaseDistribution]) -> None:
-        self.names = sorted(search_space)
-        self._counts = [
-            len(each.choices) if isinstance(each, optuna.distributions.CategoricalDistribution) else 0
-            for each in (search_space[name] for name in self.names)
-        ]
-        self.width = sum(count or 1 for count in self._counts)
-        self.bends = np.array([not count for count in self._counts for _ in range(count or 1)], dtype=bool)
-
-    def encode(self, params: Mapping[str, Any]) -> Floats:
-        """Return the row of a point."""
-        row: list[float] = []
-        for name, count in zip(self.names, self._counts, strict=True):
-            row += (
-                [float(place == params[name]) for place in range(count)] if count else [float(params[name])]
-            )
-        return np.array(row)
-
-    def decode(self, row: Floats) -> dict[str, Any]:
-        """Return the point of a row: the greatest of a parameter's categories."""
-        params: dict[str, Any] = {}
-        at = 0
-        for name, count in zip(self.names, self._counts, strict=True):
-            width = count or 1
-            part = row[at : at + width]
-            params[name] = int(part.argmax()) if count else float(min(1.0, max(0.0, part[0])))
-            at += width
-        return params
-
-    def decode_even(self, units: Floats) -> dict[str, Any]:
-        """Return the point of one number in [0, 1) for each parameter."""
-        return {
-            name: int(unit * count) if count else float(unit)
-            for name, count, unit in zip(self.names, self._counts, units, strict=True)
-        }
-
-    def mark(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Return what a point is told apart by."""
-        return tuple(round(params[name], 9) for name in self.names)
-
-    def scatter(self, rng: np.random.Generator, n: int) -> Floats:
-        """Return rows anywhere."""
-        return np.asarray(rng.random((n, self.width)))
-
-    def around(self, rng: np.random.Generator, centres: Floats, radius: float, n: int) -> Floats:
-        """Return `n` rows near each centre: some columns are moved, the others stay."""
-        rows = np.repeat(centres, n, axis=0)
-        moves = rng.random(rows.shape) < max(0.3, 1.5 / self.width)
-        steps = np.where(self.bends, radius * rng.standard_normal(rows.shape), 0.0)
-        swaps = np.where(self.bends, 0.0, 1.01 * rng.random(rows.shape) * (rng.random(rows.shape) < 0.3))
-        moved = rows + moves * (steps + swaps)
-        return np.asarray(np.clip(moved, 0.0, np.where(self.bends, 1.0, 2.0)))
+            pool = columns.around(rng, best, radius, NEAR // 2)
+        return np.asarray(best[0]) if len(best) else self._anywhere(rng)
 
 
 class _Model:
@@ -279,17 +225,19 @@ def _kept(values: Floats) -> NDArray[np.int64]:
     return np.concatenate([np.sort(best), newest])
 
 
-def _apart(
-    ranked: list[tuple[float, dict[str, Any]]], columns: _Columns, n: int
-) -> list[tuple[float, dict[str, Any]]]:
-    """Return the best pairs that do not lie beside one another."""
-    chosen: list[tuple[float, dict[str, Any]]] = []
-    rows: list[Floats] = []
-    for gain, params in ranked:
-        row = columns.encode(params)
-        if all(np.abs(row - other).max() > 1e-3 for other in rows):
-            chosen.append((gain, params))
-            rows.append(row)
+def _fresh(columns: Columns, pool: Floats, tried: set[bytes]) -> Floats:
+    """Return the points of a pool that can be tried and have not been, each once."""
+    rows = columns.snapped(pool)
+    places = {mark: place for place, mark in enumerate(columns.marks(rows)) if mark not in tried}
+    return np.asarray(rows[list(places.values())])
+
+
+def _apart(rows: Floats, gains: Floats, n: int) -> list[int]:
+    """Return the places of the best rows that do not lie beside one another."""
+    chosen: list[int] = []
+    for place in np.argsort(-gains, kind="stable").tolist():
+        if all(np.abs(rows[place] - rows[other]).max() > 1e-3 for other in chosen):
+            chosen.append(place)
         if len(chosen) == n:
             break
     return chosen

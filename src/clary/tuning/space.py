@@ -70,7 +70,7 @@ class Parameter:
         """Return the wire's string of a place in [0, 1], or of a category's place in the list."""
         if self.kind == "Categorical":
             return self.values[int(unit)]
-        low, high = self._ends
+        low, high = self.ends
         at = _from_scale(self.scale, low + unit * (high - low))
         if self.kind == "Integer":
             return str(int(min(max(math.floor(at + 0.5), self.low), self.high)))
@@ -86,13 +86,13 @@ class Parameter:
             return None
         if not self.low <= number <= self.high:
             return None
-        low, high = self._ends
+        low, high = self.ends
         if high == low:
             return 0.5
         return min(1.0, max(0.0, (_to_scale(self.scale, number) - low) / (high - low)))
 
     @property
-    def _ends(self) -> tuple[float, float]:
+    def ends(self) -> tuple[float, float]:
         """Both ends on the scale; an integer's reach half a step further, so that each gets its share."""
         if self.kind != "Integer":
             return _to_scale(self.scale, self.low), _to_scale(self.scale, self.high)

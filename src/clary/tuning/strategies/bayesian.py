@@ -29,17 +29,10 @@ class Bayesian:
         if index <= len(taken):
             return taken[index - 1]
 
-        def rounding(params: dict[str, Any]) -> dict[str, Any]:
-            """Return the very point that the rounded hyperparameters stand for."""
-            units = study.space.units(study.space.values([params[name] for name in names]))
-            assert units is not None
-            return dict(zip(names, units, strict=True))
-
         extra = _observed(study)
         n_even = 0 if extra else min(MOST_EVEN, max(4, len(names) + 1))
-        sampler = WarpedSampler(study.seed, index, n_even=n_even, extra=extra, rounding=rounding)
-        asked = _optuna.opened(study, sampler)
-        params = sampler.choose(asked, _optuna.distributions(study.space))
+        sampler = WarpedSampler(study.space.parameters, study.seed, index, n_even=n_even, extra=extra)
+        params = sampler.choose(_optuna.frozen(study), is_maximizing=study.is_maximizing)
         return study.space.values([params[name] for name in names])
 
 
