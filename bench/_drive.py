@@ -55,16 +55,16 @@ def built(name: str, folder: Path) -> Path | None:
 
 
 def signed(
-    account: Account, endpoint: str, body: bytes, content_type: str, accept: str = "*/*"
+    account: Account, endpoint: str, body: bytes, content_type: str, accept: str = "*/*", n: int = N_REQUESTS
 ) -> list[bytes]:
-    """Return invocations as boto3 sends them, byte for byte but for the order of headers."""
+    """Return `n` invocations as boto3 sends them, byte for byte but for the order of headers."""
     host = account.url.partition("://")[2]
     path = f"/endpoints/{endpoint}/invocations"
     signer = SigV4Auth(
         Credentials(account.access_key_id, account.secret_access_key), "sagemaker", account.region
     )
     made = []
-    for _ in range(N_REQUESTS):
+    for _ in range(n):
         headers = {
             "Content-Type": content_type,
             "Accept": accept,
