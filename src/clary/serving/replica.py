@@ -17,9 +17,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 from clary.algorithms.base import Answer, Question
@@ -70,18 +70,33 @@ def serve(
     """
     folder = Path(model_dir or Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")) / "model")
     environ = {**os.environ, "CLARY_IMAGE_VERSION": version}
-    try:
-        loaded = base.load(handler, name, folder, environ)
-    except (CustomerError, OSError, ImportError) as error:
-        reason = str(error) if isinstance(error, CustomerError) else f"{type(error).__name__}: {error}"
-        print(f"Unable to load the model: {reason}", file=sys.stderr, flush=True)  # noqa: T201 - the replica's log
-        if failure:
-            Path(failure).write_text(reason[:1024])
+    model = loaded(handler, name, folder, environ, failure=failure)
+    if model is None:
         return NOT_LOADED
     if environ.get(IN_PLACE, "true").lower() not in {"false", "0", "no", "off"}:
-        export(loaded, Path(socket).with_suffix(".flat"))
-    Replica(loaded).run(Path(socket))
+        export(model, Path(socket).with_suffix(".flat"))
+    Replica(model).run(Path(socket))
     return 0
+
+
+def loaded(
+    handler: str, name: str, folder: Path, environ: Mapping[str, str], *, failure: str = "", lead: str = ""
+) -> base.Handler | None:
+    """Load a model; None where it cannot be, which the log and the file `failure` then tell."""
+    try:
+        return base.load(handler, name, folder, environ)
+    except (CustomerError, OSError, ImportError) as error:
+        reason = str(error) if isinstance(error, CustomerError) else f"{type(error).__name__}: {error}"
+        print(f"Unable to load the model: {lead}{reason}", file=sys.stderr, flush=True)  # noqa: T201 - the replica's log
+        if failure:
+            Path(failure).write_text(f"{lead}{reason}"[:1024])
+        return None
+
+
+def failed(error: BaseException) -> Answer:
+    """Return the answer of a model that raised, and print why."""
+    traceback.print_exception(error)
+    return Answer(f"{type(error).__name__}: {error}".encode(), "text/plain; charset=utf-8", 500)
 
 
 def export(handler: base.Handler, path: Path) -> None:
@@ -108,11 +123,12 @@ class Replica:
         self._turn = contextlib.nullcontext() if handler.is_concurrent else threading.Lock()
         self._lines: dict[sockets.socket, threading.Thread] = {}
 
-    def run(self, path: Path) -> None:
-        """Listen on `path` until SIGTERM, then finish what has arrived."""
+    def run(self, path: Path, ready: Callable[[], None] = lambda: None) -> None:
+        """Listen on `path`, say that it is `ready`, and go on until SIGTERM; then finish what has arrived."""
         signal.signal(signal.SIGTERM, _on_sigterm)
         door = _door(path)
         try:
+            ready()
             while True:
                 line, _ = door.accept()
                 thread = threading.Thread(target=self.attend, args=(line,), daemon=True)
@@ -159,27 +175,29 @@ class Replica:
                 asked.append(frame)
         if not asked:
             return
-        questions = [_question(frame) for frame in asked]
+        questions = [question_of(frame) for frame in asked]
         with self._turn:
-            answers = self._answers(questions)
-            line.sendall(b"".join([_packed(*pair) for pair in zip(asked, answers, strict=True)]))
+            answers = answers_of(self._handler, questions)
+            line.sendall(b"".join([packed(*pair) for pair in zip(asked, answers, strict=True)]))
             for frame, answer in zip(asked, answers, strict=True):
                 if answer.parts is not None:
                     _stream(line, frame, answer)
 
-    def _answers(self, questions: Sequence[Question]) -> list[Answer]:
-        """Ask the handler; if it fails with several questions, ask one by one to find the culprit."""
-        try:
-            return self._handler.answer_many(questions)
-        except BaseException as error:
-            if len(questions) > 1:
-                return [self._answers([question])[0] for question in questions]
-            traceback.print_exc()
-            message = f"{type(error).__name__}: {error}"
-            return [Answer(message.encode(), "text/plain; charset=utf-8", 500)]
+
+def answers_of(handler: base.Handler, questions: Sequence[Question]) -> list[Answer]:
+    """Ask a handler; if it fails with several questions, ask one by one to find the culprit."""
+    try:
+        return handler.answer_many(questions)
+    except BaseException as error:
+        if len(questions) > 1:
+            return [answers_of(handler, [question])[0] for question in questions]
+        traceback.print_exc()
+        message = f"{type(error).__name__}: {error}"
+        return [Answer(message.encode(), "text/plain; charset=utf-8", 500)]
 
 
-def _question(frame: Frame) -> Question:
+def question_of(frame: Frame) -> Question:
+    """Return what a frame asks."""
     header = frame.header
     return Question(
         body=frame.body,
@@ -207,8 +225,9 @@ def _stream(line: sockets.socket, frame: Frame, answer: Answer) -> None:
         line.sendall(pack(frame.request_id, {}))
 
 
-def _packed(frame: Frame, answer: Answer) -> bytes:
-    header: dict[str, Any] = {"status": answer.status}
+def packed(frame: Frame, answer: Answer, more: Mapping[str, Any] = MappingProxyType({})) -> bytes:
+    """Return an answer as it goes out, with `more` members in its header."""
+    header: dict[str, Any] = {"status": answer.status, **more}
     if answer.parts is not None:
         header["more"] = True
     if answer.content_type:
@@ -218,6 +237,7 @@ def _packed(frame: Frame, answer: Answer) -> bytes:
             header["attributes"] = value
         else:
             header.setdefault("headers", {})[name] = value
+    header.update(getattr(answer, "told", ()))
     try:
         return pack(frame.request_id, header, answer.body)
     except FrameError as error:

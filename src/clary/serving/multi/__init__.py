@@ -1,0 +1,1 @@
+"""Many models behind one replica: loaded when they are asked for, unloaded when memory is short."""
