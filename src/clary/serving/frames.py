@@ -8,7 +8,8 @@ Members of a request's header, each absent when the client gave none: `content_t
 `explanations`; `stream` asks for the answer in parts as they come. `{"ping": true}` asks for a health check
 instead. Headers of one client are all alike, so that both sides keep them parsed.
 Members of an answer's header: `status` (as HTTP), `content_type`, `attributes`, and `headers`, a
-mapping of further response headers; `more` says that this is a part and others follow, of which only the
+mapping of further response headers; of a pipeline `container`, the one that refused, and `times`, the
+microseconds that each container took; `more` says that this is a part and others follow, of which only the
 last is without it. Answers come in any order; a request id is free again once its answer has arrived.
 """
 

@@ -93,12 +93,6 @@ def loaded(
         return None
 
 
-def failed(error: BaseException) -> Answer:
-    """Return the answer of a model that raised, and print why."""
-    traceback.print_exception(error)
-    return Answer(f"{type(error).__name__}: {error}".encode(), "text/plain; charset=utf-8", 500)
-
-
 def export(handler: base.Handler, path: Path) -> None:
     """Write the model as plain arrays beside the socket, where it has that form, for edges to answer."""
     make = getattr(handler, "flat", None)
@@ -188,6 +182,8 @@ def answers_of(handler: base.Handler, questions: Sequence[Question]) -> list[Ans
     """Ask a handler; if it fails with several questions, ask one by one to find the culprit."""
     try:
         return handler.answer_many(questions)
+    except base.GoneError:
+        raise  # the connection ends, and the edge asks another replica
     except BaseException as error:
         if len(questions) > 1:
             return [answers_of(handler, [question])[0] for question in questions]

@@ -10,6 +10,10 @@ from clary.kernel import registry
 PACKAGE = "clary.serving.handlers"
 
 
+class GoneError(ConnectionError):
+    """What the handler itself asks has gone away: the edge shall ask another replica."""
+
+
 class Handler(Protocol):
     """A loaded model that answers requests.
 
