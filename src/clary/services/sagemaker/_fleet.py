@@ -138,6 +138,8 @@ def _routed(
         route["asynchronous"] = asynchronous
     if variant.get("Routing") == "RANDOM":
         route["routing"] = "RANDOM"
+    if variant["Container"].get("Mode") == "MultiModel":
+        route["multi_model"] = True
     if variant["InstanceCount"] == 0:
         route["wakes"] = True
     if "Serverless" in variant:

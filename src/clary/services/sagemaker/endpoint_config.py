@@ -92,7 +92,7 @@ def _variant(call: Call, variant: Mapping[str, Any], member: str = "ProductionVa
         raise ValidationException(
             f"{where}: ModelName is required (inference components are not served yet)."
         )
-    call.find("Model", variant["ModelName"])
+    _check_mode(where, variant, call.find("Model", variant["ModelName"]).document, member)
     strategy = variant.get("RoutingConfig", {}).get("RoutingStrategy", ROUTING[0])
     if strategy not in ROUTING:
         raise ValidationException(
@@ -105,6 +105,18 @@ def _variant(call: Call, variant: Mapping[str, Any], member: str = "ProductionVa
         raise ValidationException(f"{where}: InstanceType is required.")
     _instances.check(variant["InstanceType"], "endpoint")
     return {"InitialInstanceCount": 1, "InitialVariantWeight": 1.0, **variant}
+
+
+def _check_mode(
+    where: str, variant: Mapping[str, Any], model: Mapping[str, Any], member: str = "ProductionVariants"
+) -> None:
+    """Refuse a multi-model container where only one model can be asked."""
+    container = model.get("PrimaryContainer") or next(iter(model.get("Containers", ())), {})
+    if container.get("Mode") != "MultiModel":
+        return
+    if "ServerlessConfig" in variant or member != "ProductionVariants":
+        what = "ServerlessConfig" if "ServerlessConfig" in variant else member
+        raise ValidationException(f"{where}: {what} is not allowed for a model whose Mode is MultiModel.")
 
 
 def _check_serverless(where: str, variant: Mapping[str, Any]) -> None:

@@ -41,16 +41,13 @@ def runtime_of(container: Mapping[str, Any]) -> Runtime:
     Raises
     ------
     ValidationException
-        The container has no image of its own, or asks for several models.
+        The container has no image of its own, or lacks what its mode needs.
     """
     if "ModelPackageName" in container:
         raise ValidationException(
             f"ModelPackageName '{container['ModelPackageName']}': packages are not served yet; give an Image."
         )
-    if container.get("Mode", "SingleModel") != "SingleModel":
-        raise ValidationException(
-            f"Mode '{container['Mode']}' is not served yet; the mode must be SingleModel."
-        )
+    _check_mode(container)
     if "ModelDataUrl" in container and "ModelDataSource" in container:
         raise ValidationException("Give ModelDataUrl or ModelDataSource, not both.")
     if not container.get("Image"):
@@ -60,6 +57,22 @@ def runtime_of(container: Mapping[str, Any]) -> Runtime:
     if runtime.name in stems("clary.algorithms") and not has_script:
         return replace(runtime, kind="builtin")
     return runtime
+
+
+def _check_mode(container: Mapping[str, Any]) -> None:
+    """Check what a container of several models must have, and one of a single model must not."""
+    if container.get("Mode", "SingleModel") == "SingleModel":
+        if "MultiModelConfig" in container:
+            raise ValidationException("MultiModelConfig is for containers whose Mode is MultiModel.")
+        return
+    if "ModelDataSource" in container:
+        raise ValidationException("ModelDataSource: with Mode MultiModel give ModelDataUrl, an S3 prefix.")
+    url = container.get("ModelDataUrl", "")
+    if not url.startswith("s3://") or not url[5:].partition("/")[0]:
+        raise ValidationException(
+            f"ModelDataUrl '{url}' must be the S3 prefix of the models, such as s3://bucket/models/, when "
+            "Mode is MultiModel."
+        )
 
 
 MODEL = Resource(

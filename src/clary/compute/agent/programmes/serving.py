@@ -10,11 +10,12 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clary.compute.agent import failure, health, packages, programs, utilisation
+from clary.compute.agent import failure, health, packages, programs, supply, utilisation
 from clary.compute.agent.execute import Executor, objects_for
 from clary.compute.agent.host import INSIDE, REASON_CHARS, Host
 from clary.compute.agent.install import install
@@ -22,6 +23,7 @@ from clary.compute.agent.logs import Pump
 from clary.compute.agent.packages import Packages
 from clary.compute.agent.reports import Reporter
 from clary.compute.agent.staging import fetch_archive
+from clary.compute.agent.supply import Supplier
 from clary.compute.agent.watch import InterruptionError, Watch
 from clary.compute.base import Outcome, Result, RunPhase
 from clary.compute.runners.base import Exit, Program, Running
@@ -32,6 +34,9 @@ from clary.toolkit.channels import Channel
 from clary.toolkit.objects import Objects
 
 REPLICA = "clary.serving.replica:main"
+MULTI_REPLICA = "clary.serving.multi.host:main"
+MODELS = f"{INSIDE}/models"
+"""Where a multi-model replica finds its models."""
 FAILURE = "output/failure"
 """Below `/opt/ml`: why the model could not be loaded."""
 SOCKET_FOLDER = "/run/clary"
@@ -66,7 +71,7 @@ class ServingRun:
         self._reporter = reporter
         self._container = container(host.spec.request)
         self.executor = Executor(host, watch, reporter)
-        self._objects: Objects | None = None
+        self.is_multi = self._container.get("Mode") == "MultiModel"
 
     def run(self) -> Result:
         """Return how it ended."""
@@ -76,10 +81,26 @@ class ServingRun:
         self._host.enter(RunPhase.STARTING)
         program = self.program(self.packages())
         folder = socket_folder(self._host.home)
+        with self._supplied(objects, folder):
+            return self._keep_up(program, str(folder / SOCKET))
+
+    @contextmanager
+    def _supplied(self, objects: Objects, folder: Path) -> Iterator[None]:
+        """Bring in what a multi-model replica asks for, while the block runs."""
+        if not self.is_multi:
+            yield
+            return
+        prefix, home = self._container["ModelDataUrl"], self._host.home
+        supplier = Supplier(prefix, home / "models", self._host.work, objects, self._reporter.metric)
+        with supplier.open(folder / supply.SOCKET):
+            yield
+
+    def _keep_up(self, program: Program, address: str) -> Result:
+        """Run the replica, again where it ends; return how it ended for good."""
         n_restarts = 0
         while True:
             begun = time.monotonic()
-            exit_, pump, was_well = self._serve(program, str(folder / SOCKET))
+            exit_, pump, was_well = self._serve(program, address)
             if isinstance(exit_, Outcome):
                 return self._host.result(exit_)
             if time.monotonic() - begun > STEADY_S:
@@ -169,7 +190,7 @@ class ServingRun:
         source = (self._container.get("ModelDataSource") or {}).get("S3DataSource")
         if source:
             self._stage_source(objects, source)
-        elif url := self._container.get("ModelDataUrl"):
+        elif (url := self._container.get("ModelDataUrl")) and not self.is_multi:
             fetch_archive(objects, url, ml / "model", self._host.work)
         submitted = str(self._environment().get("SAGEMAKER_SUBMIT_DIRECTORY") or "")
         if submitted.startswith("s3://"):
@@ -211,18 +232,40 @@ class ServingRun:
             "model_dir": f"{INSIDE}/model",
             "failure": f"{INSIDE}/{FAILURE}",
         }
+        ro_binds, replica = found.ro_binds, REPLICA
+        if self.is_multi:
+            replica, arguments = MULTI_REPLICA, self._multi(arguments, environment)
+            (host.home / "models").mkdir(exist_ok=True)
+            ro_binds = (*ro_binds, (str(host.home / "models"), MODELS))
         binds = ((str(socket_folder(host.home)), SOCKET_FOLDER),)
         network = not host.spec.request.get("EnableNetworkIsolation", False)
-        common: dict[str, Any] = {"network": network, "binds": binds, "ro_binds": found.ro_binds}
+        common: dict[str, Any] = {"network": network, "binds": binds, "ro_binds": ro_binds}
         if found.is_warm and not script.shadows([host.ml / "model/code", *found.outside]):
             if found.inside:
-                arguments = {"call": REPLICA, "arguments": arguments, "packages": list(found.inside)}
+                arguments = {"call": replica, "arguments": arguments, "packages": list(found.inside)}
                 call = "clary.toolkit.script:call"
             else:
-                call = REPLICA
+                call = replica
             return Program(call=call, arguments=arguments, environment=environment, **common)
         folders = [*found.inside, f"{INSIDE}/model/code"]
-        return programs.cold(REPLICA, arguments, environment, folders, common)
+        return programs.cold(replica, arguments, environment, folders, common)
+
+    def _multi(self, arguments: Mapping[str, Any], environment: dict[str, str]) -> dict[str, Any]:
+        """Return the arguments of a multi-model replica; common code is where its scripts look for it."""
+        setting = self._container.get("MultiModelConfig") or {}
+        environment["SAGEMAKER_MULTI_MODEL"] = "true"
+        if (self._host.ml / "model/code").is_dir():
+            environment["SAGEMAKER_SUBMIT_DIRECTORY"] = f"{INSIDE}/model/code"
+        return {
+            "socket": arguments["socket"],
+            "supply": f"{SOCKET_FOLDER}/{supply.SOCKET}",
+            "models": MODELS,
+            "runtime": self._host.spec.runtime.kind,
+            "name": arguments["name"],
+            "version": arguments["version"],
+            "memory_mib": self._host.spec.size.memory_mib,
+            "is_cached": setting.get("ModelCacheSetting", "Enabled") == "Enabled",
+        }
 
     def _is_script(self) -> bool:
         if self._host.spec.runtime.kind == "builtin":
