@@ -15,6 +15,7 @@ import numpy as np
 from clary.algorithms import _requests
 from clary.algorithms._rows import RowPredictor, Scores
 from clary.algorithms.base import Answer, Question, Refusal
+from clary.toolkit.flat import Form
 from clary.toolkit.formats import csv, jsonlines, recordio_protobuf
 from clary.toolkit.formats.base import Matrix, MediaType
 
@@ -32,6 +33,17 @@ JSON, JSONLINES, CSV, RECORDIO = (
     "text/csv",
     "application/x-recordio-protobuf",
 )
+REQUESTS = (
+    "text/csv",
+    "csv",
+    "text/csv; charset=utf-8",
+    "text/csv;charset=utf-8",
+    "text/csv; label_size=0",
+    "text/csv;label_size=0",
+)
+"""Content types of CSV that is features alone, as clients send them."""
+_VERBOSE = ("", "; verbose=true", ";verbose=true")
+_MARK = "*"
 _NAMES = {
     **dict.fromkeys(("application/json",), JSON),
     **dict.fromkeys(jsonlines.CONTENT_TYPES, JSONLINES),
@@ -81,6 +93,33 @@ def encode(columns: Columns, content_type: str, root: str = "predictions") -> by
     return json.dumps({root: rows}).encode()
 
 
+def form(columns: Columns, content_type: str, root: str = "predictions") -> Form:
+    """Return how `encode` spells rows that have such columns; only their names and shapes count."""
+    counts = {name: 0 if values.ndim == 1 else values.shape[1] for name, values in columns.items()}
+    integers: list[int] = []
+    place = 0
+    for name, values in columns.items():
+        n_cells = max(1, counts[name])
+        if np.issubdtype(values.dtype, np.integer):
+            integers += range(place, place + n_cells)
+        place += n_cells
+    if content_type == CSV:
+        pieces = ("", *[","] * (place - 1), "")
+        return Form(content_type=CSV, pieces=pieces, between="\n", end="\n", integers=tuple(integers))
+    marked = {name: [_MARK] * n if n else _MARK for name, n in counts.items()}
+    pieces = tuple(json.dumps(marked).split(json.dumps(_MARK)))
+    ends = {JSONLINES: ("", "\n", "\n"), JSON: (f"{{{json.dumps(root)}: [", ", ", "]}")}[content_type]
+    start, between, end = ends
+    return Form(
+        content_type=content_type,
+        pieces=pieces,
+        start=start,
+        between=between,
+        end=end,
+        integers=tuple(integers),
+    )
+
+
 class ColumnPredictor(RowPredictor):
     """A model of rows whose answers have named members; an algorithm gives `score` and `columns`."""
 
@@ -105,6 +144,15 @@ class ColumnPredictor(RowPredictor):
         return Answer(
             encode(self.columns(scores, is_verbose=is_verbose), content_type, self.root), content_type
         )
+
+    def forms(self, scores: Scores) -> dict[str, Form]:
+        """Return the spellings of answers whose scores have that shape, by what clients usually accept."""
+        found = {}
+        for accept in ("", "*/*", *(name + more for name in (JSON, JSONLINES, CSV) for more in _VERBOSE)):
+            content_type, is_verbose = accepted(accept, self._default)
+            if content_type != RECORDIO:
+                found[accept] = form(self.columns(scores, is_verbose=is_verbose), content_type, self.root)
+        return found
 
 
 def product(rows: Matrix, weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clary.algorithms import _artifact
-from clary.algorithms._answers import ColumnPredictor, Columns, product
+from clary.algorithms._answers import REQUESTS, ColumnPredictor, Columns, product
 from clary.kernel.errors import CustomerError
+from clary.toolkit.flat import Flat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +69,16 @@ class KMeansPredictor(ColumnPredictor):
             apart = dense - nearest
             out[start : start + step, 1] = np.sqrt(np.einsum("ij,ij->i", apart, apart))
         return out
+
+    def flat(self) -> Flat:
+        """Return the centres."""
+        return Flat(
+            kind="centres",
+            n_features=self.n_features,
+            arrays={"centres": self.centres},
+            requests=REQUESTS,
+            forms=self.forms(np.zeros((1, 2), np.float32)),
+        )
 
     def columns(self, scores: Scores, *, is_verbose: bool) -> Columns:
         """Return `closest_cluster` and `distance_to_cluster`."""

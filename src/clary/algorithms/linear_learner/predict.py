@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clary.algorithms import _artifact
-from clary.algorithms._answers import ColumnPredictor, Columns, product
+from clary.algorithms._answers import REQUESTS, ColumnPredictor, Columns, product
 from clary.algorithms.linear_learner._hyperparameters import BINARY, CLASSES
 from clary.algorithms.linear_learner._losses import sigmoid, softmax
 from clary.kernel.errors import CustomerError
+from clary.toolkit.flat import Flat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +69,24 @@ class LinearPredictor(ColumnPredictor):
         elif self.loss == "softmax_loss":
             scores = softmax(scores)
         return scores.astype(np.float32)
+
+    def flat(self) -> Flat | None:
+        """Return weights and bias; None for a model whose other outputs nobody is told."""
+        label = {BINARY: "threshold", CLASSES: "best"}.get(self.predictor_type, "none")
+        if label != "best" and len(self.bias) != 1:
+            return None
+        return Flat(
+            kind="linear",
+            n_features=self.n_features,
+            arrays={"weights": np.ascontiguousarray(self.weights.T), "bias": self.bias},
+            numbers={
+                "link": {"logistic": "sigmoid", "softmax_loss": "softmax"}.get(self.loss, "identity"),
+                "label": label,
+                "threshold": self.threshold,
+            },
+            requests=REQUESTS,
+            forms=self.forms(np.zeros((1, len(self.bias)), np.float32)),
+        )
 
     def columns(self, scores: Scores, *, is_verbose: bool) -> Columns:
         """Return `score`, and `predicted_label` of a classifier."""

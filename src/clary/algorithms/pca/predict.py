@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from clary.algorithms import _artifact
-from clary.algorithms._answers import ColumnPredictor, Columns, product
+from clary.algorithms._answers import REQUESTS, ColumnPredictor, Columns, product
 from clary.kernel.errors import CustomerError
+from clary.toolkit.flat import Flat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +58,17 @@ class PcaPredictor(ColumnPredictor):
         projected = product(rows, self.weights)
         projected += self.bias
         return projected.astype(np.float32)
+
+    def flat(self) -> Flat:
+        """Return the components."""
+        return Flat(
+            kind="linear",
+            n_features=self.n_features,
+            arrays={"weights": np.ascontiguousarray(self.weights.T), "bias": self.bias},
+            numbers={"link": "identity", "label": "none"},
+            requests=REQUESTS,
+            forms=self.forms(np.zeros((1, len(self.bias)), np.float32)),
+        )
 
     def columns(self, scores: Scores, *, is_verbose: bool) -> Columns:
         """Return `projection`."""

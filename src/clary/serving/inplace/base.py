@@ -10,6 +10,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from clary.kernel import registry
 from clary.toolkit import flat as flat_files
 from clary.toolkit.flat import Flat, FlatError, Form
@@ -19,6 +22,9 @@ TURN_S = 0.0005
 """Longest that one request may hold the event loop; longer bodies are the replica's."""
 ROW_S = 0.0001
 """A model that takes longer for one row is the replica's as a whole."""
+ROOM_BYTES = 1 << 20
+"""Of the buffer that rows are read into."""
+MOST_ROWS = 512
 _SHARE = 1 / 16
 """Weight of the latest request in the measured cost."""
 
@@ -110,6 +116,19 @@ class _Spelling:
     def many(self, values: Sequence[float]) -> str:
         n_rows = len(values) // self._n_outputs
         return (self._start + self._between.join([self._row] * n_rows) + self._end) % tuple(values)
+
+
+def room(n_features: int) -> NDArray[np.float32]:
+    """Return a buffer for rows.
+
+    Raises
+    ------
+    FlatError
+        Not even one fits.
+    """
+    if not 1 <= n_features <= ROOM_BYTES // 4:
+        raise FlatError(f"{n_features} features")
+    return np.empty((max(1, min(MOST_ROWS, ROOM_BYTES // (4 * n_features))), n_features), np.float32)
 
 
 def load(path: Path, *, most_bytes: int) -> Model:

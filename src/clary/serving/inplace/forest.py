@@ -5,12 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from clary.serving.inplace.base import room
 from clary.toolkit.flat import Flat, FlatError
 from clary.toolkit.kernels.forest import LINKS, Forest
-
-ROOM_BYTES = 1 << 20
-"""Of the buffer that rows are read into."""
-MOST_ROWS = 512
 
 
 class Scorer:
@@ -18,9 +15,8 @@ class Scorer:
 
     def __init__(self, forest: Forest) -> None:
         self._forest = forest
-        n_rows = max(1, min(MOST_ROWS, ROOM_BYTES // (4 * forest.n_features)))
-        self._rows = np.empty((n_rows, forest.n_features), np.float32)
-        self._scores = np.empty((n_rows, forest.base.shape[0]), np.float32)
+        self._rows = room(forest.n_features)
+        self._scores = np.empty((len(self._rows), forest.base.shape[0]), np.float32)
         self.n_outputs = forest.n_outputs
         arrays = (forest.nodes, forest.splits, forest.values, forest.trees, self._rows, self._scores)
         self.n_bytes = sum(array.nbytes for array in arrays)
@@ -37,8 +33,8 @@ class Scorer:
 def load(flat: Flat) -> Scorer:
     """Check a forest and make it ready."""
     link = flat.numbers.get("link")
-    if link not in LINKS or not 1 <= flat.n_features <= ROOM_BYTES // 4:
-        raise FlatError(f"link {link!r}, {flat.n_features} features")
+    if link not in LINKS:
+        raise FlatError(f"link {link!r}")
     arrays: dict[str, Any] = {
         name: flat.arrays[name] for name in ("nodes", "splits", "values", "trees", "base")
     }

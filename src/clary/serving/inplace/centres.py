@@ -1,0 +1,40 @@
+"""Centres of clusters over CSV rows: which is nearest, and how far it is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from clary.serving.inplace.base import room
+from clary.toolkit.flat import Flat, FlatError
+from clary.toolkit.kernels import linear
+
+
+class Scorer:
+    """Centres with their buffers."""
+
+    n_outputs = 2
+
+    def __init__(self, centres: Any) -> None:
+        self._centres = centres
+        self._rows = room(centres.shape[1])
+        self._scores = np.empty((len(self._rows), 2), np.float32)
+        self.n_bytes = centres.nbytes + self._rows.nbytes + self._scores.nbytes
+
+    def answer(self, body: bytes) -> Sequence[float] | None:
+        """Find the nearest centre of each row of a body."""
+        n_rows = linear.nearest(body, self._centres, self._rows, self._scores)
+        if n_rows < 1:
+            return None
+        found: list[float] = self._scores[:n_rows].ravel().tolist()
+        return found
+
+
+def load(flat: Flat) -> Scorer:
+    """Check centres and make them ready."""
+    centres = flat.arrays["centres"]
+    if centres.dtype != np.float64 or centres.ndim != 2 or centres.shape[1] != flat.n_features:
+        raise FlatError(f"centres are {centres.dtype} {centres.shape}")
+    if not centres.size:
+        raise FlatError("there are no centres")
+    return Scorer(centres)

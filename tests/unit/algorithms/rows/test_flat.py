@@ -1,0 +1,169 @@
+"""Linear models, components, centres: what is answered in place is, byte for byte, the replica's answer."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clary.algorithms._answers import REQUESTS
+from clary.algorithms._rows import RowPredictor
+from clary.algorithms.base import Question
+from clary.algorithms.kmeans.predict import KMeansPredictor
+from clary.algorithms.linear_learner.predict import LinearPredictor
+from clary.algorithms.pca.predict import PcaPredictor
+from clary.kernel import registry
+from clary.serving.inplace import base
+from clary.serving.inplace.base import Model
+from clary.toolkit.flat import Flat, FlatError
+from clary.toolkit.kernels import linear
+
+N_FEATURES = 6
+DRAW = np.random.default_rng(5)
+
+
+def learner(kind: str, loss: str, n_outputs: int = 1, accept: str = "") -> LinearPredictor:
+    model = {
+        "weight": DRAW.normal(size=(n_outputs, N_FEATURES)).astype(np.float32),
+        "bias": DRAW.normal(size=n_outputs).astype(np.float32),
+        "threshold": 0.4,
+        "predictor_type": kind,
+        "loss": loss,
+    }
+    return LinearPredictor(model, {"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": accept})
+
+
+MODELS: dict[str, RowPredictor] = {
+    "regressor": learner("regressor", "squared_loss"),
+    "regressor in CSV": learner("regressor", "absolute_loss", accept="text/csv"),
+    "logistic": learner("binary_classifier", "logistic"),
+    "hinge": learner("binary_classifier", "hinge_loss"),
+    "multiclass": learner("multiclass_classifier", "softmax_loss", 4),
+    "pca": PcaPredictor(DRAW.normal(size=N_FEATURES), DRAW.normal(size=(N_FEATURES, 3)), {}),
+    "pca of one": PcaPredictor(DRAW.normal(size=N_FEATURES), DRAW.normal(size=(N_FEATURES, 1)), {}),
+    "kmeans": KMeansPredictor(DRAW.normal(size=(5, N_FEATURES)).astype(np.float32), {}),
+    "kmeans of one": KMeansPredictor(DRAW.normal(size=(1, N_FEATURES)).astype(np.float32), {}),
+}
+ACCEPTS = (
+    "",
+    "*/*",
+    "application/json",
+    "application/json; verbose=true",
+    "application/json;verbose=true",
+    "application/jsonlines",
+    "text/csv",
+)
+
+
+@cache
+def placed(name: str) -> Model:
+    made = MODELS[name].flat()
+    assert made is not None
+    return Model(made, registry.member(base.PACKAGE, made.kind).load(made))
+
+
+@pytest.mark.parametrize("accept", ACCEPTS)
+@pytest.mark.parametrize("name", MODELS)
+def test_plain_rows_are_answered_in_place_in_the_same_bytes(name: str, accept: str) -> None:
+    predictor, model = MODELS[name], placed(name)
+    model.most_bytes = 1 << 20  # whatever it cost until now
+    for n_rows in (1, 3):
+        rows = DRAW.normal(size=(n_rows, N_FEATURES)).astype(np.float32)
+        body = "\n".join(",".join(map(repr, row)) for row in rows.tolist()).encode()
+        answer = predictor.predict_many([Question(body=body, content_type="text/csv", accept=accept)])[0]
+        assert model.answer(body, "text/csv", accept) == (answer.content_type, answer.body)
+
+
+NUMBERS = st.one_of(
+    st.floats(-1e3, 1e3).map(repr),
+    st.floats(-5, 5).map("{:.4g}".format),
+    st.floats(-1e38, 1e38).map(repr),
+    st.sampled_from(["", "nan", "0", "-0", "1e3", " 2", "inf", "x", '"3"', "1e-40", "9" * 30]),
+)
+BODIES = st.one_of(
+    st.lists(st.lists(NUMBERS, min_size=N_FEATURES, max_size=N_FEATURES), min_size=1, max_size=4).map(
+        lambda rows: "\n".join(",".join(row) for row in rows).encode()
+    ),
+    st.lists(NUMBERS, max_size=9).map(lambda row: ",".join(row).encode()),
+    st.binary(max_size=30),
+)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered", "ignore:invalid value")
+@settings(deadline=None, max_examples=300)
+@given(
+    body=BODIES,
+    accept=st.sampled_from((*ACCEPTS, "application/x-recordio-protobuf", "text/csv, */*", "image/png")),
+    content_type=st.sampled_from((*REQUESTS, "", "text/csv; label_size=1", "application/json")),
+    name=st.sampled_from(list(MODELS)),
+)
+def test_whatever_is_asked_both_answer_alike(body: bytes, accept: str, content_type: str, name: str) -> None:
+    model = placed(name)
+    model.most_bytes = 1 << 20
+    found = model.answer(body, content_type, accept)
+    if found is None:
+        return
+    question = Question(body=body, content_type=content_type, accept=accept)
+    answer = MODELS[name].predict_many([question])[0]
+    assert (answer.status, answer.content_type, answer.body) == (200, *found)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_with_and_without_numba_the_same_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = placed(name)
+    rows = DRAW.normal(size=(50, N_FEATURES)).tolist()
+    bodies = [",".join(map(repr, row)).encode() for row in rows]
+    found = [model.answer(body, "text/csv", "") for body in bodies]
+    monkeypatch.setattr(linear, "compiled", lambda: None)
+    model.most_bytes = 1 << 20
+    assert [model.answer(body, "text/csv", "") for body in bodies] == found
+    assert None not in found
+
+
+@pytest.mark.parametrize("without", [False, True])
+def test_what_the_order_of_adding_up_would_decide_is_left_to_the_replica(
+    without: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if without:
+        monkeypatch.setattr(linear, "compiled", lambda: None)
+    weights = np.array([[1.0, 2.0**-24 + 2.0**-77]])  # half a unit of float32 above 1, and a breath
+    rows, scores = np.empty((4, 2), np.float32), np.empty((4, 1), np.float32)
+    assert linear.answer(b"1,1", weights, np.zeros(1), "identity", rows, scores) == 1
+    assert np.isnan(scores[0, 0])
+    twins = np.array([[1.0, 0.0], [0.0, 1.0]])
+    scores = np.empty((4, 2), np.float32)
+    assert linear.nearest(b"3,3", twins, rows, scores) == 1
+    assert np.isnan(scores[0, 0])
+
+
+def test_an_output_that_is_never_told_stays_with_the_replica() -> None:
+    assert learner("regressor", "squared_loss", 2).flat() is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "arrays", "numbers"),
+    [
+        ("linear", {"weights": np.ones((1, 2)), "bias": np.ones(2)}, {}),
+        ("linear", {"weights": np.ones((1, 3)), "bias": np.ones(1)}, {}),
+        ("linear", {"weights": np.ones((1, 2), np.float32), "bias": np.ones(1)}, {}),
+        ("linear", {"weights": np.ones((0, 2)), "bias": np.ones(0)}, {}),
+        ("linear", {"weights": np.ones((2, 2)), "bias": np.ones(2)}, {"label": "threshold"}),
+        ("linear", {"weights": np.ones((1, 2)), "bias": np.ones(1)}, {"link": "exec"}),
+        ("centres", {"centres": np.ones((2, 3))}, {}),
+        ("centres", {"centres": np.ones((0, 2))}, {}),
+        ("centres", {"centres": np.ones((2, 2), np.int32)}, {}),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(kind: str, arrays: Any, numbers: dict[str, str]) -> None:
+    flat = Flat(
+        kind=kind,
+        n_features=2,
+        arrays=arrays,
+        numbers={"link": "identity", "label": "none"} | numbers,
+        requests=(),
+        forms={},
+    )
+    with pytest.raises(FlatError):
+        registry.member(base.PACKAGE, kind).load(flat)
