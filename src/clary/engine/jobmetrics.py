@@ -14,12 +14,27 @@ ENDPOINTS = "/aws/sagemaker/Endpoints"
 """Namespace of what the instances of endpoints use."""
 
 
+_UNITS = {
+    "AcceleratorMemoryUsage": "Bytes",
+    "AcceleratorTotalInferenceCount": "Count",
+    "AcceleratorInferenceWithServerErrorCount": "Count",
+    "AcceleratorDeviceTime": "Microseconds",
+    "AcceleratorQueueTime": "Microseconds",
+}
+"""Of what agents of endpoints tell; all else is a percentage."""
+_MODELS = ("ModelLoadingWaitTime", "ModelDownloadingTime", "ModelLoadingTime", "ModelUnloadingTime")
+_UNITS |= {"LoadedModelCount": "None", **dict.fromkeys(_MODELS, "Microseconds")}
+_PLACES = dict.fromkeys(_MODELS, "AWS/SageMaker")
+"""Namespaces of what stands beside an endpoint's invocations. Source: developer guide, "Monitor Amazon
+SageMaker AI with Amazon CloudWatch", multi-model endpoint metrics."""
+
+
 def append(conn: Connection, document: Mapping[str, Any], points: Iterable[Any], host: str) -> None:
     """Append an agent's points; algo-1 speaks for the job, as each host prints the same figures."""
     if host != "algo-1":
         return
     if document.get("variant"):
-        place, unit = ENDPOINTS, "Percent"
+        place, unit = ENDPOINTS, "Percent"  # but for those of `_UNITS`
         dimensions = {"EndpointName": document["name"], "VariantName": document["variant"]}
     elif document.get("metric_dimension"):
         place, unit = NAMESPACE, "None"
@@ -28,7 +43,17 @@ def append(conn: Connection, document: Mapping[str, Any], points: Iterable[Any],
         return
     account, region = document["account"], document["region"]
     rows = [
-        (account, region, place, name, dimensions, int(ms), float(value), unit) for name, ms, value in points
+        (
+            account,
+            region,
+            _PLACES.get(name, place),
+            name,
+            dimensions,
+            int(ms),
+            float(value),
+            _UNITS.get(name, unit),
+        )
+        for name, ms, value in points
     ]
     if rows:
         metrics.append(conn, rows)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from clary.gateway.edge import faults
 from clary.gateway.edge.control import ControlPlane
-from clary.gateway.edge.inplace import InPlace
+from clary.gateway.edge.inplace import InPlace, Seat
 from clary.gateway.edge.invocation import PASSED_IN, WHOLE, Invocation, clean, header_of
 from clary.gateway.edge.legs import Leg
 from clary.gateway.edge.metrics import Metrics
@@ -47,7 +47,6 @@ _LONG_WAY = frozenset(
         b"transfer-encoding",
         b"upgrade",
         b"x-amzn-sagemaker-target-variant",
-        b"x-amzn-sagemaker-target-model",
         b"x-amzn-sagemaker-target-container-hostname",
         b"x-amzn-sagemaker-inference-component",
         b"x-amzn-sagemaker-session-id",
@@ -70,6 +69,7 @@ class Shape:
         "length",
         "names",
         "passed",
+        "target_model",
         "token",
     )
 
@@ -83,6 +83,7 @@ class Shape:
         self.content_type = self.names.get(b"content-type", -1)
         self.accept = self.names.get(b"accept", -1)
         self.length = self.names.get(b"content-length", -1)
+        self.target_model = self.names.get(b"x-amzn-sagemaker-target-model", -1)
         self.is_plain = self.is_plain and min(self.authorization, self.date, self.length) >= 0
         passed = (name.encode() for name, _ in PASSED_IN)
         self.passed = tuple(self.names[name] for name in passed if name in self.names)
@@ -240,7 +241,7 @@ class Express:
         self, leg: Leg, shape: Shape, values: list[bytes], body: bytes, begun: float
     ) -> bytes | None:
         """Return the whole answer of a model in place; None where the replica should answer."""
-        seat = leg.seat()
+        seat = leg.seat() if shape.target_model < 0 else self._seat(leg, values[shape.target_model])
         if seat is None or leg.asks or leg.tells:
             return None
         model = seat.model
@@ -260,6 +261,7 @@ class Express:
         tally = leg.tally
         tally.n += 1
         tally.n_in_place += 1
+        tally.n_hits += leg.models is not None
         tally.model_s += took_s
         tally.model_most_s = max(tally.model_most_s, took_s)
         tally.overhead_s += asked - begun
@@ -268,6 +270,10 @@ class Express:
         seat.used = now
         self._metrics.count("invoke", 200, now - begun, len(body), len(text))
         return template % (faults.request_id_bytes(), len(text), text)
+
+    def _seat(self, leg: Leg, target: bytes) -> Seat | None:
+        """Return the seat of the model that a request names."""
+        return leg.models.seat(self._text(target)) if leg.models is not None else None
 
     def _template(self, leg: Leg, content_type: str) -> bytes:
         lines = (

@@ -53,6 +53,7 @@ class Invocation:
         "header",
         "invoke",
         "leg",
+        "n_moved",
         "operation",
         "parts",
         "request_id",
@@ -71,6 +72,9 @@ class Invocation:
         """Of the frame, as it goes out."""
         self.request_id = faults.request_id()
         self.tried: tuple[str, ...] = ()
+        """Sockets that were asked, the latest one last."""
+        self.n_moved = 0
+        """How often a multi-model replica sent it to a model's own process."""
         self.deadline = 0.0
         self.begun_at = self.asked_at = perf_counter()
         self.parts: Parts | None = None

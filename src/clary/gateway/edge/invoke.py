@@ -29,6 +29,7 @@ from clary.gateway.edge.invocation import (
 from clary.gateway.edge.legs import UNREACHABLE, Routed
 from clary.gateway.edge.limits import Limits
 from clary.gateway.edge.metrics import Metrics
+from clary.gateway.edge.multimodel import MOST_MOVES, TARGET
 from clary.gateway.edge.parts import Parts
 from clary.gateway.edge.relay import Away
 from clary.gateway.edge.replicas import ReplicaConnection, Replicas
@@ -179,21 +180,36 @@ class Invoke:
             return
         if not one.tried and one.operation == WHOLE and self._in_place(one):
             return
-        replica = None
-        if len(one.tried) < MAX_TRIES:
-            replica = self._policy.replica(one.leg.variant, self._replicas.load, one.tried)
-        if replica is None:
+        address = self._choose(one) if len(one.tried) < MAX_TRIES else None
+        if address is None:
             text = f"Endpoint {one.leg.key.endpoint} cannot answer now: {reason}."
             one.refuse(faults.busy(text))
             return
-        one.tried = (*one.tried, replica.address)
-        connection = self._replicas.get(replica.address)
+        one.tried = (*one.tried, address)
+        connection = self._replicas.get(address)
         if connection is None:
-            self._spawn(self._connect(one, replica.address), one.exchange)
+            self._spawn(self._connect(one, address), one.exchange)
         elif connection.is_full:
             self.send(one, "its replicas have more invocations than they can answer in time")
         else:
             self._ask(one, connection)
+
+    def _choose(self, one: Invocation) -> str | None:
+        """Return the socket to ask; None when there is none that was not tried."""
+        if one.leg.models is not None:
+            return one.leg.models.choose(one, self._replicas.load)
+        replica = self._policy.replica(one.leg.variant, self._replicas.load, one.tried)
+        return replica.address if replica is not None else None
+
+    def _move(self, one: Invocation, door: str) -> None:
+        """Ask the process of the model itself, as its replica says."""
+        one.n_moved += 1
+        if one.n_moved > MOST_MOVES:
+            text = f"The model's process ended {MOST_MOVES} times under this invocation."
+            one.refuse(faults.busy(text))
+            return
+        one.tried = (door,)
+        self._spawn(self._connect(one, door), one.exchange)
 
     def _ask(self, one: Invocation, connection: ReplicaConnection) -> None:
         one.deadline = self.deadline()
@@ -215,18 +231,15 @@ class Invoke:
 
     def _in_place(self, one: Invocation) -> bool:
         """Answer with the model in this process, if there is one and it can."""
-        seat = one.leg.seat()
+        fields, models = one.exchange.head.fields, one.leg.models
+        seat = one.leg.seat() if models is None else models.seat(fields.get(TARGET, ""))
         if seat is None:
             return False
         model = seat.model
         if model is None:
             self._inplace.miss(seat)
             return False
-        fields = one.exchange.head.fields
-        if (
-            "x-amzn-sagemaker-target-model" in fields
-            or "x-amzn-sagemaker-target-container-hostname" in fields
-        ):
+        if (models is None and TARGET in fields) or "x-amzn-sagemaker-target-container-hostname" in fields:
             return False
         begun = perf_counter()
         found = model.answer(one.body, fields.get("content-type", ""), fields.get("accept", ""))
@@ -234,6 +247,7 @@ class Invoke:
             return False
         seat.used = perf_counter()
         one.leg.tally.n_in_place += 1
+        one.leg.tally.n_hits += models is not None
         reply = Reply(200, found[0], found[1], perf_counter() - begun)
         one.reply(200, answer_lines(one, {"content_type": found[0]}), found[1], reply)
         return True
@@ -243,6 +257,12 @@ class Invoke:
     def finish(self, one: Invocation, frame: Frame) -> None:
         """Turn a replica's answer into the client's."""
         header = frame.header
+        if one.leg.models is not None and one.parts is None:
+            door = one.leg.models.told(one, frame)
+            if door is not None:
+                self._move(one, door)
+            if door is not None or "fault" in header:
+                return
         status = header.get("status", 200)
         if status >= 400:
             one.refused_by_model(status, frame.body)

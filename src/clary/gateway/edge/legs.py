@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from clary.gateway.edge.multimodel import Models
 from clary.gateway.edge.tallies import Key, Tallies, Tally
 from clary.serving.policies.base import Route, Variant
 
@@ -17,7 +18,18 @@ UNREACHABLE = frozenset({"Creating", "Failed", "Deleting", "OutOfService"})
 class Leg:
     """One variant of one route."""
 
-    __slots__ = ("asks", "document", "key", "n_turns", "seats", "tally", "tells", "templates", "variant")
+    __slots__ = (
+        "asks",
+        "document",
+        "key",
+        "models",
+        "n_turns",
+        "seats",
+        "tally",
+        "tells",
+        "templates",
+        "variant",
+    )
 
     def __init__(self, key: Key, variant: Variant, document: Mapping[str, Any], tally: Tally) -> None:
         self.key = key
@@ -29,6 +41,8 @@ class Leg:
         self.tells: tuple[Stage, ...] = ()
         self.seats: tuple[Seat, ...] = ()
         """For each replica, the place where its model may be in this process."""
+        self.models: Models | None = None
+        """Of a multi-model endpoint, what is known of each; None elsewhere."""
         self.n_turns = 0
         self.templates: dict[str, bytes] = {}
         """Heads of plain answers, by content type."""
@@ -78,6 +92,8 @@ class Routing:
         for variant, published in zip(route.variants, document["variants"], strict=True):
             place = Key(account, region, endpoint, variant.name)
             leg = legs[variant.key] = Leg(place, variant, published, self._tallies.of(place))
+            if published.get("multi_model"):
+                leg.models = Models(variant.replicas, self._seat_of)
             leg.seats = tuple(self._seat_of(each.address) for each in variant.replicas)
         routed = Routed(route, document, legs)
         for leg in legs.values():

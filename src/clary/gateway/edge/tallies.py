@@ -37,6 +37,10 @@ class Tally:
     """Sum of the seconds that the edge took besides."""
     n_received: int = 0
     n_sent: int = 0
+    n_hits: int = 0
+    """Of a multi-model endpoint, those whose model was loaded."""
+    n_cold: int = 0
+    """Those that waited for it."""
 
 
 class Tallies:

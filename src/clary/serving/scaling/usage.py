@@ -46,6 +46,8 @@ class Counts:
     overhead_s: float = 0.0
     n_received: int = 0
     n_sent: int = 0
+    n_hits: int = 0
+    n_cold: int = 0
 
     def add(self, other: "Counts") -> None:
         """Count what another counted."""
@@ -159,6 +161,8 @@ def samples(counts: Counts, n_instances: int) -> Sequence[Measured]:
         ("InvocationModelErrors", n_model),
     ):
         found += _split(name, n_errors, n)
+    if n_asked := counts.n_hits + counts.n_cold:  # of a multi-model endpoint
+        found += _split("ModelCacheHit", counts.n_hits, n_asked)
     most = counts.model_most_s
     found += [("ModelLatency", most * 1e6, "Microseconds", 1)]
     if n > 1:
