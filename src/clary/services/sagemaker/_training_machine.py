@@ -109,7 +109,8 @@ def again(job: Job, world: World) -> Move:
 
 @MACHINE.end
 def release(job: Job, world: World) -> None:
-    """Free the run's folder and credentials."""
+    """Free the run's folder and credentials; the parent, which is due, need not wait for it."""
+    world.nudge(job.record.arn)
     runs.close_run(world, steps.run_id_of(job))
 
 

@@ -10,6 +10,7 @@ from clary.resource.call import Call
 from clary.resource.families import Prepared, prepared
 from clary.services.sagemaker import _tuning_trials as trials
 from clary.services.sagemaker._tuning_request import Definition, definitions
+from clary.services.sagemaker._tuning_trials import Ledger
 from clary.services.sagemaker.training_job import TRAINING_JOB
 from clary.store import records
 from clary.store.records import Record
@@ -94,9 +95,9 @@ def training_job(
 
 
 class Chooser:
-    """Chooses trials of one tuning job."""
+    """Chooses trials of one tuning job; what it chose ahead is kept in the ledger."""
 
-    def __init__(self, world: World, tuning: Record) -> None:
+    def __init__(self, world: World, tuning: Record, ledger: Ledger) -> None:
         self._world = world
         self._tuning = tuning
         config = tuning.document["HyperParameterTuningJobConfig"]
@@ -104,6 +105,7 @@ class Chooser:
         self._definitions = definitions(tuning.document)
         self._given_seed = config.get("RandomSeed")
         self._lag = int(config["ResourceLimits"]["MaxParallelTrainingJobs"])
+        self._ahead = ledger.ahead
 
     def next(self, rows: Sequence[Record]) -> tuple[Definition, dict[str, str]] | None:
         """Return definition and hyperparameters of the next trial; None when nothing is left to try.
@@ -115,14 +117,33 @@ class Chooser:
         for step in range(n_definitions):
             definition = self._definitions[(len(rows) + step) % n_definitions]
             own = [row for row in rows if row.private.get("definition", "") == definition.name]
-            values = self._strategy.propose(self._study(definition, own), len(own) + 1)
+            values = self._proposed(definition, self._study(definition, own), len(own) + 1)
             if values is not None:
                 return definition, values
         return None
 
+    def think_ahead(self, rows: Sequence[Record]) -> None:
+        """Find the next trial while all slots are taken, where it will not depend on those that run."""
+        if self._is_lagging:
+            self.next(rows)
+
+    def _proposed(self, definition: Definition, study: Study, index: int) -> dict[str, str] | None:
+        """Return the strategy's choice, or the one that was made ahead if it is of just this study."""
+        if not self._is_lagging:
+            return self._strategy.propose(study, index)
+        made = self._ahead.get(definition.name)
+        if made is None or made[:2] != (study, index):
+            made = self._ahead[definition.name] = (study, index, self._strategy.propose(study, index))
+        return made[2]
+
+    @property
+    def _is_lagging(self) -> bool:
+        """Whether choices follow from the results of a whole round of slots before."""
+        return self._given_seed is not None and self._strategy.learns and self._lag > 1
+
     def _study(self, definition: Definition, own: Sequence[Record]) -> Study:
         known = [replace(trials.as_trial(row), index=place) for place, row in enumerate(own, 1)]
-        if self._given_seed is not None and self._strategy.learns and self._lag > 1:
+        if self._is_lagging:
             known = _as_of(known, len(known) + 1 - self._lag)
         return Study(
             space=definition.space,

@@ -82,6 +82,7 @@ class _Turn:
         self.config = job["HyperParameterTuningJobConfig"]
         self.definitions = {each.name: each for each in definitions(self.tuning.document)}
         self.ledger: Ledger = trials.read(world, self.tuning)
+        self.chooser = _tuning_choice.Chooser(world, self.tuning, self.ledger)
         limits = self.config["ResourceLimits"]
         self.n_parallel = int(limits["MaxParallelTrainingJobs"])
         self.n_most = limits.get("MaxNumberOfTrainingJobs")
@@ -102,6 +103,8 @@ class _Turn:
             return self.end("Completed" if has_found or not rows else "Failed")
         if not is_enough:
             self._stop_early(running)
+        if not is_last:
+            self.chooser.think_ahead(self.ledger.sorted())
         memory = {"enough": True} if is_enough else {}
         return Move("InProgress", self.members(), memory, after_s=self._pause_s())
 
@@ -151,7 +154,6 @@ class _Turn:
 
     def _fill(self, changed: list[Record]) -> bool:
         """Launch trials into free slots; return whether no more will be launched."""
-        chooser = _tuning_choice.Chooser(self.world, self.tuning)
         while True:
             rows = self.ledger.sorted()
             if self.n_most is not None and len(rows) >= self.n_most:
@@ -159,7 +161,7 @@ class _Turn:
             if len(self.ledger.open) >= self.n_parallel:
                 self.store(changed, None)
                 return False
-            chosen = chooser.next(rows)
+            chosen = self.chooser.next(rows)
             if chosen is None:
                 break
             self._launch(len(rows) + 1, *chosen, changed=changed)

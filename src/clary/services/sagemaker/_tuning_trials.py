@@ -23,7 +23,7 @@ from clary.resource.declare import Resource
 from clary.store import listing, metrics, records
 from clary.store.listing import Condition, Query
 from clary.store.records import Record
-from clary.tuning.study import Trial
+from clary.tuning.study import Study, Trial
 
 NOUN = "HyperParameterTrial"
 TRIAL = Resource(
@@ -45,6 +45,8 @@ class Ledger:
 
     rows: dict[int, Record] = field(default_factory=dict)
     newest: datetime | None = None
+    ahead: dict[str, tuple[Study, int, dict[str, str] | None]] = field(default_factory=dict)
+    """By definition: the study, the index and the hyperparameters of the last choice."""
 
     @property
     def open(self) -> list[Record]:
