@@ -12,7 +12,7 @@ from clary.algorithms import base
 from clary.testing.algorithm_suite import train
 
 ROOT = Path(__file__).resolve().parents[2]
-ROWS = ("kmeans", "pca", "linear_learner", "knn")
+ROWS = ("kmeans", "pca", "linear_learner", "knn", "random_cut_forest")
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

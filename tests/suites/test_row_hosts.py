@@ -109,6 +109,7 @@ CASES = {
         "text/csv",
         1e-6,
     ),
+    "random_cut_forest": ({"feature_dim": "6"}, UNLABELLED, 1e-6),
 }
 
 
