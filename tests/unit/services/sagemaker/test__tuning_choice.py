@@ -65,7 +65,7 @@ class Counting:
 @pytest.fixture
 def strategy(monkeypatch: pytest.MonkeyPatch) -> Counting:
     counting = Counting()
-    monkeypatch.setattr(_tuning_choice.strategies, "find", lambda _name: counting)
+    monkeypatch.setattr("clary.tuning.strategies.base.find", lambda _name: counting)
     return counting
 
 
