@@ -13,13 +13,15 @@ from clary.cli.supervisor import state
 from clary.testing.server import ClaryServer
 
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
-LAST = 0.6
-"""The share of a process's life that is judged: at its start everything grows."""
+SETTLED = 0.4
+"""The share of a process's life that is not judged: at its start everything grows."""
+LONG = 0.5
+"""Of the whole trial: who lived shorter is not judged."""
 LEAST_LOOKS = 12
-PER_S = 600.0
 MOST_MB = {"edge": 8.0, "control": 24.0, "agent": 3.0}
-"""Growth in ten minutes that is still flat; of an agent, the worst."""
-MOST_DESCRIPTORS = 6.0
+"""Growth that is still flat, from the first third of what is judged to the last; of agents, the worst."""
+MOST_DESCRIPTORS = {"edge": 12.0, "control": 6.0, "agent": 2.0}
+"""An edge has a connection to each replica, whose number changes all the time."""
 
 
 class Growth:
@@ -40,26 +42,30 @@ class Growth:
                 descriptors = len(os.listdir(f"/proc/{pid}/fd"))
             except (OSError, ValueError):
                 continue
-            self._seen[name.rstrip("-0123456789"), pid].append((time.monotonic(), mb, descriptors))
+            if mb:  # a process that was killed has none
+                self._seen[name, pid].append((time.monotonic(), mb, descriptors))
 
     def judge(self, report: Report) -> None:
-        """Report the slope of each process that lived long enough, and hold the worst of each kind."""
-        rows, worst = [], defaultdict(lambda: (-1e9, -1e9))
+        """Report what each process that lived long enough grew by, and hold the worst of each kind."""
+        rows = []
+        worst: dict[str, list[float]] = {}
+        longest = max(looks[-1][0] - looks[0][0] for looks in self._seen.values())
         for (name, pid), looks in sorted(self._seen.items()):
-            kept = np.array(looks[int(len(looks) * (1 - LAST)) :])
-            if len(kept) < LEAST_LOOKS:
+            kept = np.array(looks[int(len(looks) * SETTLED) :])
+            if len(kept) < LEAST_LOOKS or looks[-1][0] - looks[0][0] < LONG * longest:
                 continue
-            mb, descriptors = (float(np.polyfit(kept[:, 0], kept[:, n], 1)[0]) * PER_S for n in (1, 2))
-            worst[name] = (max(worst[name][0], mb), max(worst[name][1], descriptors))
-            rows.append(
-                (f"{name} {pid}", kept[0, 1], kept[-1, 1], mb, int(kept[0, 2]), int(kept[-1, 2]), descriptors)
-            )
-        head = ("process", "MB", "at the end", "in 10 min", "descriptors", "at the end", "in 10 min")
-        report.table("Growth, by a line through the last part of each life", head, rows)
-        for name, most in MOST_MB.items():
-            if name in worst:
-                report.bar(f"{name}: growth of memory in ten minutes", worst[name][0], most, "MB")
-                report.bar(
-                    f"{name}: growth of descriptors in ten minutes", worst[name][1], MOST_DESCRIPTORS, ""
-                )
-        report.facts["growth"] = {name: list(each) for name, each in worst.items()}
+            third = len(kept) // 3
+            first, last = np.median(kept[:third, 1:], axis=0), np.median(kept[-third:, 1:], axis=0)
+            rows.append((f"{name} {pid}", looks[-1][0] - looks[0][0], *zip(first, last, strict=True)))
+            grown = (last - first).tolist()
+            worst[name] = [max(pair) for pair in zip(grown, worst.get(name, grown), strict=True)]
+        shown = [
+            (name, lived, *(f"{first:.1f} > {last:.1f}" for first, last in pairs))
+            for name, lived, *pairs in rows
+        ]
+        report.table("Growth", ("process", "lived s", "MB", "descriptors"), shown)
+        for name in MOST_MB.keys() & worst.keys():
+            mb, descriptors = worst[name]
+            report.bar(f"{name}: memory that it grew by", mb, MOST_MB[name], "MB")
+            report.bar(f"{name}: descriptors that it grew by", descriptors, MOST_DESCRIPTORS[name], "")
+        report.facts["growth"] = worst

@@ -86,6 +86,7 @@ class Trial:
         self._asked: list[tuple[float, float, int, str, str]] = []
         """Of asynchronous requests: sent, accepted, row, where the answer is, where the failure."""
         self._failed_updates: list[str] = []
+        """That no kill explains."""
         self._over = threading.Event()
 
     def run(self) -> None:
@@ -142,10 +143,16 @@ class Trial:
         )
         config = self._settled(site)
         old, site.version = site.version, new if config == site.configs[new] else site.version
-        site.changes.append((begun, time.monotonic(), old, new))
+        settled = time.monotonic()
+        site.changes.append((begun, settled, old, new))
         if site.version != new:
-            site.changes.append((time.monotonic(), time.monotonic(), old, old))
-            self._failed_updates.append(f"{site.kind}: rolled back")
+            site.changes.append((settled, settled, old, old))
+            reason = self._hosting.describe(site.target.name).get("FailureReason", "")
+            print(f"  {site.kind} was rolled back: {reason[:200]}", flush=True)
+            if not any(
+                begun <= when <= settled and whose == site.target.name for when, whose, _ in self._kills
+            ):
+                self._failed_updates.append(f"{site.kind}: {reason}")
 
     def _resize(self, site: Site) -> None:
         desired = [{"VariantName": "AllTraffic", "DesiredInstanceCount": self._draw.choice((1, 2, 3))}]

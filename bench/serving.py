@@ -1,6 +1,6 @@
 """Hosting: what an invocation costs, beside a C server and what a user would choose instead.
 
-    python -m bench.serving [--seconds 2] [--only edge,xgboost,sklearn,deploy] [--peers NAMES] [--json FILE]
+    python -m bench.serving [--seconds 2] [--only edge,xgboost,sklearn,linear,deploy] [--peers NAMES] [--json FILE]
 
 Both sides are loaded by the same client (`_load.c`), in turns, in the same run. CPU is user and system time
 of the server's whole process tree for one request; it is the figure least hurt by neighbours. Clary's
@@ -18,34 +18,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xgboost
-from bench import _peers
+from bench import _peers, _sites
 from bench._bars import Report, quantile
-from bench._drive import Driver, Load, ask, built, cpu_s, named, signed, tree
+from bench._drive import Driver, Load, ask, built, cpu_s, signed, tree
 from bench._edge import ENDPOINT
+from bench._peer_list import PEERS
+from bench._sites import N_FEATURES, Deployed
 from bench.control import running
 
-from clary.kernel import ids
-from clary.testing.jobs import SCIKIT_LEARN, new_bucket, pack, wait_for_endpoint
-from clary.testing.server import Account, ClaryServer
+from clary.testing.server import Account
 
-PARTS = ("edge", "xgboost", "sklearn", "deploy")
+PARTS = ("edge", "xgboost", "sklearn", "linear", "deploy")
 CONNECTIONS = (1, 8, 64)
-N_TREES, N_FEATURES, N_ROWS = 100, 30, 2_000
 N_DEPLOYS = 5
-XGBOOST = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
-INFERENCE = """
-import os
-import joblib
-
-def model_fn(model_dir):
-    return joblib.load(os.path.join(model_dir, "model.joblib"))
-"""
 
 
 def main() -> int:
@@ -72,20 +63,20 @@ def main() -> int:
         if "edge" in parts:
             edge(report, driver, home, chosen.seconds)
         wanted = [name for name in chosen.peers.split(",") if name]
-        peers = [each for each in _peers.PEERS if not wanted or each.name in wanted]
-        if {"xgboost", "sklearn", "deploy"} & set(parts):
-            make_models(home)
+        peers = [each for each in PEERS if not wanted or each.name in wanted]
+        if set(parts) - {"edge"}:
+            _sites.make_models(home)
             with running(home) as (server, account):
                 if "deploy" in parts:
                     deploy(report, account, home)
-                if "xgboost" in parts:
-                    site = Deployed(server, account, xgboost_container(account, home))
-                    against(
-                        report, driver, site, "xgboost", peers, home, chosen.seconds, Most(1 / 20, 1 / 15)
-                    )
-                if "sklearn" in parts:
-                    site = Deployed(server, account, sklearn_container(account, home))
-                    against(report, driver, site, "sklearn", peers, home, chosen.seconds, Most(1 / 5, 1 / 5))
+                for kind, made in MODELS.items():
+                    chosen_ones = {part: each for part, each in made.items() if part in parts}
+                    sites = {
+                        part: Site(Deployed(server, account, make(account, home)), most)
+                        for part, (make, most) in chosen_ones.items()
+                    }
+                    if sites:
+                        against(report, driver, sites, kind, peers, home, chosen.seconds)
         report.facts["load_after"] = os.getloadavg()[0]
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -168,51 +159,50 @@ def _running(*arguments: str, program: Path | None = None) -> "Iterator[subproce
 # Bars 2 and 3.
 
 
+@dataclass(frozen=True)
 class Most:
     """What a peer's figures are held to: Clary's, as shares of them."""
 
-    def __init__(self, cpu: float, rps: float) -> None:
-        self.cpu = cpu
-        self.rps = rps
+    cpu: float
+    rps: float
 
 
-class Deployed:
-    """An endpoint of a running Clary."""
+@dataclass(frozen=True)
+class Site:
+    """An endpoint, and what is promised of it."""
 
-    def __init__(self, server: ClaryServer, account: Account, container: dict[str, Any]) -> None:
-        self.server = server
-        self.account = account
-        self.name = endpoint(account, container)
-        wait_for_endpoint(account, self.name)
-        self.port = int(server.url.rpartition(":")[2])
+    deployed: Deployed
+    most: Most
 
-    @property
-    def pids(self) -> set[int]:
-        """Processes of the whole Clary, agents and replicas included."""
-        return tree(self.server.running.pid, *named(str(self.server.data_dir)))
 
-    def requests(self, row: str) -> list[bytes]:
-        """Return requests for one row."""
-        return signed(self.account, self.name, row.encode(), "text/csv")
+MODELS = {
+    "xgboost": {"xgboost": (_sites.xgboost_container, Most(1 / 20, 1 / 15))},
+    "sklearn": {
+        "sklearn": (_sites.sklearn_container, Most(1 / 5, 1 / 5)),
+        "linear": (_sites.linear_container, Most(1 / 20, 1 / 15)),
+    },
+}
+"""For each model of the peers, the ways in which Clary serves it."""
 
 
 def against(
     report: Report,
     driver: Driver,
-    site: Deployed,
+    sites: Mapping[str, Site],
     kind: str,
     peers: Sequence[_peers.Peer],
     home: Path,
     seconds: float,
-    most: Most,
 ) -> None:
-    """Measure Clary and each peer in turns."""
+    """Measure each way of Clary's and each peer in turns."""
     row = np.load(home / "rows.npy")[0, 1:]
     text = ",".join(f"{value:.6g}" for value in row)
-    requests = site.requests(text)
-    wanted = number(ask(site.port, requests[0]))
-    driver.run(site.port, requests, connections=8, seconds=3.0, pids=())  # the model comes into place
-    rows, missing = [], dict(_peers.NOT_SET_UP)
+    requests = {part: site.deployed.requests(text) for part, site in sites.items()}
+    rows: dict[str, list[Any]] = {part: [] for part in sites}
+    missing = {}
+    for part, site in sites.items():  # the model comes into place
+        driver.run(site.deployed.port, requests[part], connections=8, seconds=3.0, pids=())
+    wanted = number(ask(next(iter(sites.values())).deployed.port, next(iter(requests.values()))[0]))
     for peer in peers:
         try:
             with _peers.serving(peer, kind, home) as (port, pid):
@@ -221,21 +211,25 @@ def against(
                 if abs(number(said) - wanted) > 1e-4:
                     raise _peers.NotInstalledError(f"it answers {said[:200]!r}, not {wanted}")
                 driver.run(port, theirs, connections=4, seconds=1.0, pids=())
-                pairs = {}
+                pairs: dict[str, dict[int, tuple[Load, Load]]] = {part: {} for part in sites}
                 for n in CONNECTIONS:
-                    ours = driver.run(site.port, requests, connections=n, seconds=seconds, pids=site.pids)
                     other = driver.run(port, theirs, connections=n, seconds=seconds, pids=tree(pid))
-                    assert not ours.errors, f"{ours.errors} answers of {ours.n} are wrong"
-                    pairs[n] = ours, other
+                    for part, site in sites.items():
+                        where, pids = site.deployed.port, site.deployed.pids
+                        ours = driver.run(where, requests[part], connections=n, seconds=seconds, pids=pids)
+                        assert not ours.errors, f"{ours.errors} answers of {ours.n} are wrong"
+                        pairs[part][n] = ours, other
         except _peers.NotInstalledError as error:
             missing[peer.name] = str(error)
             report.facts.setdefault("not measured", {})[f"{kind}: {peer.name}"] = str(error)
             continue
-        for n, (ours, other) in pairs.items():
-            rows.append(_row(peer.name, n, ours, other))
-        judge(report, f"{kind}, {peer.name}", pairs, most)
+        for part, site in sites.items():
+            rows[part] += [_row(peer.name, n, *pair) for n, pair in pairs[part].items()]
+            judge(report, f"{part}, {peer.name}", pairs[part], site.most)
     head = ("peer, connections", "CPU us", "peer's", "x", "req/s", "peer's", "x", "p99 us", "peer's", "wrong")
-    report.table(f"{kind}: one row of {N_FEATURES}, CSV, keep-alive; Clary's signed", head, rows)
+    for part in sites:
+        title = f"{part}: one row of {N_FEATURES}, CSV, keep-alive; Clary's signed"
+        report.table(title, head, rows[part])
     for name, why in missing.items():
         print(f"  not measured: {name}: {why}", flush=True)
 
@@ -279,7 +273,7 @@ def number(body: bytes) -> float:
 
 def deploy(report: Report, account: Account, home: Path) -> None:
     """Measure CreateEndpoint to InService, and the first request after it."""
-    container = xgboost_container(account, home)
+    container = _sites.xgboost_container(account, home)
     row = ",".join(["0.5"] * N_FEATURES).encode()
     runtime = account.client("sagemaker-runtime")
     with contextlib.suppress(runtime.exceptions.ValidationError):
@@ -287,7 +281,7 @@ def deploy(report: Report, account: Account, home: Path) -> None:
     deploys, firsts = [], []
     for _ in range(N_DEPLOYS):
         asked: list[float] = []
-        name = endpoint(account, container, asked)
+        name = _sites.endpoint(account, container, asked)
         client = account.client("sagemaker")
         while client.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Creating":
             time.sleep(0.01)
@@ -304,69 +298,6 @@ def deploy(report: Report, account: Account, home: Path) -> None:
     report.bar("CreateEndpoint to InService, median", statistics.median(deploys), 1.0, "s")
     report.bar("first request after it, median", quantile(firsts, 0.5), 20.0, "ms")
     report.facts["deploy"] = {"in_service_s": deploys, "first_ms": firsts}
-
-
-# Models.
-
-
-def make_models(home: Path) -> None:
-    """Train the XGBoost model of the peers report, and leave the rows for those who train themselves."""
-    draw = np.random.default_rng(7)
-    features = draw.normal(size=(N_ROWS, N_FEATURES)).astype(np.float32)
-    labels = features[:, :5].sum(axis=1) + draw.normal(size=N_ROWS) > 0
-    np.save(home / "rows.npy", np.column_stack([labels, features]).astype(np.float32))
-    booster = xgboost.train(
-        {"objective": "binary:logistic", "max_depth": 6, "nthread": 2},
-        xgboost.DMatrix(features, labels),
-        N_TREES,
-    )
-    booster.save_model(home / "model.json")
-
-
-def xgboost_container(account: Account, home: Path) -> dict[str, Any]:
-    """Upload the XGBoost model; return its container."""
-    booster = xgboost.Booster(model_file=home / "model.json")
-    uri = upload(account, {"xgboost-model": bytes(booster.save_raw("ubj"))})
-    return {"Image": XGBOOST, "ModelDataUrl": uri}
-
-
-def sklearn_container(account: Account, home: Path) -> dict[str, Any]:
-    """Train and upload a logistic regression with a script of one function; return its container."""
-    import joblib  # noqa: PLC0415 - with scikit-learn, half a second
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - as above
-
-    rows = np.load(home / "rows.npy")
-    joblib.dump(LogisticRegression().fit(rows[:, 1:], rows[:, 0]), home / "model.joblib")
-    files = {"model.joblib": (home / "model.joblib").read_bytes(), "code/inference.py": INFERENCE}
-    return {
-        "Image": SCIKIT_LEARN,
-        "ModelDataUrl": upload(account, files),
-        "Environment": {"SAGEMAKER_PROGRAM": "inference.py"},
-    }
-
-
-def upload(account: Account, files: dict[str, Any]) -> str:
-    """Upload a `model.tar.gz`; return its URI."""
-    bucket = new_bucket(account)
-    account.client("s3").put_object(Bucket=bucket, Key="model.tar.gz", Body=pack(files))
-    return f"s3://{bucket}/model.tar.gz"
-
-
-def endpoint(account: Account, container: dict[str, Any], begun: list[float] | None = None) -> str:
-    """Create an endpoint; note when it was asked for."""
-    client, name = account.client("sagemaker"), f"bench-{ids.short()}"
-    client.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=account.role_arn)
-    variant = {
-        "VariantName": "AllTraffic",
-        "ModelName": name,
-        "InitialInstanceCount": 1,
-        "InstanceType": "ml.m5.large",
-    }
-    client.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
-    if begun is not None:
-        begun.append(time.perf_counter())
-    client.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    return name
 
 
 def free_port() -> int:

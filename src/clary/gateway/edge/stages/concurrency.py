@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 FORGOTTEN_S = 10.0
 """After its deadline, an invocation whose client left and whose replica ended counts no longer."""
+REST_S = 60.0
+"""A count that rested so long is let go of: its endpoint may be deleted, and it holds a descriptor."""
 
 
 class Concurrency:
@@ -23,6 +25,8 @@ class Concurrency:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._counts: dict[str, SharedCount] = {}
+        self._used: dict[str, float] = {}
+        """When each count was asked last."""
         self._inside: dict[Invocation, tuple[SharedCount, float]] = {}
 
     def wants(self, leg: Leg, _routed: Routed) -> Part:
@@ -35,6 +39,7 @@ class Concurrency:
         count = self._counts.get(terms["file"])
         if count is None:
             count = self._counts[terms["file"]] = SharedCount(Path(terms["file"]))
+        now = self._used[terms["file"]] = self._site.clock()
         if count.total() >= terms["most"]:
             text = (
                 f"Rate exceeded: endpoint {one.leg.key.endpoint} answers at most {terms['most']} invocations "
@@ -43,7 +48,7 @@ class Concurrency:
             one.refuse(faults.rest_json("ThrottlingException", text, 429))
             return False
         count.add(1)
-        self._inside[one] = (count, self._site.clock())
+        self._inside[one] = (count, now)
         return True
 
     def told(self, one: "Invocation", _reply: Reply) -> None:
@@ -57,8 +62,10 @@ class Concurrency:
         late = now - self._site.limits.invocation_s - FORGOTTEN_S
         for one in [one for one, (_count, since) in self._inside.items() if since < late]:
             self._inside.pop(one)[0].add(-1)
-        for count in self._counts.values():
+        for file, count in tuple(self._counts.items()):
             count.tidy()
+            if not count.n and self._used[file] < now - REST_S:
+                self._counts.pop(file).close()
 
     def close(self) -> None:
         """Let go of the counts."""
