@@ -65,6 +65,23 @@ def metric(
     )
 
 
+PASSES = (
+    Metric(
+        name="train:progress",
+        goal="Maximize",
+        regex=r"#progress_metric: host=\S+, completed (\S+) %",
+        is_tunable=False,
+    ),
+    Metric(
+        name="train:throughput",
+        goal="Maximize",
+        regex=r"#throughput_metric: host=\S+, train throughput=(\S+) records/second",
+        is_tunable=False,
+    ),
+)
+"""How far training is, and how fast."""
+
+
 class RowAlgorithm:
     """An algorithm of the service's own family: `fit.py` has `fit`, `predict.py` has `load`."""
 

@@ -1,0 +1,1 @@
+"""Entities and the addresses they use."""

@@ -1,0 +1,215 @@
+"""Training: events in, vectors out.
+
+    events ─▶ mini-batch ─▶ + addresses drawn at random, + those of other events ─▶ which is the real one?
+
+The loss is the cross-entropy of that question. Only rows of tables that a mini-batch touches are changed.
+
+Source
+------
+Developer guide, "How IP Insights Works"; Weinberger et al. (2009), doi:10.1145/1553374.1553516; Mnih and
+Kavukcuoglu (2013), "Learning word embeddings efficiently with noise-contrastive estimation".
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clary.algorithms import _artifact, _hosts
+from clary.algorithms._gradients import Batches, by_row, summed, summed_rows
+from clary.algorithms._log import Log, say
+from clary.algorithms._optimizers import Optimizer, optimizer
+from clary.algorithms.ipinsights import _events
+from clary.algorithms.ipinsights._network import Network, prefixes_of
+from clary.kernel.errors import CustomerError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from clary.algorithms._hosts import Hosts
+    from clary.algorithms.base import Training
+    from clary.toolkit.hyperparameters import Params
+
+SEED = 17
+_EVALUATED = 8192
+"""Events evaluated at once."""
+_LOSS, _ACCURACY = "binary_classification_cross_entropy", "binary_classification_accuracy"
+
+
+def fit(training: Training) -> None:
+    """Learn vectors from the train channel; the first host leaves them in the model folder.
+
+    Raises
+    ------
+    CustomerError
+        A channel is empty, or a line of it is no event.
+    """
+    with _hosts.joined(training) as hosts:
+        params = training.params
+        events = Events.read(training, "train", hosts)
+        validation = Events.read(training, "validation", hosts) if "validation" in training.sources else None
+        network = Network.begin(
+            params.int("num_entity_vectors"),
+            params.int("vector_dim"),
+            params.int("num_ip_encoder_layers"),
+            prefixes_of(events.addresses, hosts),
+        )
+        _learn(training, hosts, network, events, validation)
+        if hosts.is_first:
+            _artifact.save(training.model_dir / _artifact.MODEL_FILE, network.arrays)
+
+
+class Events:
+    """The events of a channel on this host."""
+
+    def __init__(self, rows: NDArray[np.int64], addresses: NDArray[np.uint32]) -> None:
+        order = np.lexsort((addresses, rows))  # one order, whatever the files'
+        self.rows = rows[order]
+        self.addresses = addresses[order]
+
+    @classmethod
+    def read(cls, training: Training, channel: str, hosts: Hosts) -> Events:
+        """Read a channel; CustomerError where no host has any event."""
+        found = cls(*_events.read(training.source(channel), training.params.int("num_entity_vectors")))
+        if not hosts.sum(np.array([len(found.rows)]))[0]:
+            raise CustomerError(f"No data in channel {channel}: it has no rows")
+        return found
+
+
+class Negatives:
+    """How the addresses that an event does not have are drawn."""
+
+    def __init__(self, params: Params, draw: np.random.Generator) -> None:
+        self.n_drawn = params.int("random_negative_sampling_rate")
+        self.n_shuffled = params.int("shuffled_negative_sampling_rate")
+        self._draw = draw
+
+    @property
+    def n_pairs(self) -> int:
+        """Pairs of one event, the real one included."""
+        return 1 + self.n_drawn + self.n_shuffled
+
+    def addresses(self, n_events: int) -> NDArray[np.uint32]:
+        """Return random addresses for some events."""
+        return self._draw.integers(0, 1 << 32, n_events * self.n_drawn, dtype=np.uint32)
+
+    def offsets(self, n_events: int) -> list[int]:
+        """Return how far away the events lie whose addresses are borrowed."""
+        if n_events < 2:
+            return [0] * self.n_shuffled
+        return [int(each) for each in self._draw.integers(1, n_events, self.n_shuffled)]
+
+
+def _learn(
+    training: Training, hosts: Hosts, network: Network, events: Events, validation: Events | None
+) -> None:
+    params, log = training.params, Log(training, "AWS/IPInsights")
+    draw = np.random.default_rng((SEED, hosts.rank))
+    negatives = Negatives(params, draw)
+    steps = optimizer("adam", params.float("learning_rate"), weight_decay=params.float("weight_decay"))
+    batches = Batches(hosts, len(events.rows), params.int("mini_batch_size"))
+    epochs, every = params.int("epochs"), params.int("batch_metrics_publish_interval")
+    for epoch in range(epochs):
+        started, order = time.time(), draw.permutation(len(events.rows))
+        total, since = np.zeros(3), np.zeros(3)
+        for step in range(batches.n_steps):
+            part = order[batches.part(step)]
+            n_pairs = batches.n_together(step) * negatives.n_pairs
+            seen = _step(network, steps, hosts, events.rows[part], events.addresses[part], negatives, n_pairs)
+            total, since = total + seen, since + seen
+            if (step + 1) % every == 0:
+                log.quality(f"batch={step + 1} train {_LOSS}", since[0] / since[2], epoch=epoch)
+                log.quality(
+                    f"batch={step + 1} train {_ACCURACY}", since[1] / since[2], epoch=epoch, kind="score"
+                )
+                since = np.zeros(3)
+        total = hosts.sum(total)
+        log.throughput(len(events.rows), time.time() - started)
+        log.quality(f"train {_LOSS}", total[0] / total[2], epoch=epoch)
+        log.quality(f"train {_ACCURACY}", total[1] / total[2], epoch=epoch, kind="score")
+        if not np.isfinite(total[0]):
+            raise CustomerError(
+                f"Training diverged: the loss is no number with learning_rate {params['learning_rate']}; "
+                "choose a smaller one"
+            )
+        if validation is not None:
+            is_sharded = training.sources["validation"].distribution == "ShardedByS3Key"
+            auc = _auc(network, validation, params, hosts if is_sharded else None)
+            log.quality("validation discriminator_auc", auc, epoch=epoch, kind="score")
+        log.progress(epoch + 1, epochs)
+    say(f"{len(network.arrays['prefixes'])} prefixes have vectors of their own")
+
+
+def _step(
+    network: Network,
+    steps: Optimizer,
+    hosts: Hosts,
+    rows: NDArray[np.int64],
+    addresses: NDArray[np.uint32],
+    negatives: Negatives,
+    n_pairs: int,
+) -> NDArray[np.float64]:
+    """Take one step; return the loss, the pairs judged rightly, and their number, of this host."""
+    n = len(rows)
+    drawn = negatives.addresses(n)
+    vectors, tape = network.encode(np.concatenate((addresses, drawn)))
+    entities = network.arrays["entity_vectors"][rows]
+    to_entities, to_vectors = np.zeros_like(entities), np.zeros_like(vectors)
+    seen = np.zeros(3)
+
+    def judge(others: NDArray[Any], label: float) -> NDArray[np.float32]:
+        scores = np.einsum("ij,ij->i", entities, others)
+        chance = 1 / (1 + np.exp(-np.clip(scores, -60, 60)))
+        right = chance if label else 1 - chance
+        seen[:] += np.array([-np.log(np.maximum(right, 1e-12)).sum(), np.count_nonzero(right > 0.5), n])
+        slope: NDArray[np.float32] = ((chance - label) / n_pairs).astype(np.float32)[:, None]
+        return slope
+
+    for place in range(1 + negatives.n_drawn):
+        part = slice(place * n, (place + 1) * n)
+        slope = judge(vectors[part], float(place == 0))
+        to_entities += slope * vectors[part]
+        to_vectors[part] += slope * entities
+    for offset in negatives.offsets(n):
+        borrowed = np.roll(vectors[:n], offset, axis=0)
+        slope = judge(borrowed, 0.0)
+        to_entities += slope * borrowed
+        to_vectors[:n] += np.roll(slope * entities, -offset, axis=0)
+    dense, to_prefixes = network.back(to_vectors, tape)
+    steps.step(network.arrays, summed(hosts, dense))
+    for name, parts in (
+        ("entity_vectors", by_row(rows, None, to_entities)),
+        ("prefix_vectors", by_row(tape.rows, tape.starts, to_prefixes)),
+    ):
+        touched, gradient = summed_rows(hosts, *parts)
+        steps.step_rows(name, network.arrays[name], touched, gradient)
+    return seen
+
+
+def _auc(network: Network, events: Events, params: Params, hosts: Hosts | None) -> float:
+    """Return how well real events are told from drawn ones, by the strategy of training."""
+    negatives = Negatives(params, np.random.default_rng(SEED))
+    order = np.random.default_rng(SEED).permutation(len(events.rows))
+    real, drawn = [np.zeros(0)], [np.zeros(0)]
+    for start in range(0, len(order), _EVALUATED):
+        part = order[start : start + _EVALUATED]
+        n = len(part)
+        entities = network.arrays["entity_vectors"][events.rows[part]]
+        vectors, _ = network.encode(np.concatenate((events.addresses[part], negatives.addresses(n))))
+        others = [vectors[k * n : (k + 1) * n] for k in range(1, 1 + negatives.n_drawn)]
+        others += [np.roll(vectors[:n], offset, axis=0) for offset in negatives.offsets(n)]
+        real.append(np.einsum("ij,ij->i", entities, vectors[:n]))
+        drawn += [np.einsum("ij,ij->i", entities, each) for each in others]
+    good, bad = np.concatenate(real), np.concatenate(drawn)
+    if hosts is not None:
+        good, bad = np.concatenate(hosts.arrays(good)), np.concatenate(hosts.arrays(bad))
+    return area(good, bad)
+
+
+def area(good: NDArray[Any], bad: NDArray[Any]) -> float:
+    """Return the chance that a value of `good` is above one of `bad`; ties count half."""
+    bad = np.sort(bad)
+    below = np.searchsorted(bad, good, "left") + np.searchsorted(bad, good, "right")
+    return float(below.sum() / (2 * len(good) * len(bad)))
