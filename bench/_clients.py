@@ -76,7 +76,8 @@ class Notes:
 
     def write(self, path: Path) -> None:
         """Write all of it."""
-        np.savez(path, **{name: np.array(getattr(self, name)) for name in _ARRAYS})
+        arrays: dict[str, Any] = {name: np.array(getattr(self, name)) for name in _ARRAYS}
+        np.savez(path, **arrays)
         path.with_suffix(".errors").write_text(json.dumps(self.errors))
 
 

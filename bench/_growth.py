@@ -56,14 +56,11 @@ class Growth:
                 continue
             third = len(kept) // 3
             first, last = np.median(kept[:third, 1:], axis=0), np.median(kept[-third:, 1:], axis=0)
-            rows.append((f"{name} {pid}", looks[-1][0] - looks[0][0], *zip(first, last, strict=True)))
+            shown = [f"{a:.1f} > {b:.1f}" for a, b in zip(first, last, strict=True)]
+            rows.append((f"{name} {pid}", looks[-1][0] - looks[0][0], *shown))
             grown = (last - first).tolist()
             worst[name] = [max(pair) for pair in zip(grown, worst.get(name, grown), strict=True)]
-        shown = [
-            (name, lived, *(f"{first:.1f} > {last:.1f}" for first, last in pairs))
-            for name, lived, *pairs in rows
-        ]
-        report.table("Growth", ("process", "lived s", "MB", "descriptors"), shown)
+        report.table("Growth", ("process", "lived s", "MB", "descriptors"), rows)
         for name in MOST_MB.keys() & worst.keys():
             mb, descriptors = worst[name]
             report.bar(f"{name}: memory that it grew by", mb, MOST_MB[name], "MB")

@@ -149,9 +149,8 @@ class Trial:
             site.changes.append((settled, settled, old, old))
             reason = self._hosting.describe(site.target.name).get("FailureReason", "")
             print(f"  {site.kind} was rolled back: {reason[:200]}", flush=True)
-            if not any(
-                begun <= when <= settled and whose == site.target.name for when, whose, _ in self._kills
-            ):
+            kills = (when for when, whose, _ in self._kills if whose == site.target.name)
+            if not any(begun <= when <= settled for when in kills):
                 self._failed_updates.append(f"{site.kind}: {reason}")
 
     def _resize(self, site: Site) -> None:

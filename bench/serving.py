@@ -1,6 +1,8 @@
 """Hosting: what an invocation costs, beside a C server and what a user would choose instead.
 
-    python -m bench.serving [--seconds 2] [--only edge,xgboost,sklearn,linear,deploy] [--peers NAMES] [--json FILE]
+    python -m bench.serving [--seconds 2] [--only PARTS] [--peers NAMES] [--json FILE]
+
+Parts: edge, xgboost, sklearn (a script), linear (the same task, by Linear Learner), deploy.
 
 Both sides are loaded by the same client (`_load.c`), in turns, in the same run. CPU is user and system time
 of the server's whole process tree for one request; it is the figure least hurt by neighbours. Clary's

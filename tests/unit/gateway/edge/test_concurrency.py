@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from clary.gateway.edge.stages import concurrency
-from clary.gateway.edge.stages.concurrency import Concurrency
+from clary.gateway.edge.stages.base import Reply
+from clary.gateway.edge.stages.concurrency import REST_S, Concurrency
 
 
 class Asked:
@@ -40,7 +40,7 @@ def test_more_than_the_limit_is_refused_until_one_is_answered(
     assert made.ask(one)
     assert not made.ask(two)
     assert two.refused
-    made.told(one, concurrency.Reply(200))
+    made.told(one, Reply(200))
     assert made.ask(three)
 
 
@@ -54,8 +54,8 @@ def test_a_count_that_rests_lets_go_of_its_descriptor_and_is_made_again(
         one = Asked(tmp_path / f"count-{n}")
         assert made.ask(one)
         if n:
-            made.told(one, concurrency.Reply(200))
-    now[0] = concurrency.REST_S + 1.0
+            made.told(one, Reply(200))
+    now[0] = REST_S + 1.0
     made.sweep(now[0])
     assert n_descriptors() == before + 1  # of the invocation that is not answered yet
     again = Asked(tmp_path / "count-0")
