@@ -35,6 +35,7 @@ DRAIN_S = 60.0
 IN_PLACE = "CLARY_IN_PLACE"
 """Variable of the container's environment; `false` keeps a built-in model in its replica."""
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
+SESSION = "X-Amzn-SageMaker-Session-Id"
 NOT_LOADED = 1
 """Exit code of a replica whose model cannot be loaded; the reason is the last line of its log."""
 
@@ -200,6 +201,7 @@ def question_of(frame: Frame) -> Question:
         content_type=header.get("content_type", ""),
         accept=header.get("accept", ""),
         attributes=header.get("attributes", ""),
+        headers={SESSION: header["session_id"]} if "session_id" in header else {},
         takes_parts=header.get("stream", False),
     )
 

@@ -8,6 +8,8 @@ from clary.gateway.edge import faults
 from clary.gateway.edge.exchange import Exchange
 from clary.gateway.edge.faults import Fault
 from clary.gateway.edge.legs import Leg
+from clary.gateway.edge.sessions import SESSIONS, Session
+from clary.gateway.edge.sessions import shown as session_shown
 from clary.gateway.edge.stages.base import Reply
 from clary.serving.frames import Frame
 
@@ -57,6 +59,7 @@ class Invocation:
         "operation",
         "parts",
         "request_id",
+        "session",
         "tried",
     )
 
@@ -73,6 +76,7 @@ class Invocation:
         self.request_id = faults.request_id()
         self.tried: tuple[str, ...] = ()
         """Sockets that were asked, the latest one last."""
+        self.session: Session | None = None
         self.n_moved = 0
         """How often a multi-model replica sent it to a model's own process."""
         self.deadline = 0.0
@@ -187,6 +191,8 @@ def answer_lines(one: Invocation, header: dict[str, Any], content_name: str = "c
     further = header.get("headers")
     if further:
         for name, value in further.items():
+            if name.lower() in SESSIONS:
+                value = session_shown(one, name, value)  # noqa: PLW2901 - the client's words for it
             if name.lower() not in _OWN_HEADERS and _HEADER_NAME.match(name):
                 lines += (name, ": ", clean(str(value)), "\r\n")
     return "".join(lines).encode()

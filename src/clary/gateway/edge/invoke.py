@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from time import perf_counter
 from typing import Any
 
-from clary.gateway.edge import faults
+from clary.gateway.edge import faults, sessions
 from clary.gateway.edge.callers import Caller, Callers
 from clary.gateway.edge.classify import Scope, invocation
 from clary.gateway.edge.control import ControlPlane
@@ -156,13 +156,22 @@ class Invoke:
             routed = None
         variant = self._policy.variant(routed.route, target) if routed is not None else None
         if variant is not None and routed is not None:
+            members, session, leg = header_of(exchange.head.fields, operation), None, routed.legs[variant.key]
             try:
-                header = head(header_of(exchange.head.fields, operation))
+                if (name := members.get("session_id")) is not None:
+                    leg, session = sessions.found(routed, leg, name)
+                    members["session_id"] = session.own
+                header = head(members)
+            except sessions.SessionError as error:
+                self.refuse(exchange, faults.rest_json("ValidationError", str(error), 400))
+                return
             except FrameError as error:
                 text = f"The headers of the invocation are too long: {error}."
                 self.refuse(exchange, faults.rest_json("ValidationError", text, 400))
                 return
-            Invocation(self, exchange, routed.legs[variant.key], operation, body, header).go_on()
+            one = Invocation(self, exchange, leg, operation, body, header)
+            one.session = session
+            one.go_on()
         elif target is not None and routed is not None and routed.legs:
             text = f"Variant {target} not found for Endpoint {endpoint}"
             self.refuse(exchange, faults.rest_json("ValidationError", text, 400))
@@ -178,9 +187,13 @@ class Invoke:
             text = f"Endpoint {one.leg.key.endpoint} is no asynchronous one: it has no AsyncInferenceConfig."
             one.refuse(faults.rest_json("ValidationError", text, 400))
             return
-        if not one.tried and one.operation == WHOLE and self._in_place(one):
+        if not one.tried and one.operation == WHOLE and one.session is None and self._in_place(one):
             return
         address = self._choose(one) if len(one.tried) < MAX_TRIES else None
+        if address is None and one.session is not None and one.session.address:
+            text = f"Session {one.session.name} not found: {sessions.gone()}"
+            one.refuse(faults.rest_json("ValidationError", text, 400))
+            return
         if address is None:
             text = f"Endpoint {one.leg.key.endpoint} cannot answer now: {reason}."
             one.refuse(faults.busy(text))
@@ -196,8 +209,11 @@ class Invoke:
 
     def _choose(self, one: Invocation) -> str | None:
         """Return the socket to ask; None when there is none that was not tried."""
+        pinned = one.session.address if one.session is not None else ""
         if one.leg.models is not None:
-            return one.leg.models.choose(one, self._replicas.load)
+            return one.leg.models.choose(one, self._replicas.load, pinned)
+        if pinned:
+            return None if pinned in one.tried else pinned
         replica = self._policy.replica(one.leg.variant, self._replicas.load, one.tried)
         return replica.address if replica is not None else None
 

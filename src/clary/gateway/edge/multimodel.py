@@ -59,8 +59,8 @@ class Models:
         place = self._places.get(target)
         return place.seat if place is not None else None
 
-    def choose(self, one: "Invocation", load: Load) -> str | None:
-        """Return the socket to ask next; None when there is no other."""
+    def choose(self, one: "Invocation", load: Load, pinned: str = "") -> str | None:
+        """Return the socket to ask next, of one replica where it is `pinned`; None when there is no other."""
         place = self._place(one.exchange.head.fields.get(TARGET, ""))
         for replica, door in tuple(place.doors.items()):
             if door in one.tried:  # it went away under this invocation
@@ -68,7 +68,7 @@ class Models:
         open_to = [
             place.doors.get(each.address, each.address)
             for each in place.order
-            if each.address not in one.tried
+            if each.address not in one.tried and pinned in {"", each.address}
         ]
         if not open_to:
             return None
