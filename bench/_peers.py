@@ -7,6 +7,7 @@ once. One that cannot be made is reported with its reason.
 import contextlib
 import hashlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -134,12 +135,13 @@ def request(peer: Peer, port: int, row: Sequence[float]) -> bytes:
 
 
 def _free_port() -> int:
+    """Return a port with two free ones behind it, below those that some servers refuse."""
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port < 60000:
-            return port
+        first = random.randrange(20_000, 30_000)
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
+            for port in range(first, first + 3):
+                probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
 
 
 def _await(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:

@@ -215,10 +215,10 @@ def against(
                 driver.run(port, theirs, connections=4, seconds=1.0, pids=())
                 pairs: dict[str, dict[int, tuple[Load, Load]]] = {part: {} for part in sites}
                 for n in CONNECTIONS:
-                    other = driver.run(port, theirs, connections=n, seconds=seconds, pids=tree(pid))
+                    other = best(driver, port, theirs, n, seconds, tuple(tree(pid)))
                     for part, site in sites.items():
-                        where, pids = site.deployed.port, site.deployed.pids
-                        ours = driver.run(where, requests[part], connections=n, seconds=seconds, pids=pids)
+                        where, pids = site.deployed.port, tuple(site.deployed.pids)
+                        ours = best(driver, where, requests[part], n, seconds, pids)
                         assert not ours.errors, f"{ours.errors} answers of {ours.n} are wrong"
                         pairs[part][n] = ours, other
         except _peers.NotInstalledError as error:
