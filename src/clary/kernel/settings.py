@@ -50,6 +50,14 @@ class Settings:
 
     serverless_idle_s: float = 300.0
     """How long a serverless variant keeps its instances without an invocation."""
+    accelerators: int = 1
+    """Accelerators that endpoints share: GPUs where there are so many, else slices of CPU; 0 has none."""
+    accelerator_tflops: float = 4.0
+    """What one accelerator has to share: an `ml.eia2.medium` takes 1, a `large` 2, an `xlarge` 4."""
+    accelerator_memory_mib: int = 0
+    """Memory of one accelerator; 0 means 8192, or half of the machine's where that is less."""
+    accelerator_cores: int = 0
+    """Threads of a model in its turn on a slice of CPU; 0 means half of the machine's cores."""
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **given: object) -> "Settings":

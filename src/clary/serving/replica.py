@@ -24,6 +24,7 @@ from typing import Any
 
 from clary.algorithms.base import Answer, Question
 from clary.kernel.errors import CustomerError
+from clary.serving.elastic import turns
 from clary.serving.frames import Decoder, Frame, FrameError, pack
 from clary.serving.handlers import base
 from clary.toolkit import flat
@@ -71,9 +72,15 @@ def serve(
     """
     folder = Path(model_dir or Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")) / "model")
     environ = {**os.environ, "CLARY_IMAGE_VERSION": version}
+    device = turns.of(environ)  # before the model: what it takes of the memory is measured from here
     model = loaded(handler, name, folder, environ, failure=failure)
     if model is None:
         return NOT_LOADED
+    if device is not None:
+        turns.fence(device)
+        place = getattr(model, "on_device", None)
+        if place is not None:
+            place(device.bound)
     if environ.get(IN_PLACE, "true").lower() not in {"false", "0", "no", "off"}:
         export(model, Path(socket).with_suffix(".flat"))
     Replica(model).run(Path(socket))
@@ -121,6 +128,7 @@ class Replica:
     def run(self, path: Path, ready: Callable[[], None] = lambda: None) -> None:
         """Listen on `path`, say that it is `ready`, and go on until SIGTERM; then finish what has arrived."""
         signal.signal(signal.SIGTERM, _on_sigterm)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # an edge that goes away ends its connection, not this
         door = _door(path)
         try:
             ready()

@@ -53,7 +53,8 @@ def test_status_shows_every_process_and_what_it_works_on(clary_server):
     done = command(clary_server, "status", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert [each["name"] for each in document["processes"]] == ["objects", "zygote-base", "control", "edge"]
+    names = [each["name"] for each in document["processes"]]
+    assert names == ["objects", "zygote-base", "control", "accelerator", "edge"]
     assert document["url"] == clary_server.url
     assert set(document["work"]) == {"training_jobs_in_progress", "endpoints_in_service"}
     shown = command(clary_server, "status").stdout

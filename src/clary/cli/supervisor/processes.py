@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from clary.cli.supervisor import probes
 from clary.cli.supervisor.process import Process
-from clary.compute import zygote
+from clary.compute import accelerator, zygote
 from clary.gateway import objects
 from clary.gateway.listener import INHERITED, listen
 from clary.gateway.objects import Command
@@ -20,10 +20,12 @@ OURS_ONLY = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SAGEMAKER_USER_CONFIG_OVERR
 
 
 def platform(settings: Settings) -> Sequence[Process]:
-    """Return what `clary up` runs; stopped in reverse: edges, control plane, zygote, objects."""
+    """Return what `clary up` runs; stopped in reverse: edges, the accelerators' daemon, control plane …"""
     listed = [_zygote(settings, "base"), _control(settings)]
     if objects.is_embedded(settings):
         listed.insert(0, _objects(settings))
+    if settings.accelerators:
+        listed.append(_accelerator(settings))
     # Kept open here: no connection is refused or dropped while an edge restarts.
     port = listen(settings.host, settings.port)
     return [*listed, *(_edge(settings, port, n) for n in range(1, settings.edges + 1))]
@@ -76,6 +78,15 @@ def _control(settings: Settings) -> Process:
 
     return Process(
         name="control", command=command, ready=lambda: probes.http(HEALTH, socket=path), grace_s=10.0
+    )
+
+
+def _accelerator(settings: Settings) -> Process:
+    return Process(
+        name="accelerator",
+        command=lambda: _python(settings, "clary.serving.elastic"),
+        ready=lambda: probes.listens(accelerator.control_socket(settings)),
+        is_required=False,  # replicas that need it wait for it, nobody else does
     )
 
 

@@ -68,6 +68,7 @@ def _variant(variant: Mapping[str, Any], model: Mapping[str, Any], serial: int) 
         "Serial": serial,
         **({"Routing": variant["RoutingConfig"]["RoutingStrategy"]} if "RoutingConfig" in variant else {}),
         **({"Serverless": variant["ServerlessConfig"]} if "ServerlessConfig" in variant else {}),
+        **({"Accelerator": variant["AcceleratorType"]} if variant.get("AcceleratorType") else {}),
     }
 
 

@@ -209,6 +209,8 @@ def _spec(job: Job, place: Place) -> RunSpec:
             "Container": variant["Container"],
             "EnableNetworkIsolation": variant["EnableNetworkIsolation"],
             "StartupTimeoutInSeconds": variant["StartupTimeout"],
+            "VariantName": variant["VariantName"],
+            "AcceleratorType": variant.get("Accelerator", ""),
         },
         environment=dict(variant["Container"].get("Environment", {})),
     )

@@ -6,13 +6,12 @@ from typing import Any
 from clary.kernel.errors import ValidationException
 from clary.resource.call import Call
 from clary.resource.declare import SINCE, NotFound, Resource
-from clary.services.sagemaker import _instances
+from clary.services.sagemaker import _accelerators, _instances
 
 NOT_SERVED = ("ExplainerConfig", "CrossRegionTrafficConfig")
 """Members whose behaviour does not exist yet: refused, not stored and ignored."""
 
 NOT_SERVED_OF_VARIANTS = (
-    "AcceleratorType",
     "AcceleratorPartitionLayouts",
     "CapacityReservationConfig",
     "CoreDumpConfig",
@@ -92,7 +91,9 @@ def _variant(call: Call, variant: Mapping[str, Any], member: str = "ProductionVa
         raise ValidationException(
             f"{where}: ModelName is required (inference components are not served yet)."
         )
-    _check_mode(where, variant, call.find("Model", variant["ModelName"]).document, member)
+    model = call.find("Model", variant["ModelName"]).document
+    _check_mode(where, variant, model, member)
+    _accelerators.check(where, variant, model, call.world.settings)
     strategy = variant.get("RoutingConfig", {}).get("RoutingStrategy", ROUTING[0])
     if strategy not in ROUTING:
         raise ValidationException(

@@ -1,13 +1,15 @@
 """The seam of a replica's handlers: each member has `load(name, model_dir, environ) -> Handler`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from clary.algorithms.base import Answer, Question
 from clary.kernel import registry
 
 PACKAGE = "clary.serving.handlers"
+Bound = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Makes of a function one that is called when a device is free for it."""
 
 
 class GoneError(ConnectionError):

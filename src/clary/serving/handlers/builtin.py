@@ -5,6 +5,7 @@ from pathlib import Path
 
 from clary.algorithms import base
 from clary.algorithms.base import Answer, Predictor, Question
+from clary.serving.handlers.base import Bound
 from clary.toolkit.flat import Flat
 
 
@@ -15,10 +16,15 @@ class Builtin:
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
+        self._predict_many = predictor.predict_many
 
     def answer_many(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer every question in one call of the library, where the algorithm can."""
-        return self._predictor.predict_many(questions)
+        return self._predict_many(questions)
+
+    def on_device(self, bound: Bound) -> None:
+        """Predict where `bound` says."""
+        self._predict_many = bound(self._predict_many)
 
     def flat(self) -> Flat | None:
         """Return the model as plain arrays, where the algorithm can."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import ModuleType
 
+    from clary.serving.handlers.base import Bound
+
 _PROGRAM = "inference.py"
 
 
@@ -119,6 +121,12 @@ class Script:
             raise CustomerError(f"model_fn failed: {last_line(error)}") from error
         is_ours = self._transform is None and not any(given.values())
         self._shares_calls = is_ours and defaults.predicts_rows_apart(self._model)
+
+    def on_device(self, bound: Bound) -> None:
+        """Have `predict_fn`, or `transform_fn` where there is one, called where `bound` says."""
+        self._predict = bound(self._predict)
+        if self._transform is not None:
+            self._transform = bound(self._transform)
 
     def answer_many(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer the questions one after the other; in one call where no function is the customer's."""

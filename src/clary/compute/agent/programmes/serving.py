@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from clary.compute.agent import failure, health, packages, programs, supply, utilisation
+from clary.compute.agent.accelerator import Lease, leased
 from clary.compute.agent.execute import Executor, objects_for
 from clary.compute.agent.host import INSIDE, REASON_CHARS, Host
 from clary.compute.agent.install import install
@@ -59,16 +60,18 @@ log = logging.getLogger(__name__)
 
 def run(host: Host, watch: Watch, reporter: Reporter) -> Result:
     """Serve on this host."""
-    return ServingRun(host, watch, reporter).run()
+    with leased(host, reporter) as lease:
+        return ServingRun(host, watch, reporter, lease).run()
 
 
 class ServingRun:
     """One replica, from its model to its end."""
 
-    def __init__(self, host: Host, watch: Watch, reporter: Reporter) -> None:
+    def __init__(self, host: Host, watch: Watch, reporter: Reporter, lease: Lease | None = None) -> None:
         self._host = host
         self._watch = watch
         self._reporter = reporter
+        self._lease = lease
         self._container = container(host.spec.request)
         self.executor = Executor(host, watch, reporter)
         self.is_multi = self._container.get("Mode") == "MultiModel"
@@ -82,7 +85,7 @@ class ServingRun:
         program = self.program(self.packages())
         folder = socket_folder(self._host.home)
         with self._supplied(objects, folder):
-            return self._keep_up(program, str(folder / SOCKET))
+            return self._keep_up(self._lent(program), str(folder / SOCKET))
 
     @contextmanager
     def _supplied(self, objects: Objects, folder: Path) -> Iterator[None]:
@@ -94,6 +97,9 @@ class ServingRun:
         supplier = Supplier(prefix, home / "models", self._host.work, objects, self._reporter.metric)
         with supplier.open(folder / supply.SOCKET):
             yield
+
+    def _lent(self, program: Program) -> Program:
+        return self._lease.lend(program) if self._lease is not None else program
 
     def _keep_up(self, program: Program, address: str) -> Result:
         """Run the replica, again where it ends; return how it ended for good."""
