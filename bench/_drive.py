@@ -55,9 +55,18 @@ def built(name: str, folder: Path) -> Path | None:
 
 
 def signed(
-    account: Account, endpoint: str, body: bytes, content_type: str, accept: str = "*/*", n: int = N_REQUESTS
+    account: Account,
+    endpoint: str,
+    body: bytes,
+    content_type: str,
+    accept: str = "*/*",
+    n: int = N_REQUESTS,
+    **further: str,
 ) -> list[bytes]:
-    """Return `n` invocations as boto3 sends them, byte for byte but for the order of headers."""
+    """Return `n` invocations as boto3 sends them, byte for byte but for the order of headers.
+
+    `further` headers have underscores where they should have hyphens.
+    """
     host = account.url.partition("://")[2]
     path = f"/endpoints/{endpoint}/invocations"
     signer = SigV4Auth(
@@ -71,6 +80,7 @@ def signed(
             "User-Agent": AGENT,
             "amz-sdk-invocation-id": str(uuid.uuid4()),
             "amz-sdk-request": "attempt=1",
+            **{name.replace("_", "-"): value for name, value in further.items()},
         }
         request = AWSRequest("POST", f"http://{host}{path}", data=body, headers=headers)
         signer.add_auth(request)
