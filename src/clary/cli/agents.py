@@ -68,8 +68,9 @@ def end(agents: list[Agent], *, within_s: float) -> int:
 def described(agents: list[Agent]) -> str:
     """Return how many of what there are: `1 job and 2 endpoint replicas`."""
     replicas = sum(1 for each in agents if each.kind == "serving")
-    jobs = len({each.run_id for each in agents if each.kind != "serving"})
-    counts = ((jobs, "job"), (replicas, "endpoint replica"))
+    notebooks = sum(1 for each in agents if each.kind == "notebook")
+    jobs = len({each.run_id for each in agents if each.kind not in {"serving", "notebook"}})
+    counts = ((jobs, "job"), (replicas, "endpoint replica"), (notebooks, "notebook"))
     return " and ".join(f"{n} {name}{'s' if n != 1 else ''}" for n, name in counts if n)
 
 

@@ -20,6 +20,11 @@ class RunKind(StrEnum):
     PROCESSING = "processing"
     SERVING = "serving"
     TRANSFORM = "transform"
+    NOTEBOOK = "notebook"
+
+
+RESIDENT = frozenset({RunKind.SERVING, RunKind.NOTEBOOK})
+"""Kinds that stay until they are stopped: they reserve little, and do not wait behind jobs."""
 
 
 class RunPhase(StrEnum):

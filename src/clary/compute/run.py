@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clary.compute import limits, linux
-from clary.compute.base import Outcome, Result, RunKind, RunPhase, RunSpec, RunState
+from clary.compute.base import RESIDENT, Outcome, Result, RunPhase, RunSpec, RunState
 from clary.kernel.clock import epoch_ms
 
 SERVING_MIB = 512
-"""What a serving host reserves: models are small beside the instance types people name for them."""
+"""What a resident host reserves: models are small beside the instance types people name for them."""
 _ORDER = (
     RunPhase.LOST,
     RunPhase.QUEUED,
@@ -77,7 +77,7 @@ class Run:
     def memory_mib(self) -> int:
         """Memory reserved for all hosts together."""
         each = self.spec.size.memory_mib
-        if self.spec.kind is RunKind.SERVING:
+        if self.spec.kind in RESIDENT:
             each = min(each, SERVING_MIB)
         return each * len(self.spec.hosts)
 

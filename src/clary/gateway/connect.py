@@ -100,17 +100,8 @@ class ConnectProxy:
             far.transport.abort()
             return
         connection.write(_ESTABLISHED + early)
-        near = _Pipe()
         transport = connection.hand_over()
-        near.connection_made(transport)
-        transport.set_protocol(near)
-        near.other, far.other = far.transport, transport
-        near.opposite, far.opposite = far, near
-        if rest:
-            far.transport.write(rest)
-        for one in (transport, far.transport):
-            if not one.is_closing():
-                one.resume_reading()
+        splice(transport, far.transport, rest)
         if far.is_over:
             transport.close()
 
@@ -140,6 +131,21 @@ class ConnectProxy:
         far.connection_made(asking.transport)
         asking.transport.set_protocol(far)
         return early
+
+
+def splice(near: asyncio.Transport, far: asyncio.Transport, rest: bytes) -> None:
+    """Have bytes go both ways between two transports as they come, `rest` to the far one first."""
+    ends = _Pipe(), _Pipe()
+    for end, transport in zip(ends, (near, far), strict=True):
+        end.connection_made(transport)
+        transport.set_protocol(end)
+    ends[0].other, ends[1].other = far, near
+    ends[0].opposite, ends[1].opposite = ends[1], ends[0]
+    if rest:
+        far.write(rest)
+    for transport in (near, far):
+        if not transport.is_closing():
+            transport.resume_reading()
 
 
 def _refuse(exchange: Exchange, status: int, reason: str) -> None:

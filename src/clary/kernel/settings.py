@@ -10,6 +10,8 @@ from pathlib import Path
 MAX_SOCKET_PATH = 90
 """Longest data folder path, in bytes, under which unix sockets still fit (`sun_path` holds 108)."""
 
+_OTHER_NAMES = {"127.0.0.1": "localhost", "localhost": "127.0.0.1", "::1": "localhost"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -48,6 +50,14 @@ class Settings:
     memory_overcommit: float = 1.0
     """Memory that runs may declare together, as a share of nine tenths of the machine's."""
 
+    notebook_python: str = ""
+    """Python of the environment that has JupyterLab; empty means the server's own."""
+    notebook_host: str = ""
+    """Host name of the notebooks, another than the console's; a `*` in it stands for each one's own."""
+    notebook_limit: int = 20
+    """Notebook instances that an account may have in a region."""
+    notebook_idle_minutes: int = 0
+    """Minutes without activity after which a notebook instance stops; 0 lets it run."""
     serverless_idle_s: float = 300.0
     """How long a serverless variant keeps its instances without an invocation."""
     accelerators: int = 1
@@ -106,6 +116,14 @@ class Settings:
     def url(self) -> str:
         """Public URL."""
         return f"http://{self.host}:{self.port}"
+
+    @property
+    def notebook_domain(self) -> str:
+        """Host name of the notebooks: the one set, or the other name of this machine's loopback; else empty.
+
+        Pages of one host name can act as each other: a notebook's must not be the console's.
+        """
+        return self.notebook_host or _OTHER_NAMES.get(self.host, "")
 
     @property
     def socket_dir(self) -> Path:

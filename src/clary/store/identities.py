@@ -129,6 +129,25 @@ def find_account(conn: sa.Connection, name_or_id: str) -> Account | None:
     return Account(row.account_id, row.name, from_micros(row.created)) if row else None
 
 
+def seal(conn: sa.Connection, secret: bytes) -> str:
+    """Return a secret encrypted, for the private part of a record."""
+    return _cipher(conn).encrypt(secret).decode()
+
+
+def unseal(conn: sa.Connection, sealed: str) -> bytes:
+    """Return what `seal` encrypted.
+
+    Raises
+    ------
+    SetupError
+        It was encrypted with another key file.
+    """
+    try:
+        return _cipher(conn).decrypt(sealed.encode())
+    except InvalidToken:
+        raise SetupError("a secret was encrypted with another key file") from None
+
+
 _COLUMNS = (
     table.c.access_key_id,
     table.c.secret,

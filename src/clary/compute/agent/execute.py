@@ -52,9 +52,10 @@ def objects_for(host: Host) -> Objects:
 
 
 class Executor:
-    """Runs programs as one host, and ships what they print."""
+    """Runs programs as one host, and ships what they print: to the host's log stream, or one below it."""
 
-    def __init__(self, host: Host, watch: Watch, reporter: Reporter) -> None:
+    def __init__(self, host: Host, watch: Watch, reporter: Reporter, *, stream: str = "") -> None:
+        self._stream = stream
         self._host = host
         self._watch = watch
         self._reporter = reporter
@@ -107,11 +108,11 @@ class Executor:
         return ending, pump
 
     def _line(self, ms: int, text: str) -> None:
-        self._reporter.log(ms, text)
+        self._reporter.log(ms, text, self._stream)
         self._scraper.put(ms, text)
 
     def _say(self, text: str) -> None:
-        self._reporter.log(epoch_ms(), text)
+        self._reporter.log(epoch_ms(), text, self._stream)
 
 
 def _definitions(host: Host) -> list[dict[str, str]]:

@@ -126,6 +126,11 @@ class Host:
             return None
         return Stop(Outcome(document.get("outcome", "stopped")), float(document.get("grace_s", 120.0)))
 
+    def ask_to_stop(self, grace_s: float) -> None:
+        """Ask this very host to end, as the placement does."""
+        document = {"outcome": Outcome.STOPPED.value, "grace_s": grace_s}
+        _replace(self.home / "stop.json", json.dumps(document))
+
     def result(self, outcome: Outcome, **members: Any) -> Result:
         """Return a result of this host, ending now in its present phase."""
         members.setdefault("phase", self.phase)

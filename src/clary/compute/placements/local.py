@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from clary.compute import linux, machine, zygote
-from clary.compute.base import Outcome, RunKind, RunPhase, RunSpec, RunState
+from clary.compute.base import RESIDENT, Outcome, RunKind, RunPhase, RunSpec, RunState
 from clary.compute.run import Run, kill, remove
 from clary.compute.runners.process import SLOTS
 from clary.compute.watch import Watch
@@ -45,8 +45,8 @@ class LocalPlacement:
 
     Notes
     -----
-    Jobs start strictly in order of arrival, so that large ones do not starve. Serving runs do not wait behind
-    jobs, and take no room from them: they reserve little, and somebody waits for the endpoint.
+    Jobs start strictly in order of arrival, so that large ones do not starve. Endpoints and notebooks do not
+    wait behind jobs, and take no room from them: they reserve little, and somebody waits for them.
     """
 
     name: ClassVar[str] = "local"
@@ -198,8 +198,8 @@ class LocalPlacement:
             if run.result(run.spec.hosts[0]) is not None:
                 run.is_ended = True  # stopped while it waited
         waiting = [run for run in waiting if not run.is_ended]
-        jobs = [run for run in waiting if run.spec.kind is not RunKind.SERVING]
-        serving = [run for run in waiting if run.spec.kind is RunKind.SERVING]
+        jobs = [run for run in waiting if run.spec.kind not in RESIDENT]
+        serving = [run for run in waiting if run.spec.kind in RESIDENT]
         fitting = [
             run
             for run in (*serving, *jobs[:1])
@@ -212,8 +212,7 @@ class LocalPlacement:
 
         Jobs and endpoints have a room each: a job as large as the machine would wait while an endpoint lives.
         """
-        is_serving = kind is RunKind.SERVING
-        beside = (run for run in live if (run.spec.kind is RunKind.SERVING) is is_serving)
+        beside = (run for run in live if (run.spec.kind in RESIDENT) is (kind in RESIDENT))
         return self.usable_mib - sum(run.memory_mib for run in beside)
 
     def _start(self, run: Run) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from clary.gateway.control.chain import Chain
 from clary.gateway.control.console import ConsoleDoor
 from clary.gateway.control.internal import Internal
+from clary.gateway.control.notebooks import Notebooks
 from clary.gateway.control.platform import Platform
 from clary.gateway.control.reports import Reports
 from clary.gateway.control.stream import Receive, Send, send_pieces
@@ -60,6 +61,7 @@ class Control:
             self._routes: tuple[tuple[str, Callable[[Request], Response]], ...] = (
                 ("/_clary/console", console.answer),
                 ("/_clary/mlflow/", Mlflow(self._platform).answer),
+                ("/_clary/notebook/", Notebooks(self._platform).answer),
                 ("/_clary/", Reports(self._platform).answer),
                 ("/internal/", Internal(self._platform, console).answer),
                 ("/", chain.answer),

@@ -32,6 +32,7 @@ class Internal:
                 r"GET /internal/credential/(\w+)": self._credential,
                 r"GET /internal/bucket/([^/]+)": self._bucket,
                 r"GET /internal/route/(\d+)/([\w-]+)/([^/]+)": self._route,
+                r"GET /internal/notebook/(\d+)/([\w-]+)/([^/]+)": self._notebook,
                 r"POST /internal/usage": platform.meter.answer,
                 r"POST /internal/wake": platform.meter.wake,
                 r"POST /internal/asynchronous": platform.invocations.answer,
@@ -56,6 +57,11 @@ class Internal:
 
     def _route(self, _request: Request, account: str, region: str, name: str) -> Response:
         record = self._world.store.read(records.find, account, region, "Endpoint", name)
+        route = record.private.get("route") if record else None
+        return as_json(route) if route else as_json({"message": "unknown"}, 404)
+
+    def _notebook(self, _request: Request, account: str, region: str, name: str) -> Response:
+        record = self._world.store.read(records.find, account, region, "NotebookInstance", name)
         route = record.private.get("route") if record else None
         return as_json(route) if route else as_json({"message": "unknown"}, 404)
 

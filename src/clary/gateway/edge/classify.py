@@ -3,6 +3,7 @@
     CONNECT                                               proxy
     /_clary/metrics/edge                                  the edge
     GET / of a browser                                    the edge: on to the console
+    /_clary/notebook/…                                    a notebook instance
     /_clary/…                                             control plane
     POST /endpoints/{name}/invocations, scope sagemaker   replica
     X-Amz-Target, or a credential scope other than s3     control plane
@@ -23,6 +24,7 @@ _FULL_SCOPE = re.compile(r"([^/]+)/\d{8}/([^/]*)/([^/]+)/aws4_request$")
 _INVOCATION = re.compile(r"^/endpoints/([^/]+)/(invocations|async-invocations|invocations-response-stream)$")
 _UNSIGNED_STS = re.compile(r"^sts\.(?:[a-z0-9-]+\.)?amazonaws\.com(?:\.cn)?(?::\d+)?$")
 METRICS_PATH = "/_clary/metrics/edge"
+NOTEBOOKS = "/_clary/notebook/"
 
 
 class Kind(StrEnum):
@@ -34,6 +36,7 @@ class Kind(StrEnum):
     OBJECTS = "objects"
     CONNECT = "connect"
     TELEMETRY = "telemetry"
+    NOTEBOOK = "notebook"
     HOME = "home"
     """A browser at the address itself."""
     HIDDEN = "hidden"
@@ -71,6 +74,8 @@ def classify(head: Head, signer: Scope | None) -> Kind:  # noqa: PLR0911 - the r
     if path.startswith("/_clary/"):
         if path == METRICS_PATH:
             return Kind.EDGE
+        if path.startswith(NOTEBOOKS):
+            return Kind.NOTEBOOK
         return Kind.HIDDEN if is_internal(path) else Kind.CONTROL
     host = head.fields.get("host", "")
     if host.startswith("sm-pysdk-t-"):

@@ -239,6 +239,7 @@ class Connection(asyncio.Protocol):
             list(zip(self._names, self._values, strict=True)),
             is_http10=parser.get_http_version() == "1.0",
             keeps_alive=parser.should_keep_alive(),
+            upgrades=parser.should_upgrade(),
         )
 
     def _begin(self) -> None:
@@ -249,7 +250,7 @@ class Connection(asyncio.Protocol):
         if self._active is None:
             self._activate(exchange)
             return
-        if exchange.kind is Kind.CONNECT:
+        if exchange.is_tunnel:
             # Behind another request there is no telling where the tunnel begins: not found, and the end.
             exchange.kind = Kind.HIDDEN
             head.keeps_alive = False
@@ -307,9 +308,9 @@ class Connection(asyncio.Protocol):
             exchange.feed_end()
 
     def _upgrade(self, rest: bytes) -> None:
-        """Go on behind a CONNECT, or ignore the wish for another protocol."""
+        """Go on behind a CONNECT or a notebook's WebSocket, or ignore the wish for another protocol."""
         exchange = self._active
-        if exchange is not None and exchange.head.method == "CONNECT":
+        if exchange is not None and exchange.is_tunnel:
             self._edge.connect(self, exchange, rest)
             return
         self._parser = httptools.HttpRequestParser(self)

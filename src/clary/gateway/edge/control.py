@@ -42,6 +42,14 @@ class ObjectStore:
     region: str
 
 
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A notebook instance in service: its socket, and the key that signs its sessions."""
+
+    address: str
+    seal: str
+
+
 class ControlPlane:
     """Caches over the control plane's records, and the way there."""
 
@@ -57,11 +65,13 @@ class ControlPlane:
         self.credentials = Table(self._fetching("credential"), _credential)
         self.buckets = Table(self._fetching("bucket"), _account)
         self.routes = Table(self._fetching("route"), route)
+        self.notebooks = Table(self._fetching("notebook"), lambda _key, document: Lab(**document))
         self.stores = Table(self._fetching("objects"), lambda _key, document: ObjectStore(**document))
         self._tables: dict[str, Table[Any]] = {
             "credential": self.credentials,
             "bucket": self.buckets,
             "route": self.routes,
+            "notebook": self.notebooks,
         }
         self.is_watching = False
         """Pushes are heard: what is cached is what the control plane has."""

@@ -103,6 +103,11 @@ class Exchange:
         """The client went away; whatever is answered is lost."""
 
     @property
+    def is_tunnel(self) -> bool:
+        """What follows the head is no HTTP."""
+        return self.kind is Kind.CONNECT or (self.kind is Kind.NOTEBOOK and self.head.upgrades)
+
+    @property
     def peer(self) -> str:
         """Address of the client."""
         return self._connection.peer

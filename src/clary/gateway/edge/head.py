@@ -27,10 +27,18 @@ class Head:
         "path",
         "query",
         "target",
+        "upgrades",
     )
 
     def __init__(
-        self, method: str, target: bytes, lines: Lines, *, is_http10: bool, keeps_alive: bool
+        self,
+        method: str,
+        target: bytes,
+        lines: Lines,
+        *,
+        is_http10: bool,
+        keeps_alive: bool,
+        upgrades: bool = False,
     ) -> None:
         if not target.startswith(b"/"):
             target = _origin_form(target)
@@ -44,6 +52,8 @@ class Head:
         self._fields: dict[str, str] | None = None
         self.is_http10 = is_http10
         self.keeps_alive = keeps_alive
+        self.upgrades = upgrades
+        """It asks for another protocol, such as WebSocket's."""
         self.chunked = False
         self.expects_continue = False
         self.length: int | None = 0

@@ -22,6 +22,7 @@ from clary.gateway.edge.invoke import Invoke
 from clary.gateway.edge.legs import Routing
 from clary.gateway.edge.limits import Limits
 from clary.gateway.edge.metrics import Metrics
+from clary.gateway.edge.notebooks import Notebooks
 from clary.gateway.edge.objects import Objects
 from clary.gateway.edge.replicas import Replicas
 from clary.gateway.edge.stages.base import PACKAGE as STAGES
@@ -85,6 +86,7 @@ class Edge:
         """Invocations may go the express way; not while exchanges are noted, or a drain goes on."""
         self.authority = Authority(settings.data_dir, (settings.host,))
         self._proxy = ConnectProxy(self, upstream_proxy)
+        self._notebooks = Notebooks(self.control, self.limits, settings, clock)
 
     def _stages(self) -> list[Stage]:
         """Make the stages of invocations, one of each file of their folder."""
@@ -121,7 +123,10 @@ class Edge:
             case Kind.INVOKE if exchange.signer is not None:
                 self._invoke.start(exchange, exchange.signer)
             case Kind.CONTROL:
-                self.spawn(self.control.answer(exchange), exchange)
+                if not self._notebooks.keeps_apart(exchange):
+                    self.spawn(self.control.answer(exchange), exchange)
+            case Kind.NOTEBOOK if not exchange.is_tunnel:
+                self.spawn(self._notebooks.answer(exchange), exchange)
             case Kind.OBJECTS:
                 self.spawn(self._objects.answer(exchange), exchange)
             case Kind.EDGE:
@@ -131,14 +136,15 @@ class Edge:
                 )
             case Kind.HOME:
                 exchange.answer(303, b"location: /_clary/console/\r\n")
-            case Kind.CONNECT:
+            case Kind.CONNECT | Kind.NOTEBOOK:
                 pass  # goes on in `connect`, once the parser lets go of the connection
             case _:
                 exchange.answer(404, b"content-type: text/plain\r\n", b"not found\n")
 
     def connect(self, connection: Connection, exchange: Exchange, rest: bytes) -> None:
-        """Open what a CONNECT asks for; `rest` came behind its head."""
-        self.spawn(self._proxy.open(connection, exchange, rest), exchange)
+        """Open what a CONNECT, or a WebSocket's head, asks for; `rest` came behind it."""
+        door = self._notebooks if exchange.kind is Kind.NOTEBOOK else self._proxy
+        self.spawn(door.open(connection, exchange, rest), exchange)
 
     def speak_tls(self, transport: asyncio.Transport, first: bytes = b"", authority: str = "") -> None:
         """Go on with TLS on a connection that `first` was read from."""
@@ -202,6 +208,7 @@ class Edge:
             self.inplace.close()
             self.replicas.close()
             self._objects.close()
+            self._notebooks.close()
             self.control.pool.close()
             if self._access_log is not None:
                 self._access_log.close()
@@ -242,5 +249,6 @@ class Edge:
             self.inplace.sweep()
             self.control.pool.sweep()
             self._objects.sweep()
+            self._notebooks.sweep()
             if self._access_log is not None:
                 self._access_log.flush()
