@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,8 +20,8 @@ Tell = Callable[[str, int, float], None]
 
 
 @contextmanager
-def told(running: Running, size: Size, tell: Tell) -> Iterator[None]:
-    """Tell the utilisation of a program's host while the body runs."""
+def told(running: Sequence[Running], size: Size, tell: Tell) -> Iterator[None]:
+    """Tell what the programs of a host use of it while the body runs."""
     over = threading.Event()
     thread = threading.Thread(target=_tell, args=(running, size, tell, over), daemon=True)
     thread.start()
@@ -32,20 +32,25 @@ def told(running: Running, size: Size, tell: Tell) -> Iterator[None]:
         thread.join()
 
 
-def _tell(running: Running, size: Size, tell: Tell, over: threading.Event) -> None:
+def _tell(running: Sequence[Running], size: Size, tell: Tell, over: threading.Event) -> None:
     """Tell CPU as a sum over cores (two busy ones are 200), memory as a share of what the host may use."""
-    seen, since = cpu_s(running.pid), time.monotonic()
+    seen, since = _cpu_s(running), time.monotonic()
     pause_s = FIRST_S
     while not over.wait(pause_s):
-        used, now = cpu_s(running.pid), time.monotonic()
+        used, now = _cpu_s(running), time.monotonic()
         ms = epoch_ms()
         if used is not None and seen is not None and used >= seen:
             tell(CPU, ms, 100.0 * (used - seen) / (now - since))
         seen, since = used, now
-        memory = running.memory_bytes()
+        memory = sum(each.memory_bytes() for each in running)
         if memory:
             tell(MEMORY, ms, 100.0 * memory / (size.memory_mib << 20))
         pause_s = EVERY_S
+
+
+def _cpu_s(running: Sequence[Running]) -> float | None:
+    found = [seconds for each in running if (seconds := cpu_s(each.pid)) is not None]
+    return sum(found) if found else None
 
 
 def cpu_s(pid: int) -> float | None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from clary.engine.world import World
 from clary.gateway.control.answers import as_json
 from clary.kernel.clock import epoch_ms
-from clary.serving.scaling.usage import NAMESPACE, Counts, Key, Usage, samples
+from clary.serving.scaling.usage import NAMESPACE, Counts, Key, Usage, container_samples, samples
 from clary.store import metrics, records
 from clary.wire.http import Request, Response
 
@@ -83,11 +83,12 @@ class Meter:
             rows: list[tuple[metrics.Point, float]] = []
             for key, counts in windows.items():
                 dimensions = {"EndpointName": key.endpoint, "VariantName": key.variant}
+                measured = samples(counts, _instances(conn, key))
+                if key.container:
+                    dimensions["ContainerName"] = key.container
+                    measured = container_samples(counts)
                 head = (key.account, key.region, NAMESPACE)
-                rows += [
-                    ((*head, name, dimensions, ms, value, unit), n)
-                    for name, value, unit, n in samples(counts, _instances(conn, key))
-                ]
+                rows += [((*head, name, dimensions, ms, value, unit), n) for name, value, unit, n in measured]
             metrics.append_counted(conn, rows)
 
         self._world.store.write(unit)

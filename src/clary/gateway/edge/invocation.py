@@ -1,7 +1,9 @@
 """One invocation on its way: from its route to its answer."""
 
 import re
+from collections.abc import Mapping
 from time import perf_counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from clary.gateway.edge import faults
@@ -36,6 +38,7 @@ _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _OWN_HEADERS = frozenset(
     {"content-length", "content-type", "transfer-encoding", "connection", "date", "server"}
 )
+_NONE: Mapping[str, Any] = MappingProxyType({})
 TIMED_OUT = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency "
     "metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
@@ -146,8 +149,8 @@ class Invocation:
         """Answer with an error of the service's own."""
         self.reply(*fault, Reply(fault.status, "application/json", fault.body))
 
-    def fail(self, text: str, *, status: int, original: str) -> None:
-        """Answer ModelError, with where to read the container's log."""
+    def fail(self, text: str, *, status: int, original: str, header: Mapping[str, Any] = _NONE) -> None:
+        """Answer ModelError, with where to read the container's log; `header` is that of its answer."""
         tally = self.leg.tally
         if 400 <= status < 500:
             tally.n_model_4xx += 1
@@ -155,7 +158,7 @@ class Invocation:
             tally.n_model_5xx += 1
         model_s = perf_counter() - self.asked_at
         fault = self.model_error(text, status=status, original=original)
-        self.reply(*fault, Reply(fault.status, "application/json", fault.body, model_s))
+        self.reply(*fault, Reply(fault.status, "application/json", fault.body, model_s, header))
 
     def model_error(self, text: str, *, status: int, original: str) -> Fault:
         """Return ModelError, with where to read the container's log."""
@@ -169,12 +172,12 @@ class Invocation:
         text += f" See log group {group} in account {key.account} for more information."
         return faults.rest_json("ModelError", text, 424, **members)
 
-    def refused_by_model(self, status: int, body: bytes) -> None:
+    def refused_by_model(self, status: int, body: bytes, header: Mapping[str, Any] = _NONE) -> None:
         """Answer ModelError for a container that said no, with what it said."""
         original = body[: 4 * ORIGINAL_MESSAGE_CHARS].decode(errors="replace")[:ORIGINAL_MESSAGE_CHARS]
-        side = "client" if status < 500 else "server"
-        text = f'Received {side} error ({status}) from primary with message "{original}".'
-        self.fail(text, status=status, original=original)
+        side, named = "client" if status < 500 else "server", header.get("container", "primary")
+        text = f'Received {side} error ({status}) from {named} with message "{original}".'
+        self.fail(text, status=status, original=original, header=header)
 
 
 def answer_lines(one: Invocation, header: dict[str, Any], content_name: str = "content-type") -> bytes:

@@ -281,7 +281,7 @@ class Invoke:
                 return
         status = header.get("status", 200)
         if status >= 400:
-            one.refused_by_model(status, frame.body)
+            one.refused_by_model(status, frame.body, header)
         elif one.operation == STREAMED:
             parts = one.parts = one.parts or Parts(one)
             parts.take(frame)

@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 
 class Key(NamedTuple):
-    """A variant of an endpoint."""
+    """A variant of an endpoint, or one container of its model."""
 
     account: str
     region: str
     endpoint: str
     variant: str
+    container: str = ""
+    """Of a model with several."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from clary.services.sagemaker.model import runtime_of
+from clary.compute.containers import DIRECT
+from clary.kernel.errors import ValidationException
+from clary.services.sagemaker.model import containers_of, runtime_of
 
 SERVERLESS = "serverless"
 """Stands for the instance type of variants that have none."""
@@ -39,9 +41,12 @@ def plan(
     """Freeze a configuration and its models: later changes of either touch no running endpoint."""
     return {
         "variants": [
-            *(_variant(each, models[each["ModelName"]], serial) for each in config["ProductionVariants"]),
             *(
-                {**_variant(each, models[each["ModelName"]], serial), "Shadow": True}
+                _variant(config, each, models[each["ModelName"]], serial)
+                for each in config["ProductionVariants"]
+            ),
+            *(
+                {**_variant(config, each, models[each["ModelName"]], serial), "Shadow": True}
                 for each in config.get("ShadowProductionVariants", ())
             ),
         ],
@@ -50,13 +55,15 @@ def plan(
     }
 
 
-def _variant(variant: Mapping[str, Any], model: Mapping[str, Any], serial: int) -> dict[str, Any]:
-    container = model.get("PrimaryContainer") or model["Containers"][0]
+def _variant(
+    config: Mapping[str, Any], variant: Mapping[str, Any], model: Mapping[str, Any], serial: int
+) -> dict[str, Any]:
+    container = containers_of(model)[0]
     return {
         "VariantName": variant["VariantName"],
         "ModelName": variant["ModelName"],
         "Image": container["Image"],
-        "Container": dict(container),
+        "Container": container,
         "RoleArn": model.get("ExecutionRoleArn", ""),
         "EnableNetworkIsolation": model.get("EnableNetworkIsolation", False),
         "Weight": variant["InitialVariantWeight"],
@@ -65,10 +72,38 @@ def _variant(variant: Mapping[str, Any], model: Mapping[str, Any], serial: int) 
         "StartupTimeout": variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 600),
         "DownloadTimeout": variant.get("ModelDataDownloadTimeoutInSeconds", 120),
         "Runtime": asdict(runtime_of(container)),
+        **_several(config, variant, model),
         "Serial": serial,
         **({"Routing": variant["RoutingConfig"]["RoutingStrategy"]} if "RoutingConfig" in variant else {}),
         **({"Serverless": variant["ServerlessConfig"]} if "ServerlessConfig" in variant else {}),
         **({"Accelerator": variant["AcceleratorType"]} if variant.get("AcceleratorType") else {}),
+    }
+
+
+def _several(
+    config: Mapping[str, Any], variant: Mapping[str, Any], model: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a variant has whose model has several containers."""
+    containers = containers_of(model)
+    if len(containers) == 1:
+        return {}
+    is_direct = model.get("InferenceExecutionConfig", {}).get("Mode") == DIRECT
+    if is_direct and (config.get("AsyncInferenceConfig") or config.get("ShadowProductionVariants")):
+        member = "AsyncInferenceConfig" if config.get("AsyncInferenceConfig") else "ShadowProductionVariants"
+        raise ValidationException(
+            f"{member}: nobody names a container there, and the InferenceExecutionConfig.Mode of model "
+            f"'{variant['ModelName']}' is Direct; it must be Serial."
+        )
+    if variant.get("AcceleratorType"):
+        raise ValidationException(
+            f"ProductionVariants '{variant['VariantName']}': AcceleratorType is not served for models with "
+            f"several containers, and '{variant['ModelName']}' has {len(containers)}."
+        )
+    return {
+        "Images": [each["Image"] for each in containers],
+        "Containers": containers,
+        "Runtimes": [asdict(runtime_of(each)) for each in containers],
+        "ExecutionMode": DIRECT if is_direct else "Serial",
     }
 
 

@@ -36,11 +36,16 @@ def shadows(_call: Call, record: Record) -> list[dict[str, Any]] | None:
 def _shown(current: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "VariantName": current["VariantName"],
-        "DeployedImages": [{"SpecifiedImage": current["Image"], "ResolvedImage": current["Image"]}],
+        "DeployedImages": _images(current),
         "CurrentWeight": current["Weight"],
         "DesiredWeight": desired["Weight"],
         **_capacity(desired, len(current["Replicas"])),
     }
+
+
+def _images(variant: Mapping[str, Any]) -> list[dict[str, str]]:
+    images = variant.get("Images") or [variant["Image"]]
+    return [{"SpecifiedImage": each, "ResolvedImage": each} for each in images]
 
 
 def _capacity(desired: Mapping[str, Any], n: int) -> dict[str, Any]:
@@ -104,7 +109,7 @@ def _pending(
     replicas = (current or serving or {}).get("Replicas", ())
     return {
         "VariantName": desired["VariantName"],
-        "DeployedImages": [{"SpecifiedImage": desired["Image"], "ResolvedImage": desired["Image"]}],
+        "DeployedImages": _images(desired),
         "CurrentWeight": (serving or {}).get("Weight", 0.0),
         "DesiredWeight": desired["Weight"],
         **_capacity(desired, len(replicas)),

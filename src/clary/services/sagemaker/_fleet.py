@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from clary.compute.base import Outcome, RunKind, RunPhase, RunSpec, Runtime, Size
+from clary.compute.containers import DIRECT, address_of
 from clary.compute.machine import size_of
 from clary.engine import runs
 from clary.engine.machine import Job
@@ -20,6 +21,9 @@ DEPLOY_MARGIN_S = 120
 """Time for queueing beside download and `ContainerStartupHealthCheckTimeoutInSeconds`."""
 MAX_LOSSES = 5
 """A replica lost so often in a row, without being healthy in between, leaves its place empty."""
+
+SEVERAL = ("Containers", "Runtimes", "ExecutionMode")
+"""Members of a variant whose model has several containers, for the agent."""
 
 Plan = Mapping[str, Any]
 _GONE = frozenset({RunPhase.ENDED, RunPhase.LOST})
@@ -111,7 +115,7 @@ def listing(job: Job, world: World, target: Plan, *, part: float = 1.0) -> tuple
     for variant in target["variants"]:
         members = ("VariantName", "Image", "Weight", "InstanceCount", "InstanceType")
         shown = {name: variant[name] for name in members}
-        shown |= {name: variant[name] for name in ("Shadow", "Serverless") if name in variant}
+        shown |= {name: variant[name] for name in ("Shadow", "Serverless", "Images") if name in variant}
         shown |= _routed(job, variant, capture, plans.asynchronous(target), world)
         listed[variant["VariantName"]] = {**shown, "Replicas": []}
     is_whole = True
@@ -122,7 +126,21 @@ def listing(job: Job, world: World, target: Plan, *, part: float = 1.0) -> tuple
             listed[place.variant["VariantName"]]["Replicas"].append({"address": address, "id": place.run_id})
         else:
             is_whole = False
+    for variant in target["variants"]:
+        if variant.get("ExecutionMode") == DIRECT:
+            _name_containers(listed[variant["VariantName"]], variant)
     return list(listed.values()), is_whole
+
+
+def _name_containers(shown: dict[str, Any], variant: Mapping[str, Any]) -> None:
+    """Say where each container of a variant listens, whose clients choose among them."""
+    containers = {
+        each["ContainerHostname"]: [
+            {**replica, "address": address_of(replica["address"], place)} for replica in shown["Replicas"]
+        ]
+        for place, each in enumerate(variant["Containers"])
+    }
+    shown["Route"] = {**shown.get("Route", {}), "containers": containers}
 
 
 def _routed(
@@ -140,6 +158,8 @@ def _routed(
         route["routing"] = "RANDOM"
     if variant["Container"].get("Mode") == "MultiModel":
         route["multi_model"] = True
+    if variant.get("ExecutionMode") == "Serial":
+        route["pipeline"] = [each["ContainerHostname"] for each in variant["Containers"]]
     if variant["InstanceCount"] == 0:
         route["wakes"] = True
     if "Serverless" in variant:
@@ -211,6 +231,7 @@ def _spec(job: Job, place: Place) -> RunSpec:
             "StartupTimeoutInSeconds": variant["StartupTimeout"],
             "VariantName": variant["VariantName"],
             "AcceleratorType": variant.get("Accelerator", ""),
+            **{name: variant[name] for name in SEVERAL if name in variant},
         },
-        environment=dict(variant["Container"].get("Environment", {})),
+        environment={} if "Containers" in variant else dict(variant["Container"].get("Environment", {})),
     )

@@ -1,11 +1,12 @@
-"""Model: an image and the artefact that it serves."""
+"""Model: an image and the artefact that it serves, or several of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from clary.compute import images
 from clary.compute.base import Runtime
+from clary.compute.containers import DIRECT, name_of
 from clary.kernel.errors import ValidationException
 from clary.kernel.registry import stems
 from clary.resource.call import Call
@@ -13,26 +14,58 @@ from clary.resource.declare import SINCE, NotFound, Resource
 from clary.services.sagemaker import _tracing
 from clary.services.sagemaker.training_job import check_role
 
+DEFAULTS: Mapping[str, Any] = {"Environment": {}, "Mode": "SingleModel"}
+"""Members of every container that the service shows."""
+
 
 def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Check a CreateModel beyond the model: one container that can be served."""
+    """Check a CreateModel beyond the model: containers that can be served, alone and together."""
     if request.get("ExecutionRoleArn"):
         check_role(call, request["ExecutionRoleArn"])
     containers = list(request.get("Containers", ()))
     if "PrimaryContainer" in request and containers:
         raise ValidationException("Give PrimaryContainer or Containers, not both.")
-    if len(containers) > 1:
-        raise ValidationException(
-            f"Containers: {len(containers)} make an inference pipeline, which is not served yet; give one."
-        )
-    container = request.get("PrimaryContainer") or next(iter(containers), None)
-    if container is None:
+    if "PrimaryContainer" not in request and not containers:
         raise ValidationException("CreateModel needs a PrimaryContainer or one of Containers.")
-    runtime_of(container)
+    mode = request.get("InferenceExecutionConfig", {}).get("Mode")
+    if mode and not containers:
+        raise ValidationException(f"InferenceExecutionConfig.Mode '{mode}' is for models with Containers.")
+    for container in (request.get("PrimaryContainer"), *containers):
+        if container is not None:
+            runtime_of(container)
+    _check_several(containers, is_direct=mode == DIRECT)
     shown: dict[str, Any] = {"EnableNetworkIsolation": request.get("EnableNetworkIsolation", False)}
     if "PrimaryContainer" in request:
-        shown["PrimaryContainer"] = {"Environment": {}, "Mode": "SingleModel", **container}
-    return shown
+        return shown | {"PrimaryContainer": {**DEFAULTS, **request["PrimaryContainer"]}}
+    return shown | {"Containers": [{**DEFAULTS, **each} for each in containers]}
+
+
+def _check_several(containers: Sequence[Mapping[str, Any]], *, is_direct: bool) -> None:
+    """Check containers against each other: their names, and how they are asked."""
+    names = [each["ContainerHostname"] for each in containers if each.get("ContainerHostname")]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise ValidationException(f"Containers: ContainerHostname '{name}' is given twice.")
+    if len(names) < len(containers) and (names or is_direct):
+        place = next(n for n, each in enumerate(containers, 1) if not each.get("ContainerHostname"))
+        why = "InferenceExecutionConfig.Mode Direct needs it" if is_direct else "another has one"
+        raise ValidationException(f"Containers.{place}.ContainerHostname must be given: {why}.")
+    for place, each in enumerate(containers, 1):
+        if len(containers) > 1 and each.get("Mode", "SingleModel") != "SingleModel":
+            raise ValidationException(
+                f"Containers.{place}.Mode '{each['Mode']}' is not served among several containers; give "
+                "SingleModel."
+            )
+
+
+def containers_of(model: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the containers of a described model, in their order; each of several has a hostname."""
+    if "PrimaryContainer" in model:
+        return [dict(model["PrimaryContainer"])]
+    several = list(model["Containers"])
+    if len(several) == 1:
+        return [dict(several[0])]
+    return [{**each, "ContainerHostname": name_of(each, place)} for place, each in enumerate(several)]
 
 
 def runtime_of(container: Mapping[str, Any]) -> Runtime:

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from clary.compute.containers import DIRECT
 from clary.kernel.errors import ValidationException
 from clary.resource.call import Call
 from clary.resource.declare import NotFound, Resource
 from clary.resource.operation import operation
 from clary.services.sagemaker import _instances, _intents, _tracing
 from clary.services.sagemaker._transform_machine import MACHINE
-from clary.services.sagemaker.model import runtime_of
+from clary.services.sagemaker.model import containers_of, runtime_of
 from clary.toolkit.transform import jsonpath, records, split
 
 MAX_PAYLOAD_MB = 100
@@ -58,8 +59,12 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _containers(request: Mapping[str, Any], model: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the model's containers, with what a batch adds to their environment."""
-    primary = model.get("PrimaryContainer")
-    containers = [primary] if primary is not None else list(model.get("Containers", ()))
+    containers = containers_of(model)
+    if model.get("InferenceExecutionConfig", {}).get("Mode") == DIRECT and len(containers) > 1:
+        raise ValidationException(
+            f"ModelName '{request['ModelName']}': a transform job cannot choose among containers; "
+            "InferenceExecutionConfig.Mode must be Serial, it is Direct."
+        )
     batch = {
         "SAGEMAKER_BATCH": "True",
         "SAGEMAKER_MAX_PAYLOAD_IN_MB": str(request.get("MaxPayloadInMB", split.DEFAULT_PAYLOAD_MB)),

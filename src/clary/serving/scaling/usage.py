@@ -23,12 +23,14 @@ Measured = tuple[str, float, str, float]
 
 
 class Key(NamedTuple):
-    """A variant of an endpoint."""
+    """A variant of an endpoint, or one container of its model."""
 
     account: str
     region: str
     endpoint: str
     variant: str
+    container: str = ""
+    """Of a model with several."""
 
 
 @dataclass(slots=True)
@@ -170,6 +172,21 @@ def samples(counts: Counts, n_instances: int) -> Sequence[Measured]:
         found += [("ModelLatency", rest * 1e6, "Microseconds", n - 1)]
     found += [("OverheadLatency", max(0.0, counts.overhead_s) / n * 1e6, "Microseconds", n)]
     return found
+
+
+def container_samples(counts: Counts) -> Sequence[Measured]:
+    """Return the service's metrics of one container among several.
+
+    Source: developer guide, "Monitor Amazon SageMaker AI with Amazon CloudWatch", dimension ContainerName.
+    """
+    left_out = {"InvocationsPerInstance", "InvocationModelErrors"}
+    if not counts.overhead_s:  # in a row, the edge's part is the whole row's
+        left_out.add("OverheadLatency")
+    return [
+        ("ContainerLatency" if name == "ModelLatency" else name, value, unit, n)
+        for name, value, unit, n in samples(counts, 1)
+        if name not in left_out
+    ]
 
 
 def _split(name: str, n_errors: int, n: int) -> list[Measured]:

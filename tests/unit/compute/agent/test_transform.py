@@ -85,7 +85,9 @@ def test_a_model_that_ends_too_early_ends_the_job_with_its_last_words(
     result = transform(PLUS, TIMES).result()
     assert result.outcome is Outcome.FAILED
     assert result.exit_code == 7
-    assert result.reason.startswith("AlgorithmError: The model ended before its work, with exit code: 7")
+    assert result.reason.startswith(
+        "AlgorithmError: container-2: The model ended before its work, with exit code: 7"
+    )
     assert "ending over" in result.reason
     assert s3.keys("s3://b/out/") == []
 

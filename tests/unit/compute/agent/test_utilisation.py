@@ -40,7 +40,7 @@ def test_utilisation_is_told_while_the_body_runs(monkeypatch):
         if len(found) == 2:
             both.set()
 
-    with utilisation.told(cast("Running", Program()), Size(cpus=1, memory_mib=1024), tell):
+    with utilisation.told([cast("Running", Program())], Size(cpus=1, memory_mib=1024), tell):
         assert both.wait(10)
     assert found["MemoryUtilization"] == 25.0
     assert found["CPUUtilization"] >= 0

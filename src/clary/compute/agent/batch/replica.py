@@ -1,6 +1,7 @@
 """Asking any model: a replica in its sandbox, or several in a row, over frames; one payload a connection."""
 
 import contextlib
+import itertools
 import json
 import queue
 import socket
@@ -31,7 +32,8 @@ class Caller:
     The frames are those of `clary.serving.frames`, on a higher floor.
     """
 
-    def __init__(self, address: str, timeout_s: float) -> None:
+    def __init__(self, address: str, timeout_s: float, name: str = "") -> None:
+        self.name = name
         self._address = address
         self._timeout_s = timeout_s
         self._socket: socket.socket | None = None
@@ -100,15 +102,22 @@ class ReplicaModel:
     ----------
     addresses : sequence of str
         Of the replicas' sockets, in the order of the containers.
+    names : sequence of str
+        Of the containers, where there are several: a refusal says whose it is.
     """
 
-    def __init__(self, addresses: Sequence[str], plan: Plan, processing: Processing) -> None:
+    def __init__(
+        self, addresses: Sequence[str], plan: Plan, processing: Processing, names: Sequence[str] = ()
+    ) -> None:
         self._plan = plan
         self._processing = processing
         self._lines: queue.SimpleQueue[list[Caller]] = queue.SimpleQueue()
         self._callers: list[Caller] = []
         for _ in range(plan.concurrency):
-            line = [Caller(address, plan.timeout_s) for address in addresses]
+            line = [
+                Caller(address, plan.timeout_s, name)
+                for address, name in itertools.zip_longest(addresses, names, fillvalue="")
+            ]
             self._callers += line
             self._lines.put(line)
         self._pool = ThreadPoolExecutor(plan.concurrency, "payload")
@@ -173,7 +182,8 @@ class ReplicaModel:
             status = int(told.get("status", 200))
             if status < 400:
                 return told, answer
-            failure = PayloadError(status, answer.decode("utf-8", "replace"))
+            where = f"{caller.name}: " if caller.name else ""
+            failure = PayloadError(status, where + answer.decode("utf-8", "replace"))
             if status < 500:
                 break
         raise failure

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,23 @@ log = logging.getLogger(__name__)
 
 def run(host: Host, watch: Watch, reporter: Reporter) -> Result:
     """Serve on this host."""
+    if len(host.spec.request.get("Containers") or ()) > 1:
+        from clary.compute.agent.programmes import _containers  # noqa: PLC0415 - it stands on this module
+
+        return _containers.ContainersRun(host, watch, reporter).run()
     with leased(host, reporter) as lease:
         return ServingRun(host, watch, reporter, lease).run()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A process of a replica that has several."""
+
+    call: str
+    arguments: Mapping[str, Any]
+    sockets: Path
+    """Folder of the replica's sockets, outside."""
+    ro_binds: tuple[tuple[str, str], ...] = ()
 
 
 class ServingRun:
@@ -112,11 +128,11 @@ class ServingRun:
             if time.monotonic() - begun > STEADY_S:
                 n_restarts = 0
             if not was_well or n_restarts == RESTARTS:
-                return self._failed(exit_, pump, n_restarts if was_well else 0)
+                return self.failed(exit_, pump, n_restarts if was_well else 0)
             log.warning("the replica ended (%s) and is started again", failure.of_exit(exit_))
             self._host.enter(RunPhase.STARTING)
-            self._rest(_PAUSES_S[n_restarts])
             n_restarts += 1
+            self.rest(n_restarts)
 
     def _serve(self, program: Program, address: str) -> tuple[Exit | Outcome, Pump, bool]:
         """Run the replica once; return its exit, or the outcome of a stop, and whether it was ever well."""
@@ -126,7 +142,7 @@ class ServingRun:
             if exit_ is not None:
                 return exit_, pump, False
             self._host.enter(RunPhase.SERVING, address)
-            with utilisation.told(running, self._host.spec.size, self._reporter.metric):
+            with utilisation.told([running], self._host.spec.size, self._reporter.metric):
                 ending = self._watch.until_exit(running)
             return ending.outcome or ending.exit, pump, True
 
@@ -160,29 +176,30 @@ class ServingRun:
                     f"{wrong}. Please check CloudWatch logs for this endpoint."
                 )
 
-    def _failed(self, exit_: Exit, pump: Pump, n_restarts: int) -> Result:
+    def failed(self, exit_: Exit, pump: Pump, n_restarts: int, *, of: str = "") -> Result:
+        """Return the result of a replica that ended; `of` names the container where there are several."""
         ended = failure.of_exit(exit_)
         if exit_.is_out_of_memory:
             reason = failure.out_of_memory(self._host.spec, ended, pump.tail)
         else:
             again = f" after {n_restarts} restarts" if n_restarts else ""
             lead = (
-                f"AlgorithmError: The container did not pass the ping health check: it ended with "
+                f"AlgorithmError: The container{of} did not pass the ping health check: it ended with "
                 f"{ended}{again}. Please check CloudWatch logs for this endpoint. Last lines: "
             )
             written = beneath.read_text(self._host.ml, FAILURE, REASON_CHARS).strip()
             reason = failure.clip(lead, written or failure.last_words(pump.tail or pump.last), "")
         return self._host.result(Outcome.FAILED, reason=reason, exit_code=exit_.code, signal=exit_.signal)
 
-    def _rest(self, seconds: float) -> None:
-        """Pause before a restart.
+    def rest(self, n_restarts: int) -> None:
+        """Pause before a restart, the first or a later one.
 
         Raises
         ------
         InterruptionError
             A stop was asked for.
         """
-        until = time.monotonic() + seconds
+        until = time.monotonic() + _PAUSES_S[n_restarts - 1]
         while (left := until - time.monotonic()) > 0:
             if stop := self._watch.look():
                 raise InterruptionError(stop.outcome)
@@ -222,28 +239,36 @@ class ServingRun:
             return Packages(requirements.interpreter())
         return install(self._host, self._watch, self.executor, packages.runtime(), code)
 
-    def program(self, found: Packages) -> Program:
+    def described(self) -> dict[str, Any]:
+        """Return what a replica is told of the model."""
+        runtime = self._host.spec.runtime
+        handler = "script" if self.is_script else "builtin"
+        return {
+            "handler": handler,
+            "name": runtime.name,
+            "version": runtime.version,
+            "model_dir": f"{INSIDE}/model",
+        }
+
+    def program(self, found: Packages, part: Part | None = None) -> Program:
         """Return the replica's program: in the warm process where nothing speaks against it."""
         host = self._host
         base = programs.platform_environment(host)
         for name in ("TRAINING_JOB_NAME", "TRAINING_JOB_ARN"):
             base.pop(name, None)
         environment = {**base, **self._environment(), "PATH": found.path(base)}
-        handler = "script" if self._is_script() else "builtin"
-        arguments: dict[str, Any] = {
-            "socket": f"{SOCKET_FOLDER}/{SOCKET}",
-            "handler": handler,
-            "name": host.spec.runtime.name,
-            "version": host.spec.runtime.version,
-            "model_dir": f"{INSIDE}/model",
-            "failure": f"{INSIDE}/{FAILURE}",
-        }
+        sockets = socket_folder(host.home)
+        own = {"socket": f"{SOCKET_FOLDER}/{SOCKET}", "failure": f"{INSIDE}/{FAILURE}"}
+        arguments = self.described() | own
         ro_binds, replica = found.ro_binds, REPLICA
-        if self.is_multi:
+        if part is not None:
+            replica, arguments, sockets = part.call, dict(part.arguments), part.sockets
+            ro_binds = (*ro_binds, *part.ro_binds)
+        elif self.is_multi:
             replica, arguments = MULTI_REPLICA, self._multi(arguments, environment)
             (host.home / "models").mkdir(exist_ok=True)
             ro_binds = (*ro_binds, (str(host.home / "models"), MODELS))
-        binds = ((str(socket_folder(host.home)), SOCKET_FOLDER),)
+        binds = ((str(sockets), SOCKET_FOLDER),)
         network = not host.spec.request.get("EnableNetworkIsolation", False)
         common: dict[str, Any] = {"network": network, "binds": binds, "ro_binds": ro_binds}
         if found.is_warm and not script.shadows([host.ml / "model/code", *found.outside]):
@@ -273,7 +298,9 @@ class ServingRun:
             "is_cached": setting.get("ModelCacheSetting", "Enabled") == "Enabled",
         }
 
-    def _is_script(self) -> bool:
+    @property
+    def is_script(self) -> bool:
+        """Whether the customer's code answers."""
         if self._host.spec.runtime.kind == "builtin":
             return False
         code = self._host.ml / "model/code"

@@ -14,10 +14,9 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from clary.compute.agent import failure
 from clary.compute.agent.batch import capture, direct
@@ -28,10 +27,12 @@ from clary.compute.agent.batch.work import Tally, Work, stamp
 from clary.compute.agent.execute import objects_for
 from clary.compute.agent.host import INSIDE, REASON_CHARS, Host
 from clary.compute.agent.logs import Pump
+from clary.compute.agent.programmes._containers import Below, seat
 from clary.compute.agent.programmes.serving import FAILURE, SOCKET, SOCKET_FOLDER, ServingRun, socket_folder
 from clary.compute.agent.reports import Reporter
 from clary.compute.agent.watch import InterruptionError, Watch
-from clary.compute.base import Outcome, Result, RunPhase, Runtime
+from clary.compute.base import Outcome, Result, RunPhase
+from clary.compute.containers import name_of
 from clary.compute.runners.base import Exit, Program, Running
 from clary.kernel.clock import epoch_ms
 from clary.kernel.errors import CustomerError
@@ -74,9 +75,10 @@ class TransformRun:
         self._watch = watch
         self._reporter = reporter
         self._plan = Plan.from_request(host.spec.request)
+        containers = host.spec.request["Containers"]
+        names = [name_of(each, n) if len(containers) > 1 else "" for n, each in enumerate(containers)]
         self._places = [
-            Place(self._seat(n), document, watch, reporter)
-            for n, document in enumerate(host.spec.request["Containers"])
+            Place(seat(host, n), watch, Below(reporter, name), name) for n, name in enumerate(names)
         ]
 
     def run(self) -> Result:
@@ -97,20 +99,6 @@ class TransformRun:
         if not tally.failures:
             return self._host.result(Outcome.SUCCEEDED)
         return self._host.result(Outcome.FAILED, reason=_reason(tally, len(items)))
-
-    def _seat(self, n: int) -> Host:
-        """Return where container number `n` lives: this host, or one beside it that nobody else watches."""
-        runtime = Runtime(**self._host.spec.request["Runtimes"][n])
-        request = {**self._host.spec.request, "Container": self._host.spec.request["Containers"][n]}
-        spec = replace(self._host.spec, runtime=runtime, request=request)
-        if n == 0:
-            self._host.spec = spec
-            return self._host
-        home = self._host.home.with_name(f"{self._host.name}.{n + 1}")
-        home.mkdir(exist_ok=True)
-        seat = Host(home, spec)
-        seat.work.mkdir(mode=0o700, exist_ok=True)
-        return seat
 
     def _stage(self, objects: Objects) -> list[Item]:
         """Bring in the models; return this host's objects."""
@@ -133,7 +121,7 @@ class TransformRun:
             split=self._plan.split,
             is_stamped=self._plan.is_stamped,
         )
-        return ReplicaModel(addresses, self._plan, processing)
+        return ReplicaModel(addresses, self._plan, processing, [place.name for place in self._places])
 
     def _transformed(self, objects: Objects, model: Model, items: list[Item]) -> Tally:
         """Do the work, while looking after the models."""
@@ -191,7 +179,9 @@ def _reason(tally: Tally, n_objects: int) -> str:
 class Place:
     """One container of the model on this host."""
 
-    def __init__(self, host: Host, document: Mapping[str, Any], watch: Watch, reporter: Reporter) -> None:
+    def __init__(self, host: Host, watch: Watch, reporter: Reporter, name: str = "") -> None:
+        self.name = name
+        """Of the container, where the model has several."""
         self._host = host
         self._serving = ServingRun(host, watch, reporter)
         self._watch = watch
@@ -296,4 +286,5 @@ class Place:
             return failure.out_of_memory(spec, ended, self._pump.tail)
         written = beneath.read_text(self._host.ml, FAILURE, REASON_CHARS).strip()
         last = written or failure.last_words(self._pump.tail or self._pump.last)
-        return failure.clip(f"AlgorithmError: {lead}, with {ended}: ", last, "")
+        where = f"{self.name}: " if self.name else ""
+        return failure.clip(f"AlgorithmError: {where}{lead}, with {ended}: ", last, "")
