@@ -65,8 +65,10 @@ class JsonSql(ABC):
         """
 
     @abstractmethod
-    def number_in_element(self, document: Any_, names: Names, member: str, value: str, field: Names) -> Any_:
-        """Return the number at `field` of a list's first structure whose `member` is `value`, or NULL."""
+    def number_in_element(
+        self, document: Any_, names: Names, member: str, value: str, field: Names, *, missing: float
+    ) -> Any_:
+        """Return the number at `field` of a list's first structure with this `member`, or `missing`."""
 
     def begins(self, text: Any_, prefix: str) -> Truth:
         """Say whether `text` begins with `prefix`."""
@@ -109,16 +111,23 @@ class SqliteSql(JsonSql):
         """See `JsonSql`."""
         return _ranked(self._leaf(document, names), spelled=spelled)
 
-    def number_in_element(self, document: Any_, names: Names, member: str, value: str, field: Names) -> Any_:
-        """See `JsonSql`."""
-        elements = sa.func.json_each(document, _dollar(names)).table_valued("type", "value", "key")
+    def number_in_element(
+        self, document: Any_, names: Names, member: str, value: str, field: Names, *, missing: float
+    ) -> Any_:
+        """See `JsonSql`. What a document was read for once is remembered: reading is most of such a sort."""
+        elements = sa.func.json_each(document, _dollar(names)).table_valued("type", "value")
         is_structure = elements.c.type == "object"
         structure: Any_ = sa.case((is_structure, elements.c.value), else_=sa.literal_column("'{}'"))
         found = sa.func.json_extract(structure, _dollar(field))
         number = sa.case((_json_type(structure, field).in_(("integer", "real")), found))
         listed = sa.select(number).select_from(elements)
         wanted = listed.where(is_structure, sa.func.json_extract(structure, _dollar((member,))) == value)
-        return wanted.order_by(elements.c.key).limit(1).scalar_subquery()
+        first = wanted.limit(1).scalar_subquery()  # `json_each` goes through a list in its order
+        asked = json.dumps([names, member, value, field])
+        found = sa.func.coalesce(first, sa.literal(missing))
+        return sa.func.coalesce(
+            sa.func.clary_known(document, asked), sa.func.clary_learn(document, asked, found)
+        )
 
     def _leaves(self, document: Any_, names: Names) -> sa.TableValuedAlias:
         found = sa.func.clary_leaves(document, json.dumps(names))
@@ -167,14 +176,16 @@ class PostgresSql(JsonSql):
         value = sa.cast(document, JSONB).op("#>", return_type=JSONB)(sa.cast(list(names), sa.ARRAY(sa.Text)))
         return _ranked(_postgres_leaf(value), spelled=spelled)
 
-    def number_in_element(self, document: Any_, names: Names, member: str, value: str, field: Names) -> Any_:
+    def number_in_element(
+        self, document: Any_, names: Names, member: str, value: str, field: Names, *, missing: float
+    ) -> Any_:
         """See `JsonSql`."""
         reached = self._reached(document, names, through_last=True)
         element: Any_ = reached.c.value
         found = element.op("#>", return_type=JSONB)(sa.cast(list(field), sa.ARRAY(sa.Text)))
         is_it = element.op("->>", return_type=sa.Text())(member) == value
         listed = sa.select(_postgres_leaf(found).number).select_from(reached).where(is_it)
-        return sa.cast(listed.limit(1).scalar_subquery(), sa.Double)
+        return sa.func.coalesce(sa.cast(listed.limit(1).scalar_subquery(), sa.Double), sa.literal(missing))
 
     def _reached(self, document: Any_, names: Names, *, through_last: bool) -> sa.TableValuedAlias:
         steps = "".join(f".{json.dumps(name)}" for name in names)

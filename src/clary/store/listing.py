@@ -182,11 +182,12 @@ def _order(conn: sa.Connection, query: Query) -> list[sa.ColumnElement[Any]]:
 def _sort_key(sql: json_sql.JsonSql, sort: Sort) -> list[sa.ColumnElement[Any]]:
     if sort.element is not None:
         field, member, value = sort.element
-        number = sql.number_in_element(
-            record.c.document, names_of(field), member, value, names_of(sort.field)
-        )
         # One expression, so that the document is read once a row: the least number stands for a missing one.
-        return [sa.func.coalesce(number, sa.literal(LEAST))]
+        return [
+            sql.number_in_element(
+                record.c.document, names_of(field), member, value, names_of(sort.field), missing=LEAST
+            )
+        ]
     return sql.sort_key(record.c.document, names_of(sort.field), spelled=sort.spelled)
 
 
@@ -222,8 +223,9 @@ def _edge(
 
 
 def _sorted(query: Query, order: list[sa.ColumnElement[Any]]) -> sa.Select[Any]:
+    # By their labels: SQLite would work out an expression with parameters once more for the order.
     labelled = [column.label(f"sort_{i}") for i, column in enumerate(order)]
-    return sa.select(*labelled).select_from(record).order_by(*_directed(order, query.descending))
+    return sa.select(*labelled).select_from(record).order_by(*_directed(labelled, query.descending))
 
 
 def _from_position(query: Query, found: sa.Select[Any], order: list[sa.ColumnElement[Any]]) -> sa.Select[Any]:

@@ -170,6 +170,10 @@ class ListingLaws:
         by = Sort("V", element=("L", "N", "auc"))
         assert keys_of(store, make_query(sort=by, descending=False, limit=1)) == expected
         assert keys_of(store, make_query(sort=by, descending=True, limit=4)) == expected[::-1]
+        store.write(records.update, make_record("b", {"L": [{"N": "auc", "V": 7, "W": 0}]}))
+        assert keys_of(store, make_query(sort=by, descending=False)) == ["d", "e", "z", "a", "c", "b"]
+        other = Sort("W", element=("L", "N", "auc"))
+        assert keys_of(store, make_query(sort=other, descending=True))[0] == "b"
 
     def test_a_page_goes_on_where_the_last_one_ended_whatever_came_or_went(self, store: Store) -> None:
         for i in range(6):
