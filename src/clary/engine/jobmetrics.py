@@ -61,28 +61,14 @@ def append(conn: Connection, document: Mapping[str, Any], points: Iterable[Any],
 
 def final(conn: Connection, account: str, region: str, dimensions: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the last value of every metric of a job, in the shape of `FinalMetricDataList`."""
-    answer = []
-    for name in sorted(
-        {series.name for series in metrics.series(conn, account, region, NAMESPACE, dict(dimensions))}
-    ):
-        points = metrics.points(conn, account, region, NAMESPACE, name, dict(dimensions), None, None)
-        if points:
-            ms, value, _unit = points[-1]
-            answer.append({"MetricName": name, "Value": float(value), "Timestamp": from_epoch_ms(ms)})
-    return answer
+    return [
+        {"MetricName": name, "Value": points[-1][1], "Timestamp": from_epoch_ms(points[-1][0])}
+        for name, points in series(conn, account, region, dimensions).items()
+    ]
 
 
 def series(
     conn: Connection, account: str, region: str, dimensions: Mapping[str, str]
 ) -> dict[str, list[tuple[int, float]]]:
     """Return every metric of a job as (milliseconds, value), in order."""
-    found = metrics.series(conn, account, region, NAMESPACE, dict(dimensions))
-    return {
-        each.name: [
-            (ms, value)
-            for ms, value, _unit in metrics.points(
-                conn, account, region, NAMESPACE, each.name, dict(dimensions)
-            )
-        ]
-        for each in found
-    }
+    return metrics.recorded(conn, account, region, NAMESPACE, dimensions)

@@ -207,7 +207,7 @@ def receive(world: World, run_id: str, host: str, report: Mapping[str, Any]) -> 
         row = runs.find_run(conn, run_id)
         if row is None:
             raise ResourceNotFound(f"run {run_id} is closed")
-        is_new = runs.report(conn, run_id, host, int(report["seq"]), phase, address, result)
+        is_new = runs.report(conn, row, host, int(report["seq"]), phase, address, result)
         if is_new:
             joblogs.append(conn, row.document, host, report.get("logs") or ())
             jobmetrics.append(conn, row.document, report.get("metrics") or (), host)

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -63,6 +63,8 @@ class Worker:
         self._slots = threading.Semaphore(width)
         self._pool = ThreadPoolExecutor(width, thread_name_prefix="step")
         self._awake = threading.Event()
+        self._sleeps_until: datetime | None = None
+        """None while it looks for what is due: it may just have missed it."""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -90,19 +92,20 @@ class Worker:
     def _run(self) -> None:
         while not self._closing.is_set():
             self._awake.clear()
+            self._sleeps_until = None
             try:
-                if self._claim():
-                    continue
-                self._awake.wait(self._delay())
+                now = self.world.clock()
+                due = self.world.store.read(work.next_due) or now + timedelta(seconds=IDLE_S)
+                if due <= now:
+                    self._claim(now)
+                else:
+                    self._sleeps_until = due
+                    self._awake.wait(min(IDLE_S, (due - now).total_seconds()))
             except Exception:
                 log.exception("the worker could not claim")
                 self._closing.wait(RETRY_S)
 
-    def _claim(self) -> int:
-        now = self.world.clock()
-        due = self.world.store.read(work.next_due)
-        if due is None or due > now:
-            return 0
+    def _claim(self, now: datetime) -> None:
         self._slots.acquire()
         try:
             claimed = self.world.store.write(work.claim, now, self.owner, 1, LEASE_S)
@@ -113,13 +116,11 @@ class Worker:
             self._slots.release()
         for row in claimed:
             self._pool.submit(self._drive, row).add_done_callback(lambda _done: self._slots.release())
-        return len(claimed)
 
-    def _delay(self) -> float:
-        due = self.world.store.read(work.next_due)
-        if due is None:
-            return IDLE_S
-        return min(IDLE_S, max(0.0, (due - self.world.clock()).total_seconds()))
+    def _look_at(self, due: datetime) -> None:
+        """Look again when a row is due that the sleeping worker does not know of."""
+        if self._sleeps_until is None or due < self._sleeps_until:
+            self._awake.set()
 
     def _drive(self, row: Work) -> None:
         """Step one machine until it wants to wait, ends, or the lease is lost."""
@@ -129,7 +130,6 @@ class Worker:
                 current = self._turn(current)
         except Exception:
             log.exception("machine of %s", row.arn)
-        finally:
             self._awake.set()
 
     def _turn(self, row: Work) -> Work | None:
@@ -150,7 +150,9 @@ class Worker:
     def _apply(self, row: Work, job: Job, machine: Machine, move: Move) -> Work | None:
         """Commit a move; return the row to go on with, or None to let it rest."""
         memory = {**row.memory, "faults": 0, **move.memory}
-        verdict = self.world.store.write(self._commit, row, job, machine, move, memory)
+        verdict, due = self.world.store.write(self._commit, row, job, machine, move, memory)
+        if due is not None:
+            self._look_at(due)
         if verdict is _Verdict.AGAIN:
             return row
         if verdict is _Verdict.LOST:
@@ -163,27 +165,31 @@ class Worker:
 
     def _commit(
         self, conn: Connection, row: Work, job: Job, machine: Machine, move: Move, memory: Mapping[str, Any]
-    ) -> _Verdict:
+    ) -> tuple[_Verdict, datetime | None]:
+        """Write a move; return how that went, and when a row is due by it that the worker may not know of."""
         now = self.world.clock()
+        due: datetime | None = None
         current = records.find_by_arn(conn, row.arn)
         if current is None:
             work.finish(conn, row.arn, row.lease_token)
-            return _Verdict.LOST
+            return _Verdict.LOST, now
         if current.version != job.record.version:
             is_held = work.renew(conn, row.arn, row.lease_token, now + timedelta(seconds=LEASE_S))
-            return _Verdict.AGAIN if is_held else _Verdict.LOST
+            return (_Verdict.AGAIN, None) if is_held else (_Verdict.LOST, now)
         if machine.is_final(move.state):
             is_held = work.finish(conn, row.arn, row.lease_token)
             if is_held and current.document.get(machine.parent):
                 work.wake(conn, current.document[machine.parent], now)
+                due = now
         elif move.after_s > 0:
-            due = now + timedelta(seconds=move.after_s)
-            is_held = work.advance(conn, row.arn, row.lease_token, move.state, due, memory)
+            later = now + timedelta(seconds=move.after_s)
+            due = work.advance(conn, row.arn, row.lease_token, move.state, later, memory)
+            is_held = due is not None
         else:
             until = now + timedelta(seconds=LEASE_S)
             is_held = work.keep(conn, row.arn, row.lease_token, move.state, memory, until)
         if not is_held:
-            return _Verdict.LOST
+            return _Verdict.LOST, now
         private = {**current.private, **move.private}
         shown = machine.shown(private) if move.private and machine.shown is not None else {}
         changes: dict[str, Any] = {**shown, **move.document}
@@ -198,7 +204,7 @@ class Worker:
             records.update(conn, after)
             if status != current.status:
                 notes.write(conn, self.noted.get(row.noun), current, after)
-        return _Verdict.DONE
+        return _Verdict.DONE, due
 
 
 def _after_fault(machine: Machine, row: Work) -> Move:

@@ -42,11 +42,8 @@ def upsert(
     """
     if not rows:
         return 0
-    others = [name for name in rows[0] if name not in keys]
-    mine: Any = (sqlite.insert if is_sqlite(conn) else postgresql.insert)(table)
-    guard = table.c[newer] < mine.excluded[newer] if newer else None
-    changes = {name: mine.excluded[name] for name in others}
-    statement = mine.on_conflict_do_update(index_elements=keys, set_=changes, where=guard)
+    others = tuple(name for name in rows[0] if name not in keys)
+    statement = _upsert(table, is_sqlite(conn), tuple(keys), others, newer)
     done = conn.execute(statement, rows, execution_options=_COUNTED)
     return int(done.rowcount)
 
@@ -54,8 +51,19 @@ def upsert(
 _COUNTED: Any = {"preserve_rowcount": True}
 
 
+# Built once: SQLAlchemy spends more on a new statement than SQLite on the row.
+@cache
+def _upsert(
+    table: sa.Table, is_sqlite: bool, keys: tuple[str, ...], others: tuple[str, ...], newer: str
+) -> sa.Insert:
+    mine: Any = (sqlite.insert if is_sqlite else postgresql.insert)(table)
+    guard = table.c[newer] < mine.excluded[newer] if newer else None
+    changes = {name: mine.excluded[name] for name in others}
+    statement: sa.Insert = mine.on_conflict_do_update(index_elements=keys, set_=changes, where=guard)
+    return statement
+
+
 @cache
 def _insert_new(table: sa.Table, is_sqlite: bool) -> sa.Insert:
-    # Built once: SQLAlchemy spends more on a new statement than SQLite on the row.
     make = sqlite.insert if is_sqlite else postgresql.insert
     return make(table).on_conflict_do_nothing().inline()

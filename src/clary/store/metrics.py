@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -32,17 +33,20 @@ def append(conn: sa.Connection, points: Iterable[Point]) -> int:
 
 def append_counted(conn: sa.Connection, points: Iterable[tuple[Point, float]]) -> int:
     """Append points that each stand for a number of samples of their value; return how many points."""
-    known: dict[tuple[str, ...], int] = {}
-    rows = []
+    named: dict[tuple[str, ...], dict[str, list[dict[str, Any]]]] = {}
     for (account, region, namespace, name, dimensions, ms, value, unit), n in points:
-        if not math.isfinite(value):
-            continue
-        identity = (account, region, namespace, name, _canonical(dimensions))
-        if identity not in known:
-            known[identity] = _open_series(conn, identity)
-        rows.append({"series_id": known[identity], "ms": ms, "value": value, "unit": unit, "n": n})
+        if math.isfinite(value):
+            family = named.setdefault((account, region, namespace, _canonical(dimensions)), {})
+            family.setdefault(name, []).append({"ms": ms, "value": value, "unit": unit, "n": n})
+    rows = [
+        {"series_id": known[name], **point}
+        for family, by_name in named.items()
+        for known in (_open_series(conn, family, by_name),)
+        for name, points_of in by_name.items()
+        for point in points_of
+    ]
     if rows:
-        conn.execute(sa.insert(metric_point), rows)
+        conn.execute(_APPEND, rows)
     return len(rows)
 
 
@@ -59,6 +63,17 @@ def points(
     """Return (milliseconds, value, unit) of one series, oldest first, before `end_ms`."""
     found = samples(conn, account, region, namespace, name, dimensions, start_ms, end_ms)
     return [sample[:3] for sample in found]
+
+
+def recorded(
+    conn: sa.Connection, account: str, region: str, namespace: str, dimensions: Mapping[str, str]
+) -> dict[str, list[tuple[int, float]]]:
+    """Return (milliseconds, value) of every series with exactly these dimensions, oldest first, by name."""
+    given = {"account": account, "region": region, "namespace": namespace}
+    found: dict[str, list[tuple[int, float]]] = {}
+    for row in conn.execute(_RECORDED, {**given, "dimensions": _canonical(dimensions)}):
+        found.setdefault(row.name, []).append((row.ms, row.value))
+    return found
 
 
 def samples(
@@ -149,19 +164,35 @@ def _series_id(conn: sa.Connection, identity: tuple[str, ...]) -> int | None:
     return conn.execute(_SERIES_ID, dict(zip(names, identity, strict=True))).scalar()
 
 
-def _open_series(conn: sa.Connection, identity: tuple[str, ...]) -> int:
-    found = _series_id(conn, identity)
-    if found is None:
-        names = ("account", "region", "namespace", "name", "dimensions")
-        dialect.insert_new(conn, metric_series, dict(zip(names, identity, strict=True)))
-        found = _series_id(conn, identity)
-    assert found is not None  # just inserted in this transaction
-    return found
+def _open_series(conn: sa.Connection, family: tuple[str, ...], names: Iterable[str]) -> dict[str, int]:
+    """Return the ids of series of one family (account, region, namespace, dimensions), made where missing."""
+    given = dict(zip(_FAMILY, family, strict=True))
+    sought = {**given, "names": list(names)}
+    known = {row.name: row.id for row in conn.execute(_SERIES_IDS, sought)}
+    missing = [name for name in sought["names"] if name not in known]
+    for name in missing:
+        dialect.insert_new(conn, metric_series, {**given, "name": name})
+    if missing:
+        known = {row.name: row.id for row in conn.execute(_SERIES_IDS, sought)}
+    return known
 
+
+_FAMILY = ("account", "region", "namespace", "dimensions")
+_APPEND = sa.insert(metric_point)
+_SERIES_IDS = sa.select(metric_series.c.name, metric_series.c.id).where(
+    *(metric_series.c[name] == sa.bindparam(name) for name in _FAMILY),
+    metric_series.c.name.in_(sa.bindparam("names", expanding=True)),
+)
 
 _SERIES_ID = sa.select(metric_series.c.id).where(
     *(
         metric_series.c[name] == sa.bindparam(name)
         for name in ("account", "region", "namespace", "name", "dimensions")
     )
+)
+_RECORDED = (
+    sa.select(metric_series.c.name, metric_point.c.ms, metric_point.c.value)
+    .join(metric_point, metric_point.c.series_id == metric_series.c.id)
+    .where(*(metric_series.c[name] == sa.bindparam(name) for name in _FAMILY))
+    .order_by(metric_series.c.name, metric_point.c.ms, metric_point.c.id)
 )

@@ -7,8 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from clary.store import dialect
-from clary.store.base import Duplicate, Stale
-from clary.store.schema import run, run_host
+from clary.store.base import Duplicate
+from clary.store.schema import run as table
+from clary.store.schema import run_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def open_run(
         "credentials_digest": credentials_digest,
         "document": document,
     }
-    if dialect.insert_new(conn, run, row):
+    if dialect.insert_new(conn, table, row):
         return
     known = find_run(conn, run_id)
     if known is None or (known.arn, known.token_digest, known.credentials_digest) != (
@@ -76,39 +77,32 @@ def find_run(conn: sa.Connection, run_id: str) -> Run | None:
 
 def of_arn(conn: sa.Connection, arn: str) -> list[Run]:
     """Return the open runs of a resource."""
-    rows = conn.execute(sa.select(*_COLUMNS).where(run.c.arn == arn).order_by(run.c.run_id))
+    rows = conn.execute(sa.select(*_COLUMNS).where(table.c.arn == arn).order_by(table.c.run_id))
     return [Run(*row) for row in rows]
 
 
 def open_runs(conn: sa.Connection) -> list[tuple[str, str]]:
     """Return every open run as (run id, ARN)."""
-    rows = conn.execute(sa.select(run.c.run_id, run.c.arn).order_by(run.c.run_id))
+    rows = conn.execute(sa.select(table.c.run_id, table.c.arn).order_by(table.c.run_id))
     return [(row.run_id, row.arn) for row in rows]
 
 
 def report(
     conn: sa.Connection,
-    run_id: str,
+    run: Run,
     host: str,
     seq: int,
     phase: str | None,
     address: str | None,
     result: Mapping[str, Any] | None,
 ) -> bool:
-    """Store a host's report; False when its number was seen before.
+    """Store a host's report of a run found in the same transaction; False when its number was seen before.
 
     What a report leaves out (None) stays as it was.
-
-    Raises
-    ------
-    Stale
-        The run is not open.
     """
-    if find_run(conn, run_id) is None:
-        raise Stale(f"run {run_id!r} is not open")
     given = {"phase": phase, "address": address, "result": result}
     news = {name: value for name, value in given.items() if value is not None}
-    row = {"run_id": run_id, "host": host, "seq": seq, **news}
+    row = {"run_id": run.run_id, "host": host, "seq": seq, **news}
     return dialect.upsert(conn, run_host, [row], keys=["run_id", "host"], newer="seq") == 1
 
 
@@ -121,11 +115,11 @@ def hosts(conn: sa.Connection, run_id: str) -> dict[str, HostRow]:
 def close_run(conn: sa.Connection, run_id: str) -> bool:
     """Forget a run and its hosts; False when it is not open."""
     conn.execute(sa.delete(run_host).where(run_host.c.run_id == run_id))
-    return conn.execute(sa.delete(run).where(run.c.run_id == run_id)).rowcount == 1
+    return conn.execute(sa.delete(table).where(table.c.run_id == run_id)).rowcount == 1
 
 
-_COLUMNS = (run.c.run_id, run.c.arn, run.c.token_digest, run.c.credentials_digest, run.c.document)
-_FIND = sa.select(*_COLUMNS).where(run.c.run_id == sa.bindparam("of"))
+_COLUMNS = (table.c.run_id, table.c.arn, table.c.token_digest, table.c.credentials_digest, table.c.document)
+_FIND = sa.select(*_COLUMNS).where(table.c.run_id == sa.bindparam("of"))
 _HOSTS = (
     sa.select(run_host.c.host, run_host.c.seq, run_host.c.phase, run_host.c.address, run_host.c.result)
     .where(run_host.c.run_id == sa.bindparam("of"))

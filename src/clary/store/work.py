@@ -74,16 +74,9 @@ def claim(conn: sa.Connection, now: datetime, owner: str, limit: int, lease_s: f
     lease_s : float
         How long nobody else gets them.
     """
-    ready = (
-        sa.select(*_COLUMNS)
-        .where(table.c.ready <= to_micros(now))
-        .order_by(table.c.ready, table.c.arn)
-        .limit(limit)
-        .with_for_update(skip_locked=True)  # SQLite has one writer and ignores it
-    )
     until = now + timedelta(seconds=lease_s)
     claimed = []
-    for row in conn.execute(ready).all():
+    for row in conn.execute(_READY, {"now": to_micros(now), "most": limit}).all():
         token = secrets.token_hex(16)
         conn.execute(
             _CLAIM, {"of": row.arn, "new_token": token, "new_owner": owner, "new_until": to_micros(until)}
@@ -96,9 +89,8 @@ def claim(conn: sa.Connection, now: datetime, owner: str, limit: int, lease_s: f
 
 def renew(conn: sa.Connection, arn: str, lease_token: str | None, until: datetime) -> bool:
     """Hold a lease for longer; False when it is not ours any more."""
-    moment = to_micros(until)
-    changes = {"lease_until": moment, "ready": moment}
-    return conn.execute(sa.update(table).where(_held(arn, lease_token)).values(changes)).rowcount == 1
+    held = {"of": arn, "held": lease_token, "new_until": to_micros(until)}
+    return conn.execute(_RENEW, held).rowcount == 1
 
 
 def advance(
@@ -108,25 +100,14 @@ def advance(
     state: str,
     due: datetime,
     memory: Mapping[str, Any],
-) -> bool:
-    """Move a machine and give the lease back; False when it is not ours any more.
+) -> datetime | None:
+    """Move a machine and give the lease back; return when it is due, None when it is not ours any more.
 
     A wake that came during the lease makes the row due at the time of that wake.
     """
-    moment = to_micros(due)
-    soonest = sa.case((table.c.woken < moment, table.c.woken), else_=moment)
-    changes = {
-        "state": state,
-        "due": soonest,
-        "ready": soonest,
-        "woken": None,
-        "lease_token": None,
-        "lease_owner": None,
-        "lease_until": None,
-        "memory": memory,
-        "version": table.c.version + 1,
-    }
-    return conn.execute(sa.update(table).where(_held(arn, lease_token)).values(changes)).rowcount == 1
+    values = {"new_state": state, "new_due": to_micros(due), "new_memory": memory}
+    moment = conn.execute(_ADVANCE, {"of": arn, "held": lease_token, **values}).scalar()
+    return None if moment is None else from_micros(moment)
 
 
 def keep(
@@ -141,32 +122,18 @@ def keep(
 
     A wake that came before stays remembered: whoever keeps the lease need not have seen it.
     """
-    moment = to_micros(until)
-    changes = {
-        "state": state,
-        "memory": memory,
-        "lease_until": moment,
-        "ready": moment,
-        "version": table.c.version + 1,
-    }
-    return conn.execute(sa.update(table).where(_held(arn, lease_token)).values(changes)).rowcount == 1
+    values = {"new_state": state, "new_until": to_micros(until), "new_memory": memory}
+    return conn.execute(_KEEP, {"of": arn, "held": lease_token, **values}).rowcount == 1
 
 
 def finish(conn: sa.Connection, arn: str, lease_token: str | None) -> bool:
     """Forget a machine that ended; False when the lease is not ours any more."""
-    return conn.execute(sa.delete(table).where(_held(arn, lease_token))).rowcount == 1
+    return conn.execute(_FINISH, {"of": arn, "held": lease_token}).rowcount == 1
 
 
 def wake(conn: sa.Connection, arn: str, now: datetime) -> bool:
     """Make a machine due now, or at once after the lease that runs; False when there is none."""
-    moment = to_micros(now)
-    is_leased = table.c.lease_token.is_not(None)
-    changes = {
-        "woken": sa.case((is_leased, moment), else_=None),
-        "due": sa.case((is_leased, table.c.due), (table.c.due < moment, table.c.due), else_=moment),
-        "ready": sa.case((is_leased, table.c.ready), (table.c.ready < moment, table.c.ready), else_=moment),
-    }
-    return conn.execute(sa.update(table).where(table.c.arn == arn).values(changes)).rowcount == 1
+    return conn.execute(_WAKE, {"of": arn, "now": to_micros(now)}).rowcount == 1
 
 
 def disown(conn: sa.Connection, owner: str, now: datetime) -> int:
@@ -191,7 +158,7 @@ def drop(conn: sa.Connection, arn: str) -> bool:
 
 def next_due(conn: sa.Connection) -> datetime | None:
     """Return when the next row can be claimed (a leased one when its lease runs out), or None."""
-    moment = conn.execute(sa.select(sa.func.min(table.c.ready))).scalar()
+    moment = conn.execute(_NEXT).scalar()
     return None if moment is None else from_micros(moment)
 
 
@@ -204,6 +171,15 @@ _COLUMNS = (
     table.c.lease_until,
     table.c.memory,
     table.c.version,
+)
+# All built once: SQLAlchemy spends more on a new statement than SQLite on the row.
+_NEXT = sa.select(sa.func.min(table.c.ready))
+_READY = (
+    sa.select(*_COLUMNS)
+    .where(table.c.ready <= sa.bindparam("now"))
+    .order_by(table.c.ready, table.c.arn)
+    .limit(sa.bindparam("most"))
+    .with_for_update(skip_locked=True)  # SQLite has one writer and ignores it
 )
 # A claim also forgets an older wake: the step that follows sees all that happened before it.
 _CLAIM = (
@@ -219,9 +195,48 @@ _CLAIM = (
 )
 
 
-def _held(arn: str, lease_token: str | None) -> sa.ColumnElement[bool]:
-    # No token holds nothing; `= NULL` would say so too, but only by accident.
-    return sa.and_(table.c.arn == arn, table.c.lease_token == lease_token) if lease_token else sa.false()
+# No token holds nothing: in SQL nothing equals NULL.
+_HELD = sa.and_(table.c.arn == sa.bindparam("of"), table.c.lease_token == sa.bindparam("held"))
+_RENEW = (
+    sa.update(table)
+    .where(_HELD)
+    .values(lease_until=sa.bindparam("new_until"), ready=sa.bindparam("new_until"))
+)
+_KEEP = _RENEW.values(
+    state=sa.bindparam("new_state"),
+    memory=sa.bindparam("new_memory", type_=table.c.memory.type),
+    version=table.c.version + 1,
+)
+_NEW_DUE: sa.BindParameter[int] = sa.bindparam("new_due", type_=sa.BigInteger)
+_SOONEST = sa.case((table.c.woken < _NEW_DUE, table.c.woken), else_=_NEW_DUE)
+_ADVANCE = (
+    sa.update(table)
+    .where(_HELD)
+    .values(
+        state=sa.bindparam("new_state"),
+        due=_SOONEST,
+        ready=_SOONEST,
+        woken=None,
+        lease_token=None,
+        lease_owner=None,
+        lease_until=None,
+        memory=sa.bindparam("new_memory", type_=table.c.memory.type),
+        version=table.c.version + 1,
+    )
+    .returning(table.c.ready)
+)
+_FINISH = sa.delete(table).where(_HELD)
+_NOW: sa.BindParameter[int] = sa.bindparam("now", type_=sa.BigInteger)
+_IS_LEASED = table.c.lease_token.is_not(None)
+_WAKE = (
+    sa.update(table)
+    .where(table.c.arn == sa.bindparam("of"))
+    .values(
+        woken=sa.case((_IS_LEASED, _NOW), else_=None),
+        due=sa.case((_IS_LEASED, table.c.due), (table.c.due < _NOW, table.c.due), else_=_NOW),
+        ready=sa.case((_IS_LEASED, table.c.ready), (table.c.ready < _NOW, table.c.ready), else_=_NOW),
+    )
+)
 
 
 def _from_row(row: Any) -> Work:

@@ -49,10 +49,11 @@ class Scraper:
         self._search = search
         self._given_up = given_up
         self._n_slow: Counter[str] = Counter()
-        self._patterns: list[tuple[str, re.Pattern[str]]] = []
+        self._patterns: list[tuple[str, re.Pattern[str], str]] = []
         for each in definitions:
             try:
-                self._patterns.append((each["Name"], re.compile(each["Regex"])))
+                pattern = re.compile(each["Regex"])
+                self._patterns.append((each["Name"], pattern, literal_of(pattern)))
             except re.error as error:
                 raise ValueError(
                     f'the regular expression of metric "{each["Name"]}" is wrong: {error}'
@@ -66,10 +67,10 @@ class Scraper:
         """Yield name and value of each metric that `line` shows: the first group of the first match."""
         line = line[:LONGEST_LINE]
         escaped = line.replace("\t", TAB)
-        for name, pattern in tuple(self._patterns):
+        for name, pattern, literal in tuple(self._patterns):
             try:
-                match = self._search(pattern, escaped)
-                if match is None and escaped is not line:
+                match = self._search(pattern, escaped) if literal in escaped else None
+                if match is None and escaped is not line and literal in line:
                     match = self._search(pattern, line)
             except TooSlowError:
                 self._count(name)
@@ -86,6 +87,23 @@ class Scraper:
         if self._n_slow[name] == MAX_SLOW_LINES:
             self._patterns = [each for each in self._patterns if each[0] != name]
             self._given_up(name)
+
+
+def literal_of(pattern: re.Pattern[str]) -> str:
+    """Return the longest text that every match holds, as far as it shows; lines without it need no search."""
+    if pattern.flags & (re.IGNORECASE | re.VERBOSE):
+        return ""
+    # the library's own parser: it has no public name, and one of ours would understand less
+    runs, is_open = [""], True
+    for operation, argument in re._parser.parse(pattern.pattern):  # type: ignore[attr-defined]
+        if str(operation) != "LITERAL":
+            is_open = False
+            continue
+        if not is_open:
+            runs.append("")
+        runs[-1] += chr(argument)
+        is_open = True
+    return max(runs, key=len)
 
 
 def _number(text: str | None) -> float | None:

@@ -1,8 +1,10 @@
 """Metrics are found as the service finds them."""
 
+import re
+
 import pytest
 
-from clary.toolkit.metrics import Scraper
+from clary.toolkit.metrics import Scraper, literal_of
 
 
 def scrape(regex: str, line: str) -> list[float]:
@@ -31,6 +33,22 @@ def test_the_first_group_of_the_first_match_is_the_value(regex: str, line: str, 
 def test_every_definition_is_tried_on_every_line() -> None:
     scraper = Scraper([{"Name": "a", "Regex": r"a=(\S+)"}, {"Name": "b", "Regex": r"b=(\S+)"}])
     assert list(scraper.scrape("a=1 b=2")) == [("a", 1.0), ("b", 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("regex", "literal"),
+    [
+        (r".*\[[0-9]+\].*#011validation-auc:(\S+)", "#011validation-auc:"),
+        (r"los+=(\d)", "lo"),
+        (r"(?i)loss=(\d)", ""),
+        (r"(?:loss|error)=(\d)", "="),
+        (r"loss=(\d)|error", ""),
+        (r"(loss)?", ""),
+        (r"\tloss ?: (\d)", "\tloss"),
+    ],
+)
+def test_lines_are_passed_over_by_what_every_match_holds(regex: str, literal: str) -> None:
+    assert literal_of(re.compile(regex)) == literal
 
 
 def test_a_wrong_expression_names_its_metric() -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import selectors
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -13,6 +14,8 @@ LONGEST_LINE_BYTES = 256 * 1024
 """Longer lines are split. Source: CloudWatch Logs quotas, event size."""
 QUIET_S = 0.05
 """An unfinished line is sent when nothing has followed for so long."""
+NAP_S = 0.005
+"""After a read: what a chatty program writes meanwhile is read at once, not line by line."""
 TAIL_LINES = 200
 _READ_BYTES = 1 << 18
 
@@ -81,6 +84,8 @@ class Pump:
                     if not self._read(stream):
                         selector.unregister(stream.descriptor)
                         left.remove(stream)
+                if left and ready:
+                    time.sleep(NAP_S)
         for stream in self._streams:
             self._flush(stream)
             os.close(stream.descriptor)

@@ -16,6 +16,9 @@ from clary.compute.base import Result, RunPhase
 
 LINGER_S = 0.01
 """Lines that follow a first one within this time go with it."""
+PACE_S = 0.1
+"""Reports follow each other at most this often, but for an address and the end: one costs the control plane
+as much as a hundred lines, and a phase moves its job's machine."""
 BATCH_LINES = 2_000
 BATCH_BYTES = 1 << 20
 PENDING_LINES = 200_000
@@ -91,22 +94,26 @@ class Reporter:
         self._thread.join()
 
     def _run(self) -> None:
+        sent_at = 0.0
         while True:
             with self._changed:
                 self._changed.wait_for(self._has_news)
                 if not self._is_urgent():
-                    self._changed.wait_for(self._is_urgent, LINGER_S)
+                    linger_s = max(LINGER_S, sent_at + PACE_S - time.monotonic())
+                    self._changed.wait_for(self._is_urgent, linger_s)
                 report = self._take()
+                sent_at = time.monotonic()
             if not self._deliver(report) or report["result"] is not None:
                 break
         if self._connection is not None:
             self._connection.close()
 
     def _has_news(self) -> bool:
-        return bool(self._logs or self._metrics or self._is_urgent())
+        return bool(self._logs or self._metrics or self._phase or self._is_urgent())
 
     def _is_urgent(self) -> bool:
-        return self._phase is not None or self._result is not None or len(self._logs) >= BATCH_LINES
+        is_reachable = self._phase is not None and self._phase[1] is not None
+        return is_reachable or self._result is not None or len(self._logs) >= BATCH_LINES
 
     def _take(self) -> dict[str, Any]:
         """Return the next report; the result goes with the last lines only."""

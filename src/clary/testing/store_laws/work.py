@@ -35,12 +35,12 @@ class WorkLaws:
         assert theirs.lease_token != mine.lease_token
         for verdict in (
             store.write(work.renew, "arn:1", mine.lease_token, later),
-            store.write(work.advance, "arn:1", mine.lease_token, "Other", NOW, {}),
             store.write(work.keep, "arn:1", mine.lease_token, "Other", {}, later),
             store.write(work.finish, "arn:1", mine.lease_token),
             store.write(work.finish, "arn:1", None),
         ):
             assert verdict is False
+        assert store.write(work.advance, "arn:1", mine.lease_token, "Other", NOW, {}) is None
         assert store.read(work.find, "arn:1") == theirs
 
     def test_leases_of_an_earlier_life_are_void_at_once_and_no_others(self, store: Store) -> None:
@@ -51,15 +51,15 @@ class WorkLaws:
         later = NOW + timedelta(seconds=1)
         assert store.write(work.disown, "me", later) == 1
         assert store.write(work.disown, "me", later) == 0
-        assert store.write(work.advance, mine.arn, mine.lease_token, "Next", later, {}) is False
+        assert store.write(work.advance, mine.arn, mine.lease_token, "Next", later, {}) is None
         assert [each.arn for each in store.write(work.claim, later, "me", 9, 30.0)] == [mine.arn]
-        assert store.write(work.advance, theirs.arn, theirs.lease_token, "Next", later, {}) is True
+        assert store.write(work.advance, theirs.arn, theirs.lease_token, "Next", later, {}) == later
 
     def test_an_advance_moves_the_machine_and_gives_the_lease_back(self, store: Store) -> None:
         store.write(work.arm, make_work("arn:1"))
         (mine,) = store.write(work.claim, NOW, "me", 9, 30.0)
         due = NOW + timedelta(seconds=7)
-        assert store.write(work.advance, "arn:1", mine.lease_token, "Next", due, {"n": 1, "at": NOW}) is True
+        assert store.write(work.advance, "arn:1", mine.lease_token, "Next", due, {"n": 1, "at": NOW}) == due
         assert store.read(work.find, "arn:1") == Work(
             "arn:1", "Job", "Next", due, None, None, {"n": 1, "at": NOW}, 2
         )
@@ -92,8 +92,8 @@ class WorkLaws:
         assert store.write(work.wake, "arn:1", woken) is True
         assert store.write(work.claim, woken, "you", 9, 30.0) == []
         store.write(work.keep, "arn:1", mine.lease_token, "Same", {}, NOW + timedelta(seconds=40))
-        store.write(work.advance, "arn:1", mine.lease_token, "Next", NOW + timedelta(hours=1), {})
-        assert store.read(work.next_due) == woken
+        due = store.write(work.advance, "arn:1", mine.lease_token, "Next", NOW + timedelta(hours=1), {})
+        assert due == store.read(work.next_due) == woken
         (again,) = store.write(work.claim, woken, "you", 9, 30.0)
         store.write(work.advance, "arn:1", again.lease_token, "Next", NOW + timedelta(hours=1), {})
         assert store.read(work.next_due) == NOW + timedelta(hours=1)

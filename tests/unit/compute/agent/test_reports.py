@@ -19,18 +19,21 @@ def reporter(receiver: Any) -> Reporter:
     return made
 
 
-def test_a_line_arrives_within_fifty_milliseconds(reporter: Reporter, receiver: Any) -> None:
-    took = []
-    for n in range(5):
-        begun = time.perf_counter()
+def test_lines_of_a_steady_program_arrive_in_order_a_few_to_a_report(
+    reporter: Reporter, receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "PACE_S", 60.0)
+    reporter.log(1000, "0")
+    receiver.wait_for(lambda: "0" in receiver.lines())  # the first waits for nobody
+    for n in range(1, 5):
         reporter.log(1000 + n, str(n))
-        receiver.wait_for(lambda n=n: str(n) in receiver.lines())
-        took.append(time.perf_counter() - begun)
+    reporter.phase(RunPhase.SERVING, "socket")  # nor does what somebody waits for, and lines go with it
+    receiver.wait_for(lambda: len(receiver.reports) > 1)
     reporter.close(DONE)
-    assert sorted(took)[2] < 0.05
     assert [pair for each in receiver.reports for pair in each["logs"]] == [
         [1000 + n, str(n)] for n in range(5)
     ]
+    assert len(receiver.reports[1]["logs"]) == 4
 
 
 def test_many_lines_share_few_reports(reporter: Reporter, receiver: Any) -> None:

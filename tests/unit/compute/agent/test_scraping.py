@@ -45,7 +45,7 @@ def test_an_endless_search_is_left_then_given_up_and_others_go_on(
     sink = Sink()
     scraper = sink.scraper(ENDLESS, GOOD)
     for n in range(6):
-        scraper.put(n, f"{'a' * 80} good={n}")
+        scraper.put(n, f"{'a' * 80} b good={n}")
     while scraper.drain():
         pass
     assert [value for _, _, value in sink.metrics] == [0, 1, 2, 3, 4, 5]

@@ -169,7 +169,7 @@ def test_a_metric_whose_search_never_ends_holds_nothing_up(
 ) -> None:
     metrics = [{"Name": "slow", "Regex": r"(a+)+b"}, {"Name": "good", "Regex": r"good=(\S+)"}]
     request = script(
-        "import time\nfor n in range(4): print('a' * 60, f'good={n}', flush=True)\ntime.sleep(60)",
+        "import time\nfor n in range(4): print('a' * 60, f'good={n} b', flush=True)\ntime.sleep(60)",
         StoppingCondition={"MaxRuntimeInSeconds": 1},
         AlgorithmSpecification={"TrainingInputMode": "File", "MetricDefinitions": metrics},
     )
