@@ -30,6 +30,7 @@ from clary.compute.base import RunKind, RunSpec
 from clary.kernel import ids
 from clary.kernel.settings import Settings
 from clary.testing import coverage
+from clary.testing.environments import stand_in
 
 START_S = 90.0
 STOP_S = 60.0
@@ -181,6 +182,8 @@ class ClaryServer:
                 client = self.account(names[spec.account]).client("sagemaker", region=spec.region)
                 if spec.kind is RunKind.SERVING:
                     client.delete_endpoint(EndpointName=spec.name)
+                elif spec.kind is RunKind.NOTEBOOK:
+                    client.stop_notebook_instance(NotebookInstanceName=spec.name)
                 else:
                     client.stop_training_job(TrainingJobName=spec.name)
 
@@ -214,7 +217,11 @@ def clary_server() -> Iterator[ClaryServer]:
     home = Path(tempfile.mkdtemp(prefix="clary-test-"))
     home.chmod(0o711)  # jobs of other user ids pass
     server = ClaryServer.start(
-        home / "data", audit_log=str(home / "audit.jsonl"), access_log=str(home / "access.jsonl")
+        home / "data",
+        audit_log=str(home / "audit.jsonl"),
+        access_log=str(home / "access.jsonl"),
+        notebook_python=str(stand_in(home / "notebooks")),
+        notebook_limit="3",
     )
     try:
         yield server
