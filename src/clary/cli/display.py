@@ -10,7 +10,12 @@ from rich.text import Text
 
 from clary.cli.supervisor.process import Event
 
-TITLES = {"objects": "object store", "control": "control plane", "zygote-base": "warm runtime"}
+TITLES = {
+    "objects": "object store",
+    "control": "control plane",
+    "zygote-base": "warm runtime",
+    "accelerator": "accelerators",
+}
 WIDTH = 16
 
 

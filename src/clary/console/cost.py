@@ -27,6 +27,12 @@ SHIPPED: Mapping[str, float] = {
     "ml.g4dn.2xlarge": 0.94,
     "ml.p3.2xlarge": 3.825,
     "ml.p3.8xlarge": 14.688,
+    "ml.eia1.medium": 0.182,
+    "ml.eia1.large": 0.364,
+    "ml.eia1.xlarge": 0.728,
+    "ml.eia2.medium": 0.168,
+    "ml.eia2.large": 0.336,
+    "ml.eia2.xlarge": 0.476,
 }
 
 

@@ -1,7 +1,10 @@
 """AcceleratorType through boto3: one accelerator shared, refused beyond its capacity, guarded, measured."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -10,10 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from clary.testing.hosting import Hosting
 from clary.testing.jobs import training_request, upload_csv, wait_for_job
+from clary.testing.server import ClaryServer
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -71,6 +76,14 @@ def deployed(hosting: Hosting, word: str = "one", kind: str = "ml.eia2.medium", 
     return hosting.endpoint(hosting.config(hosting.variant(made, AcceleratorType=kind)))
 
 
+def ask_once(hosting: Hosting, endpoint: str, body: bytes) -> None:
+    account: Any = hosting.account
+    config = Config(proxies={}, retries={"total_max_attempts": 1})
+    account.client("sagemaker-runtime", config=config).invoke_endpoint(
+        EndpointName=endpoint, Body=body, ContentType="text/plain"
+    )
+
+
 def eventually(answers: Any, limit_s: float = 60.0) -> Any:
     deadline = time.monotonic() + limit_s
     while True:
@@ -84,7 +97,7 @@ def eventually(answers: Any, limit_s: float = 60.0) -> Any:
         time.sleep(0.1)
 
 
-def test_two_endpoints_share_an_accelerator_and_a_third_beyond_it_fails_and_says_why(
+def test_two_endpoints_share_an_accelerator_and_a_third_fails_and_says_by_whom(
     hosting: Hosting,
 ) -> None:
     first = deployed(hosting, "first", "ml.eia2.large")
@@ -159,7 +172,7 @@ def test_an_endless_loop_is_cut_by_its_timeout_while_others_are_answered(hosting
         assert hosting.ask(other, b"x") == "other x True"
         n += 1
     assert n > 3
-    error = found[0].response
+    error: Any = found[0].response
     assert error["Error"]["Code"] == "ModelError"
     assert "longer than 3 s" in error["OriginalMessage"]
     assert hosting.ask(looping, b"again") == "looping again True", "the replica lives on"
@@ -169,18 +182,20 @@ def test_a_tenant_that_dies_or_outgrows_its_memory_hurts_nobody_else(hosting: Ho
     frail, other = deployed(hosting, "frail"), deployed(hosting, "other")
     for poison in (b"die", b"grow"):
         with pytest.raises(ClientError) as refused:
-            hosting.account.client("sagemaker-runtime", config=_once()).invoke_endpoint(
-                EndpointName=frail, Body=poison, ContentType="text/plain"
-            )
+            ask_once(hosting, frail, poison)
         assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] in {424, 503}
         assert hosting.ask(other, b"x") == "other x True"
         assert eventually(lambda: hosting.ask(frail, b"y")) == "frail y True"
 
 
-def _once() -> Any:
-    from botocore.config import Config  # noqa: PLC0415 - one use
-
-    return Config(proxies={}, retries={"total_max_attempts": 1})
+def command(server: ClaryServer, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "clary.cli.main", *arguments, "--data-dir", str(server.data_dir)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_use_is_seen_in_cloudwatch_and_by_the_command(clary_server: Any, hosting: Hosting) -> None:
@@ -210,6 +225,14 @@ def test_use_is_seen_in_cloudwatch_and_by_the_command(clary_server: Any, hosting
     assert points("AcceleratorMemoryUsage", "Maximum")[0]["Unit"] == "Bytes"
     assert points("AcceleratorDeviceTime", "Sum")[0]["Sum"] > 0
     assert points("AcceleratorUtilization", "Maximum")[0]["Maximum"] <= 100.1
+    done = command(clary_server, "accelerators", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    (tenant,) = [each for each in document["tenants"] if each["endpoint"] == endpoint]
+    assert tenant["n_answers"] >= 1
+    assert (tenant["share"], tenant["price"]) == (0.25, 0.168)
+    assert document["cost"]["devices_saved"] >= 0.5
+    assert endpoint in command(clary_server, "accelerators").stdout
 
 
 def test_a_built_in_model_runs_on_an_accelerator(hosting: Hosting) -> None:
@@ -240,9 +263,7 @@ def test_a_paused_tenant_goes_on_after_the_daemon_was_killed(clary_server: Any, 
 
     def loop() -> None:
         with pytest.raises(ClientError):
-            hosting.account.client("sagemaker-runtime", config=_once()).invoke_endpoint(
-                EndpointName=slow, Body=b"loop", ContentType="text/plain"
-            )
+            ask_once(hosting, slow, b"loop")
         done.set()
 
     def crowd() -> None:

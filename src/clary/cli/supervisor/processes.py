@@ -20,7 +20,7 @@ OURS_ONLY = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SAGEMAKER_USER_CONFIG_OVERR
 
 
 def platform(settings: Settings) -> Sequence[Process]:
-    """Return what `clary up` runs; stopped in reverse: edges, the accelerators' daemon, control plane …"""
+    """Return what `clary up` runs; stopped in reverse: edges, accelerators, control plane, and so on."""
     listed = [_zygote(settings, "base"), _control(settings)]
     if objects.is_embedded(settings):
         listed.insert(0, _objects(settings))

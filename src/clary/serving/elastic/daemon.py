@@ -71,6 +71,7 @@ class Daemon:
             self._tenant(token)
         self._epoll = select.epoll()
         self._hear: dict[int, Callable[[], None]] = {}
+        self._lines: dict[int, socket.socket] = {}
         self._agents: dict[int, _Agent] = {}
         self._looked = 0.0
         self._listen(accelerator.control_socket(settings), 0o600, self._meet_agent)
@@ -83,6 +84,14 @@ class Daemon:
             self.turn()
         for tenant in self._tenants.values():
             tenant.signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """Let go of every line."""
+        for tenant in self._tenants.values():
+            tenant.detach()
+        for line in list(self._lines.values()):
+            self._forget(line)
+        self._epoll.close()
 
     def turn(self) -> None:
         """Wait for something to happen, and see to it."""
@@ -107,9 +116,8 @@ class Daemon:
             hear()
         except (ValueError, KeyError, TypeError, OSError):
             log.exception("a line was dropped")
-            self._hear.pop(descriptor, None)
-            with contextlib.suppress(OSError):
-                self._epoll.unregister(descriptor)
+            self._agents.pop(descriptor, None)
+            self._forget(self._lines[descriptor])
 
     # Turns.
 
@@ -307,12 +315,14 @@ class Daemon:
 
     def _watch(self, line: socket.socket, hear: Callable[[], None]) -> None:
         self._hear[line.fileno()] = hear
+        self._lines[line.fileno()] = line
         self._epoll.register(line.fileno(), select.EPOLLIN | _ENDED)
 
     def _forget(self, line: socket.socket) -> None:
         number = line.fileno()
         if number >= 0:
             self._hear.pop(number, None)
+            self._lines.pop(number, None)
             with contextlib.suppress(OSError):
                 self._epoll.unregister(number)
             line.close()

@@ -24,6 +24,7 @@ PATIENCE_S = 0.002
 CREDIT_S = 0.050
 """Device time of a whole device that a flow may have saved up while it asked for nothing."""
 _LONGEST_GAP_S = 1.0
+_MARGIN_S = 0.0005
 
 
 class Stand(Enum):
@@ -123,11 +124,12 @@ class Device:
 
     def look_at(self, now: float) -> float | None:
         """Return when `step` should be asked again, whatever happens; None where nothing is due."""
-        others = any(flow.stand in {Stand.WAITING, Stand.PAUSED} for flow in self.flows)
+        others = [flow.virtual_s for flow in self.flows if flow.stand in {Stand.WAITING, Stand.PAUSED}]
         if not others:
             return None
-        if self.running is not None:
-            return max(now, self.running._since + QUANTUM_S)
+        if (running := self.running) is not None:
+            lead_s = (min(others) - running.virtual_s) * running.share
+            return max(now, running._since + QUANTUM_S, running._counted + lead_s) + _MARGIN_S
         return min(
             (flow._since + PATIENCE_S for flow in self.flows if self._is_expected(flow, now)), default=now
         )
