@@ -6,7 +6,7 @@
 
 A connection has a thread, never a request: a blocking `recv` returns all that has arrived, and all of it is
 predicted in one call. Under load that batches by itself; a lone request waits for nothing. The socket appears
-when the model is loaded; beside it lies the model as plain arrays, where it has that form.
+when the model is loaded; beside it, a moment later, the model as plain arrays, where it has that form.
 """
 
 import contextlib
@@ -81,9 +81,14 @@ def serve(
         place = getattr(model, "on_device", None)
         if place is not None:
             place(device.bound)
-    if environ.get(IN_PLACE, "true").lower() not in {"false", "0", "no", "off"}:
-        export(model, Path(socket).with_suffix(".flat"))
-    Replica(model).run(Path(socket))
+    path = Path(socket).with_suffix(".flat")
+    path.unlink(missing_ok=True)
+
+    def ready() -> None:
+        if environ.get(IN_PLACE, "true").lower() not in {"false", "0", "no", "off"}:
+            threading.Thread(target=export, args=(model, path), daemon=True).start()
+
+    Replica(model).run(Path(socket), ready)
     return 0
 
 
@@ -104,7 +109,6 @@ def loaded(
 def export(handler: base.Handler, path: Path) -> None:
     """Write the model as plain arrays beside the socket, where it has that form, for edges to answer."""
     make = getattr(handler, "flat", None)
-    path.unlink(missing_ok=True)
     if make is None:
         return
     try:

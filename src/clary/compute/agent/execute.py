@@ -63,13 +63,13 @@ class Executor:
         self._scraper = MetricScraper(_definitions(host), reporter.metric, self._say)
 
     @contextmanager
-    def ahead(self) -> Iterator[None]:
-        """Prepare for the block's program while it still brings in the data."""
+    def ahead(self, binds: tuple[tuple[str, str], ...] = ()) -> Iterator[None]:
+        """Prepare for the block's program, which has these binds, while it still brings in the data."""
         if self._host.spec.runtime.kind == "container":
             yield
             return
         self._runner = self._runner or runner_for(self._host)
-        self._runner.prepare(self._host.home, self._host.spec, self._host.name)
+        self._runner.prepare(self._host.home, self._host.spec, self._host.name, binds)
         try:
             yield
         finally:

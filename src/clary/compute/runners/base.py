@@ -97,8 +97,11 @@ class Runner(Protocol):
 
     name: ClassVar[str]
 
-    def prepare(self, home: Path, spec: RunSpec, host: str) -> None:
-        """Begin, beside other work, what does not depend on the program; `start` takes it up."""
+    def prepare(self, home: Path, spec: RunSpec, host: str, binds: tuple[tuple[str, str], ...] = ()) -> None:
+        """Begin, beside other work, what depends on nothing of the program but its `binds`.
+
+        `start` takes it up.
+        """
         ...
 
     def withdraw(self) -> None:

@@ -49,13 +49,13 @@ class ProcessRunner:
         self._settings = settings
         self._ahead: Ahead | None = None
 
-    def prepare(self, home: Path, spec: RunSpec, host: str) -> None:
-        """Open the sandbox of a program with the network and nothing bound, as most have it."""
+    def prepare(self, home: Path, spec: RunSpec, host: str, binds: tuple[tuple[str, str], ...] = ()) -> None:
+        """Open the sandbox of a program with the network, as most have it."""
         how = sandbox.means(self._settings)
         if how.kind == "none" or self._ahead is not None:
             return
         uid = self._settings.isolation_uid + slot_of(home, spec) if how.kind == "root" else None
-        plain = Program(argv=("true",))
+        plain = Program(argv=("true",), binds=binds)
         self._furnish(home, spec, host, plain, uid)
         view = self._view(home, spec, plain, uid)
         self._ahead = Ahead(view, lambda: sandbox.Sandbox.open(how, view, hostname=host))

@@ -26,6 +26,8 @@ MODEL_BYTES = 64 * 1024 * 1024
 REST_S = 5.0
 """That a model which made room stays away, so that two do not chase each other out."""
 COMPILE_S = 300.0
+LOOKS_S = (0.0, 0.05, 0.2, 1.0, 4.0)
+"""Pauses before each look for a replica's file, which it writes once it answers; most never write one."""
 
 
 class Seat:
@@ -73,16 +75,21 @@ class InPlace:
 
     async def _load(self, seat: Seat) -> None:
         path = Path(seat.address).with_suffix(".flat")
+        for pause_s in LOOKS_S:
+            await asyncio.sleep(pause_s)
+            if path.exists():
+                break
+        else:
+            return
         try:
             found = await asyncio.get_running_loop().run_in_executor(self._thread, _loaded, path)
         except FlatError as error:
             _LOG.info("%s stays with its replica: %s", path, error)
             return
         except (OSError, subprocess.SubprocessError):
-            return  # most models have none
-        if found is not None:
-            self._make_room(found.n_bytes)
-            seat.model, seat.used = found, perf_counter()
+            return  # it ended meanwhile
+        self._make_room(found.n_bytes)
+        seat.model, seat.used = found, perf_counter()
 
     def _make_room(self, n_bytes: int) -> None:
         taken = sorted((each for each in self._seats.values() if each.model is not None), key=_by_use)
@@ -124,9 +131,7 @@ def _by_use(seat: Seat) -> float:
     return seat.used
 
 
-def _loaded(path: Path) -> Model | None:
-    if not path.exists():
-        return None
+def _loaded(path: Path) -> Model:
     if not warm.is_warm():  # compiled in another process: it would hold this one up for seconds
         subprocess.run([sys.executable, "-m", "clary.toolkit.kernels.warm"], check=False, timeout=COMPILE_S)
     return base.load(path, most_bytes=MODEL_BYTES)

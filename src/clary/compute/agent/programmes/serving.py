@@ -11,7 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,12 +96,20 @@ class ServingRun:
         """Return how it ended."""
         self._host.enter(RunPhase.DOWNLOADING)
         objects = objects_for(self._host)
-        self._watch.during(lambda: self.stage(objects), objects.cancel.set)
-        self._host.enter(RunPhase.STARTING)
-        program = self.program(self.packages())
         folder = socket_folder(self._host.home)
-        with self._supplied(objects, folder):
-            return self._keep_up(self._lent(program), str(folder / SOCKET))
+        with self._ahead(folder):
+            self._watch.during(lambda: self.stage(objects), objects.cancel.set)
+            self._host.enter(RunPhase.STARTING)
+            program = self.program(self.packages())
+            with self._supplied(objects, folder):
+                return self._keep_up(self._lent(program), str(folder / SOCKET))
+
+    def _ahead(self, folder: Path) -> AbstractContextManager[None]:
+        """Open the sandbox while the model comes in, where it is known how it will be."""
+        is_plain = self._lease is None and not self.is_multi
+        if not is_plain or self._host.spec.request.get("EnableNetworkIsolation"):
+            return nullcontext()
+        return self.executor.ahead(((str(folder), SOCKET_FOLDER),))
 
     @contextmanager
     def _supplied(self, objects: Objects, folder: Path) -> Iterator[None]:
