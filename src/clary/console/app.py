@@ -14,7 +14,7 @@ from clary.console import live, render, session
 from clary.console.api import Api, Key, Transport
 from clary.console.public import Public
 from clary.console.session import PATH, Seal
-from clary.console.visit import Context, Download, Missing, Page, Redirect, Visit
+from clary.console.visit import Answer, Download, Leave, Missing, Page, Redirect, Visit
 from clary.kernel import registry
 from clary.kernel.errors import AwsError
 
@@ -182,11 +182,11 @@ class Console:
         }
         return Reply(200, headers, pieces=pieces)
 
-    def _rendered(
-        self, member: _Member, answer: Context | Redirect | Download, frame: Mapping[str, Any], address: str
-    ) -> Reply:
+    def _rendered(self, member: _Member, answer: Answer, frame: Mapping[str, Any], address: str) -> Reply:
         if isinstance(answer, Redirect):
             return redirect(answer.path, answer.notice)
+        if isinstance(answer, Leave):
+            return Reply(303, {"location": answer.url, "cache-control": "no-store"})
         if isinstance(answer, Download):
             name = quote(answer.name, safe="")
             headers = {

@@ -48,8 +48,15 @@ class Redirect:
     notice: str = ""
 
 
+@dataclass(frozen=True)
+class Leave:
+    """An address outside of the console to go to."""
+
+    url: str
+
+
 Context = Mapping[str, Any]
-Answer = Context | Redirect | Download
+Answer = Context | Redirect | Download | Leave
 
 
 class Missing(Exception):  # noqa: N818 - it is an answer, not a fault

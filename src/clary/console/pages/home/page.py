@@ -29,6 +29,8 @@ def view(visit: Visit) -> Context:
     hourly = sum(_hourly(visit, row, prices) for row in running[:50]) + sum(
         _endpoint_hourly(visit, each, prices) for each in endpoints if each["EndpointStatus"] == "InService"
     )
+    notebooks = visit.api.seek("ListNotebookInstances", StatusEquals="InService", MaxResults=100) or {}
+    hourly += sum(prices.get(each["InstanceType"], 0.0) for each in notebooks.get("NotebookInstances", ()))
     return {
         "running": running,
         "failed": failed,
