@@ -38,6 +38,7 @@ def signed(service: str) -> dict[str, str]:
         ("GET /telemetry", {"Host": "sm-pysdk-t-us-east-1.s3.us-east-1.amazonaws.com"}, Kind.TELEMETRY),
         ("GET /_clary/health", {}, Kind.CONTROL),
         ("GET /_clary/metrics/edge", {}, Kind.EDGE),
+        ("GET /_clary/notebook/123456789012/us-east-1/mine/lab", {}, Kind.NOTEBOOK),
         ("GET /_clary/../internal/objects", {}, Kind.HIDDEN),
         ("GET /internal/objects", signed("sagemaker"), Kind.HIDDEN),
         ("GET /internal/key", signed("s3"), Kind.OBJECTS),
