@@ -71,7 +71,7 @@ def test_without_data_its_state_says_so_and_a_set_state_stays_for_a_moment(cloud
 @pytest.mark.parametrize(
     ("members", "text"),
     [
-        ({"AlarmActions": ["arn:aws:sns:us-east-1:123456789012:topic"]}, "sends no notifications"),
+        ({"AlarmActions": ["arn:aws:sns:us-east-1:123456789012:topic"]}, "SNS topic of this account"),
         ({"Period": 7}, "Period must be"),
         ({"DatapointsToAlarm": 2}, "DatapointsToAlarm"),
         ({"ComparisonOperator": "GreaterThanUpperThreshold"}, "ComparisonOperator"),

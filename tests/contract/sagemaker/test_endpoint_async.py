@@ -1,5 +1,7 @@
 """Asynchronous inference through boto3: questions and answers in S3."""
 
+import base64
+import json
 import time
 
 import pytest
@@ -7,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from clary.kernel import ids
 from clary.testing.hosting import Hosting
+from clary.testing.subscriber import subscriber
 
 pytestmark = pytest.mark.timeout(120)
 ECHO = """
@@ -117,9 +120,54 @@ def test_each_kind_of_endpoint_is_asked_in_its_own_way(hosting, endpoint, model)
         ask(hosting, plain, "x")
 
 
+def test_answers_and_failures_are_told_to_topics(hosting, model):
+    sns = hosting.account.client("sns")
+    topics = {
+        member: sns.create_topic(Name=f"{member}-{ids.short()}")["TopicArn"]
+        for member in ("SuccessTopic", "ErrorTopic")
+    }
+    including = {"IncludeInferenceResponseIn": ["SUCCESS_NOTIFICATION_TOPIC"]}
+    config = hosting.config(
+        hosting.variant(model),
+        AsyncInferenceConfig=asynchronous(hosting, NotificationConfig={**topics, **including}),
+    )
+    endpoint = hosting.endpoint(config)
+    with subscriber() as web:
+        for topic in topics.values():
+            sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=web.url)
+        deadline = time.monotonic() + 30
+        while len(sns.list_subscriptions()["Subscriptions"]) < 2 or any(
+            each["SubscriptionArn"] == "PendingConfirmation"
+            for each in sns.list_subscriptions()["Subscriptions"]
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        asked = ask(hosting, endpoint, "good", InferenceId="mine")
+        told = told_by(web, "Completed")
+        assert told["responseParameters"] == {
+            "contentType": "text/plain",
+            "outputLocation": asked["OutputLocation"],
+        }
+        assert told["requestParameters"]["endpointName"] == endpoint
+        assert told["requestParameters"]["inputLocation"].startswith(f"s3://{hosting.bucket}/questions/")
+        assert (told["inferenceId"], told["eventName"]) == ("mine", "InferenceResult")
+        assert base64.b64decode(told["responseBody"]["content"]) == b"answer to good"
+        ask(hosting, endpoint, "bad")
+        told = told_by(web, "Failed")
+        assert "a bad question" in told["failureReason"]
+        assert told["eventSource"] == "aws:sagemaker"
+        assert "responseBody" not in told
+
+
+def told_by(web, status):
+    """Return what a notification of that status says, once it is there."""
+    _, body = web.await_one(lambda _, body: f'\\"invocationStatus\\": \\"{status}\\"' in body)
+    return json.loads(json.loads(body)["Message"])
+
+
 def test_what_cannot_be_kept_is_refused_by_name(hosting, endpoint, model):
     topic = {"SuccessTopic": "arn:aws:sns:us-east-1:123456789012:topic"}
-    with pytest.raises(ClientError, match="NotificationConfig is not served: there is no SNS"):
+    with pytest.raises(ClientError, match="there is no such topic"):
         hosting.config(
             hosting.variant(model),
             AsyncInferenceConfig=asynchronous(hosting, NotificationConfig=topic),

@@ -22,6 +22,7 @@ from clary.gateway.control.answers import as_json
 from clary.kernel.clock import epoch_ms, now
 from clary.kernel.errors import CustomerError
 from clary.services.s3.bucket import owner_of
+from clary.services.sagemaker import _async_notices
 from clary.serving.ask import ask
 from clary.serving.frames import FrameError
 from clary.serving.scaling.usage import NAMESPACE, Counts, Key, Usage
@@ -147,7 +148,7 @@ class Invocations:
         except _RefusedError as refused:
             counts.n_4xx, counts.n_model_4xx = 1, int(refused.status < 500)
             counts.n_model_5xx = int(refused.status >= 500)
-            self._fail(key, job, str(refused))
+            self._fail(key, job, str(refused), refused.body)
         except (OSError, ConnectionError):
             job["tries"] = job.get("tries", 0) + 1
             is_done = job["tries"] >= MAX_TRIES
@@ -188,14 +189,16 @@ class Invocations:
         if status >= 400:
             side = "client" if status < 500 else "server"
             text = frame.body[:4096].decode(errors="replace")
+            named = frame.header.get("container", "primary")
             raise _RefusedError(
-                f'Received {side} error ({status}) from primary with message "{text}"', status
+                f'Received {side} error ({status}) from {named} with message "{text}"', status, frame.body
             )
         content_type = frame.header.get("content_type") or "application/octet-stream"
         try:
             objects.put(self._own(key, job["output"]), frame.body, content_type=content_type)
         except CustomerError as error:
             raise _RefusedError(str(error), 400) from error
+        _async_notices.completed(self._world, job, content_type, frame.body)
 
     def _question(self, job: Mapping[str, Any], key: Key) -> tuple[dict[str, Any], bytes]:
         """Return a question's header and body; its content type is the object's own where none was given."""
@@ -211,16 +214,16 @@ class Invocations:
                 header["content_type"] = found["ContentType"]
         return header, objects.read(uri)
 
-    def _fail(self, key: Key, job: Mapping[str, Any], text: str) -> None:
-        """Leave why there is no answer where the configuration wants it."""
+    def _fail(self, key: Key, job: Mapping[str, Any], text: str, body: bytes = b"") -> None:
+        """Leave why there is no answer where the configuration wants it, and tell."""
         log.info("asynchronous invocation %s of %s: %s", job["id"], key.endpoint, text)
-        if not job["failure"]:
-            return
-        objects: Objects = self._world.extras["objects"]
-        try:
-            objects.put(self._own(key, job["failure"]), text.encode(), content_type="text/plain")
-        except CustomerError as error:
-            log.warning("the failure of %s cannot be written: %s", job["id"], error)
+        if job["failure"]:
+            objects: Objects = self._world.extras["objects"]
+            try:
+                objects.put(self._own(key, job["failure"]), text.encode(), content_type="text/plain")
+            except CustomerError as error:
+                log.warning("the failure of %s cannot be written: %s", job["id"], error)
+        _async_notices.failed(self._world, job, text, body)
 
     def _own(self, key: Key, uri: str) -> str:
         """Return a URI whose bucket is the endpoint's account's.
@@ -274,9 +277,11 @@ class Invocations:
 class _RefusedError(Exception):
     """There is no answer; the text says why."""
 
-    def __init__(self, text: str, status: int) -> None:
+    def __init__(self, text: str, status: int, body: bytes = b"") -> None:
         super().__init__(text)
         self.status = status
+        self.body = body
+        """What the model said."""
 
 
 def _every(conn: Connection) -> list[Record]:

@@ -15,6 +15,7 @@ from clary.engine.worker import Worker
 from clary.engine.world import World
 from clary.gateway.control.asynchronous import Invocations
 from clary.gateway.control.capture import Uploader
+from clary.gateway.control.deliveries import Deliveries
 from clary.gateway.control.usage import Meter
 from clary.kernel import ids
 from clary.kernel.clock import now
@@ -46,6 +47,7 @@ class Platform:
     meter: Meter
     uploader: Uploader
     invocations: Invocations
+    deliveries: Deliveries
 
     @classmethod
     def start(cls, settings: Settings, publish: Publish) -> "Platform":
@@ -86,6 +88,7 @@ class Platform:
             Meter(world).start(),
             Uploader(world).start(),
             Invocations(world).start(),
+            Deliveries(world).start(),
         )
         _sweep(world)
         platform.ensure_default_account()
@@ -98,6 +101,7 @@ class Platform:
         self.meter.close()
         self.uploader.close()
         self.invocations.close()
+        self.deliveries.close()
         self.world.store.close()
 
     def create_account(self, name: str) -> dict[str, str]:

@@ -20,6 +20,8 @@ class Reports:
                 r"GET /_clary/health": self._health,
                 r"POST /_clary/runs/([\w.-]+)/([\w.-]+)/reports": self._report,
                 r"GET /_clary/runs/([\w.-]+)/credentials": self._credentials,
+                r"GET /_clary/sns": platform.deliveries.answer,
+                r"GET /_clary/sns/certificate\.pem": platform.deliveries.certificate,
             }
         ).answer
 

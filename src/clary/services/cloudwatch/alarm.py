@@ -19,8 +19,10 @@ from clary.resource import tokens
 from clary.resource.call import Call, from_tags
 from clary.resource.declare import Resource
 from clary.resource.operation import operation
+from clary.services.cloudwatch import _actions
 from clary.services.cloudwatch import _evaluation as evaluation
 from clary.services.cloudwatch.metric import SHORT_PERIODS, check_statistic
+from clary.services.sns._records import has_topic
 from clary.store import listing, metrics, records, tags, work
 from clary.store.listing import Query
 from clary.store.records import Record
@@ -64,6 +66,8 @@ def look(job: Job, world: World) -> Move:
         "StateValue": verdict.state,
         "IsSet": False,
     }
+    if verdict.state != job.record.status:
+        _actions.notify(world, job.record, verdict.state, verdict.reason)
     return Move(verdict.state, changes, after_s=after_s)
 
 
@@ -120,7 +124,7 @@ def every(world: World, account: str, region: str) -> list[Record]:
 @operation("PutMetricAlarm")
 def put_metric_alarm(call: Call, request: Mapping[str, Any]) -> None:
     """Create an alarm, or give one of that name other terms; its state begins anew."""
-    _check(request)
+    _check(call, request)
     name = request["AlarmName"]
     arn = str(Arn(service="cloudwatch", region=call.region, account=call.account, resource=f"alarm:{name}"))
     document = {member: value for member, value in request.items() if member != "Tags"}
@@ -158,7 +162,7 @@ def put_metric_alarm(call: Call, request: Mapping[str, Any]) -> None:
     call.world.nudge(arn)
 
 
-def _check(request: Mapping[str, Any]) -> None:
+def _check(call: Call, request: Mapping[str, Any]) -> None:
     for member in ("Metrics", "ThresholdMetricId", "EvaluateLowSampleCountPercentile"):
         if request.get(member):
             raise _refused(f"{member}: alarms on metric maths are not served; give MetricName and Namespace.")
@@ -190,12 +194,19 @@ def _check(request: Mapping[str, Any]) -> None:
     treat = request.get("TreatMissingData", "missing")
     if treat not in {"missing", "ignore", "breaching", "notBreaching"}:
         raise _refused(f"TreatMissingData '{treat}' must be breaching, notBreaching, ignore or missing.")
+    _check_actions(call, request)
+
+
+def _check_actions(call: Call, request: Mapping[str, Any]) -> None:
     for member in ("AlarmActions", "OKActions", "InsufficientDataActions"):
         for arn in request.get(member, ()):
-            if not (member == "AlarmActions" and arn.startswith("arn:") and arn.split(":")[2] in SCALING):
+            service = arn.split(":")[2] if arn.startswith("arn:") and arn.count(":") > 1 else ""
+            if service == "sns" and has_topic(call, arn):
+                continue
+            if not (member == "AlarmActions" and service in SCALING):
                 raise _refused(
-                    f"{member}: '{arn}': Clary sends no notifications; an alarm's action may be the ARN of a "
-                    "scaling policy, in AlarmActions."
+                    f"{member}: '{arn}': an alarm's action may be the ARN of an SNS topic of this account "
+                    "or, in AlarmActions, of a scaling policy."
                 )
 
 
@@ -305,6 +316,8 @@ def set_alarm_state(call: Call, request: Mapping[str, Any]) -> None:
         work.arm(conn, Work(arn=record.arn, noun=NOUN, state=request["StateValue"], due=due))
 
     call.write(unit)
+    if changed.status != record.status:
+        _actions.notify(call.world, record, changed.status, request["StateReason"])
 
 
 @operation("EnableAlarmActions")

@@ -241,6 +241,7 @@ def asynchronous(target: Mapping[str, Any]) -> dict[str, Any]:
         "output": output["S3OutputPath"],
         "failure": output.get("S3FailurePath", ""),
         **({"most": most} if most else {}),
+        **({"notify": output["NotificationConfig"]} if output.get("NotificationConfig") else {}),
     }
 
 

@@ -7,6 +7,7 @@ from clary.kernel.errors import ValidationException
 from clary.resource.call import Call
 from clary.resource.declare import SINCE, NotFound, Resource
 from clary.services.sagemaker import _accelerators, _instances
+from clary.services.sns._records import has_topic
 
 NOT_SERVED = ("ExplainerConfig", "CrossRegionTrafficConfig")
 """Members whose behaviour does not exist yet: refused, not stored and ignored."""
@@ -34,7 +35,7 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     if request.get("DataCaptureConfig"):
         _check_capture(request["DataCaptureConfig"])
     if request.get("AsyncInferenceConfig"):
-        _check_asynchronous(request)
+        _check_asynchronous(call, request)
     names: set[str] = set()
     variants = []
     for variant in request["ProductionVariants"]:
@@ -55,12 +56,17 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _check_asynchronous(request: Mapping[str, Any]) -> None:
+def _check_asynchronous(call: Call, request: Mapping[str, Any]) -> None:
     terms = request["AsyncInferenceConfig"]["OutputConfig"]
-    for member in ("KmsKeyId", "NotificationConfig"):
-        if terms.get(member):
-            why = "there is no SNS to notify" if member == "NotificationConfig" else "leave it out"
-            raise ValidationException(f"AsyncInferenceConfig.OutputConfig.{member} is not served: {why}.")
+    if terms.get("KmsKeyId"):
+        raise ValidationException("AsyncInferenceConfig.OutputConfig.KmsKeyId is not served: leave it out.")
+    for member in ("SuccessTopic", "ErrorTopic"):
+        arn = terms.get("NotificationConfig", {}).get(member)
+        if arn and not has_topic(call, arn):
+            raise ValidationException(
+                f"AsyncInferenceConfig.OutputConfig.NotificationConfig.{member} '{arn}': there is no such "
+                f"topic in account {call.account}."
+            )
     if not terms.get("S3OutputPath"):
         raise ValidationException("AsyncInferenceConfig.OutputConfig: S3OutputPath is required.")
     for member in ("ShadowProductionVariants", "DataCaptureConfig"):

@@ -125,6 +125,7 @@ def job_of(fields: Mapping[str, str], terms: Mapping[str, Any], body: bytes) -> 
         "output": f"{prefix}/{name}",
         "failure": failure,
         "header": header,
+        **({"notify": terms["notify"]} if "notify" in terms else {}),
         **numbers,
     }
 

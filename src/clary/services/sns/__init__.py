@@ -1,0 +1,1 @@
+"""Notifications: topics, their subscribers, and what is published to them."""
