@@ -1,4 +1,4 @@
-"""Hyperparameters that hold several values: `a,b,c`, `(1,0,-1)`, `[[0,1],[2]]`."""
+"""Hyperparameters that hold several values: `a,b,c`, `64,32`, `(1,0,-1)`, `[[0,1],[2]]`."""
 
 import ast
 import math
@@ -71,6 +71,30 @@ class Signs(Hyperparameter):
     def admits(self, value: Any) -> bool:
         """Say whether a parsed value is in range."""
         return all(member in {-1, 0, 1} for member in value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes(Hyperparameter):
+    """Positive integers, separated by commas."""
+
+    words: tuple[str, ...] = ()
+    """Words that stand for a list: `auto`."""
+    wanted: ClassVar[str] = "positive integers separated by commas"
+
+    @property
+    def allowed(self) -> str:
+        """Say what is allowed."""
+        return " or ".join((self.wanted, *self.words))
+
+    def parse(self, text: str) -> tuple[int, ...] | str:
+        """Read `64,32`, a JSON list of integers, or one of `words`."""
+        if text in self.words:
+            return text
+        return tuple(int(each) for each in text.removeprefix("[").removesuffix("]").split(","))
+
+    def admits(self, value: Any) -> bool:
+        """Say whether a parsed value is in range."""
+        return value in self.words or all(each > 0 for each in value)
 
 
 @dataclass(frozen=True, kw_only=True)
