@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clary.algorithms import base
+from clary.algorithms import _requests, base
+from clary.algorithms.base import Question
 from clary.testing.algorithm_suite import train
 
 ROOT = Path(__file__).resolve().parents[2]
-ROWS = ("kmeans", "pca", "linear_learner", "knn", "random_cut_forest")
+ROWS = ("kmeans", "pca", "linear_learner", "knn", "random_cut_forest", "factorization_machines", "lda")
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -37,8 +38,9 @@ def test_a_model_opens_with_the_lines_of_its_readme(name: str, tmp_path: Path, m
     monkeypatch.chdir(train(algorithm, example, tmp_path))
     text = (ROOT / "src/clary/algorithms" / name / "README.md").read_text()
     n_columns = int(example.hyperparameters["feature_dim"])
-    rows = np.array([[float(v) for v in body.split(b",")] for body in example.requests], np.float32)
-    assert rows.shape[1] == n_columns
+    asked = [Question(body=body, content_type=example.request_type) for body in example.requests]
+    found = [_requests.decode(each, n_columns) for each in asked]
+    rows = np.concatenate([each if isinstance(each, np.ndarray) else each.toarray() for each in found])
     names: dict[str, Any] = {"rows": rows}
     exec(BLOCK.findall(text)[-1], names)
     assert len(names["found"]) == len(rows)

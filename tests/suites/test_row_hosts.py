@@ -9,7 +9,7 @@ import pytest
 
 from clary.algorithms import base
 from clary.algorithms._hosts import Hosts, joined
-from clary.algorithms.base import Question, Source, Training
+from clary.algorithms.base import Example, Question, Source, Training
 from clary.kernel.errors import CustomerError
 
 HOSTS = ("127.0.0.1", "127.0.0.2")
@@ -132,6 +132,38 @@ def test_two_hosts_on_shards_learn_what_one_learns_on_all(case: str, tmp_path: A
         answers(name, pair[0].model_dir, asked), answers(name, alone.model_dir, asked), atol=tolerance
     )
     assert not pair[1].model_dir.exists() or not list(pair[1].model_dir.iterdir())
+
+
+@pytest.mark.parametrize("example", base.examples("factorization_machines"), ids=lambda each: each.name)
+def test_two_hosts_learn_factors_from_what_occurs_in_their_batches(example: Example, tmp_path: Any) -> None:
+    algorithm, records = base.find("factorization_machines"), example.channels["train"]
+    params = algorithm.validate(example.hyperparameters)
+    parts = {"algo-1": records, HOSTS[0]: records[:350], HOSTS[1]: records[350:]}
+
+    def fit(host: str, hosts: tuple[str, ...]) -> None:
+        path = tmp_path / host / "train"
+        path.mkdir(parents=True)
+        (path / "part").write_bytes(b"".join(parts[host]))
+        algorithm.fit(
+            Training(
+                params=params,
+                sources={"train": Source(name="train", path=path)},
+                model_dir=tmp_path / host / "model",
+                output_data_dir=tmp_path / host / "output",
+                hosts=hosts,
+                host=host,
+                name=tmp_path.name,
+            )
+        )
+
+    fit("algo-1", ("algo-1",))
+    assert together([lambda host=host: fit(host, HOSTS) for host in HOSTS]) == [None, None]
+    questions = [Question(body=each, content_type=example.request_type) for each in example.requests]
+    said = [
+        [json.loads(each.body)["predictions"][0]["score"] for each in predictor.predict_many(questions)]
+        for predictor in (algorithm.load(tmp_path / host / "model", {}) for host in ("algo-1", HOSTS[0]))
+    ]
+    np.testing.assert_allclose(*said, atol=0.1)
 
 
 def test_a_host_that_cannot_read_its_data_ends_all_at_once(tmp_path: Any, lines: Any) -> None:
