@@ -2,6 +2,7 @@
 
 import io
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from clary.testing.server import Account, ClaryServer
 
 N_TREES, N_FEATURES, N_ROWS = 100, 30, 2_000
 LINEAR = "382416733822.dkr.ecr.us-east-1.amazonaws.com/linear-learner:1"
+ONE: Mapping[str, Any] = {"InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
 INFERENCE = """
 import os
 import joblib
@@ -107,16 +109,16 @@ def upload(account: Account, files: dict[str, Any]) -> str:
     return f"s3://{bucket}/model.tar.gz"
 
 
-def endpoint(account: Account, container: dict[str, Any], begun: list[float] | None = None) -> str:
+def endpoint(
+    account: Account,
+    container: dict[str, Any],
+    begun: list[float] | None = None,
+    size: Mapping[str, Any] = ONE,
+) -> str:
     """Create an endpoint; note when it was asked for."""
     client, name = account.client("sagemaker"), f"bench-{ids.short()}"
     client.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=account.role_arn)
-    variant = {
-        "VariantName": "AllTraffic",
-        "ModelName": name,
-        "InitialInstanceCount": 1,
-        "InstanceType": "ml.m5.large",
-    }
+    variant = {"VariantName": "AllTraffic", "ModelName": name, **size}
     client.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
     if begun is not None:
         begun.append(time.perf_counter())

@@ -2,7 +2,8 @@
 
     python -m bench.serving [--seconds 2] [--only PARTS] [--peers NAMES] [--json FILE]
 
-Parts: edge, xgboost, sklearn (a script), linear (the same task, by Linear Learner), deploy.
+Parts: edge, xgboost, sklearn (a script), linear (the same task, by Linear Learner), deploy,
+cold (the first request of a serverless endpoint that rests).
 
 Both sides are loaded by the same client (`_load.c`), in turns, in the same run. CPU is user and system time
 of the server's whole process tree for one request; it is the figure least hurt by neighbours. Clary's
@@ -34,11 +35,15 @@ from bench._peer_list import PEERS
 from bench._sites import N_FEATURES, Deployed
 from bench.control import running
 
-from clary.testing.server import Account
+from clary.cli import agents
+from clary.testing.jobs import wait_for_endpoint
+from clary.testing.server import Account, ClaryServer
 
-PARTS = ("edge", "xgboost", "sklearn", "linear", "deploy")
+PARTS = ("edge", "xgboost", "sklearn", "linear", "deploy", "cold")
 CONNECTIONS = (1, 8, 64)
-N_DEPLOYS = 5
+N_DEPLOYS, N_COLD = 5, 7
+IDLE_S = 1.0
+"""After so long without an invocation a serverless variant rests; 300 s by default."""
 
 
 def main() -> int:
@@ -68,9 +73,12 @@ def main() -> int:
         peers = [each for each in PEERS if not wanted or each.name in wanted]
         if set(parts) - {"edge"}:
             _sites.make_models(home)
+            os.environ["CLARY_SERVERLESS_IDLE_S"] = str(IDLE_S)
             with running(home) as (server, account):
                 if "deploy" in parts:
                     deploy(report, account, home)
+                if "cold" in parts:
+                    cold(report, server, account, home)
                 for kind, made in MODELS.items():
                     chosen_ones = {part: each for part, each in made.items() if part in parts}
                     sites = {
@@ -300,6 +308,30 @@ def deploy(report: Report, account: Account, home: Path) -> None:
     report.bar("CreateEndpoint to InService, median", statistics.median(deploys), 1.0, "s")
     report.bar("first request after it, median", quantile(firsts, 0.5), 20.0, "ms")
     report.facts["deploy"] = {"in_service_s": deploys, "first_ms": firsts}
+
+
+def cold(report: Report, server: ClaryServer, account: Account, home: Path) -> None:
+    """Measure the request that a resting serverless endpoint is woken by, and the one after it."""
+    size = {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 5}}
+    name = _sites.endpoint(account, _sites.xgboost_container(account, home), size=size)
+    wait_for_endpoint(account, name)
+    row, runtime = ",".join(["0.5"] * N_FEATURES).encode(), account.client("sagemaker-runtime")
+    took: list[tuple[float, float]] = []
+    while len(took) < N_COLD:
+        while any(each.name == name for each in agents.alive(server.settings)):
+            time.sleep(0.1)
+        time.sleep(1.0)
+        moments = [time.perf_counter()]
+        for _ in range(2):
+            runtime.invoke_endpoint(EndpointName=name, Body=row, ContentType="text/csv")["Body"].read()
+            moments.append(time.perf_counter())
+        took.append(((moments[1] - moments[0]) * 1000, (moments[2] - moments[1]) * 1000))
+    account.client("sagemaker").delete_endpoint(EndpointName=name)
+    colds, warms = zip(*took, strict=True)
+    rows = [(what, quantile(each, 0.5), max(each)) for what, each in (("cold", colds), ("the next", warms))]
+    report.table(f"A serverless endpoint at rest is asked, {N_COLD} times, ms", ("", "median", "most"), rows)
+    report.bar("cold serverless first request, median", quantile(colds, 0.5), 150.0, "ms")
+    report.facts["cold_ms"] = colds
 
 
 def free_port() -> int:
