@@ -22,7 +22,8 @@ WHOLE_MIB = 8192
 INSIDE = "/run/clary-accelerator"
 """Inside a sandbox: the folder of the daemon's socket for replicas."""
 SOCKET_VARIABLE, TOKEN_VARIABLE = "CLARY_ACCELERATOR_SOCKET", "CLARY_ACCELERATOR_TOKEN"
-CONTROL, TURNS = "control.sock", "turns.sock"
+PAGE_VARIABLE = "CLARY_ACCELERATOR_PAGE"
+CONTROL, TURNS, PAGE = "control.sock", "turns.sock", "device-{}"
 _SIZES = {"medium": 1.0, "large": 2.0, "xlarge": 4.0}
 _GIB_OF_MEDIUM = {"eia1": 1, "eia2": 2}
 

@@ -45,8 +45,10 @@ class Lease:
         if not self.terms:
             return program
         folder = accelerator.turns_folder(self.settings)
+        page = accelerator.PAGE.format(self.terms["device"])
         variables = {
             accelerator.SOCKET_VARIABLE: f"{accelerator.INSIDE}/{accelerator.TURNS}",
+            accelerator.PAGE_VARIABLE: f"{accelerator.INSIDE}/{page}",
             accelerator.TOKEN_VARIABLE: self.terms["token"],
             "CLARY_IN_PLACE": "false",  # else edges would answer without the device
             "OMP_NUM_THREADS": str(self.terms["threads"]),

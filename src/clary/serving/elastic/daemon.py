@@ -6,6 +6,7 @@ One thread and one epoll: what it does for a turn is two small reads, one write 
 import contextlib
 import json
 import logging
+import mmap
 import select
 import signal
 import socket
@@ -22,7 +23,7 @@ from clary.kernel.settings import Settings
 from clary.serving.elastic import tenants
 from clary.serving.elastic.fair import Device, Flow, Stand
 from clary.serving.elastic.ledger import Ledger
-from clary.serving.elastic.messages import ASK, END, GIVEN, LEASH, MESSAGE, TAKEN, TOKEN_CHARS, TURNS
+from clary.serving.elastic.messages import ASK, BEGIN, END, GIVEN, LEASH, MESSAGE, TAKEN, TOKEN_CHARS, TURNS
 from clary.serving.elastic.tenants import Tenant
 
 LOOK_S = 0.25
@@ -64,6 +65,10 @@ class Daemon:
         self._pids = folder / "pids"
         tenants.wake_all(self._pids)
         self._devices = [Device() for _ in range(settings.accelerators)]
+        self._pages = [
+            _page(accelerator.turns_folder(settings) / accelerator.PAGE.format(number))
+            for number in range(settings.accelerators)
+        ]
         self._threads = accelerator.threads(settings)
         self._ledger = Ledger(folder, settings.accelerators, accelerator.whole(settings))
         self._tenants: dict[str, Tenant] = {}
@@ -91,6 +96,9 @@ class Daemon:
             tenant.detach()
         for line in list(self._lines.values()):
             self._forget(line)
+        for page in self._pages:
+            page[0] = 0
+            page.close()
         self._epoll.close()
 
     def turn(self) -> None:
@@ -101,8 +109,9 @@ class Daemon:
         for descriptor, _ in self._epoll.poll(wait_s):
             self._attend(descriptor)
         now = self._clock()
-        for device in self._devices:
+        for device, page in zip(self._devices, self._pages, strict=True):
             self._advance(device, now)
+            page[0] = device.is_free
         if now - self._looked >= LOOK_S:
             self._looked = now
             self._look(now)
@@ -147,6 +156,10 @@ class Daemon:
         for kind, n in MESSAGE.iter_unpack(said):
             if kind == ASK:
                 tenant.device.ask(tenant.flow, now)
+            elif kind == BEGIN:
+                tenant.cut_at = None
+                if not tenant.device.begin(tenant.flow, now):
+                    tenant.signal(signal.SIGSTOP)
             elif kind == END:
                 tenant.n_answers += n
                 if tenant.flow.stand is Stand.PAUSED:
@@ -249,7 +262,8 @@ class Daemon:
         if tenant is None:
             lease = self._ledger.leases[token]
             device = self._devices[lease.device]
-            tenant = Tenant(lease, device, Flow(token, self._ledger.share(lease)), self._pids)
+            flow = Flow(token, self._ledger.share(lease))
+            tenant = Tenant(lease, device, flow, not accelerator.gpu_of(lease.device), self._pids)
             device.join(tenant.flow)
             self._tenants[token] = tenant
         return tenant
@@ -326,6 +340,14 @@ class Daemon:
             with contextlib.suppress(OSError):
                 self._epoll.unregister(number)
             line.close()
+
+
+def _page(path: Path) -> mmap.mmap:
+    """Return a device's page; one that replicas see already stays the same file."""
+    with path.open("a+b") as file:
+        file.truncate(1)
+        path.chmod(0o644)
+        return mmap.mmap(file.fileno(), 1)
 
 
 def _say(line: socket.socket, what: dict[str, Any]) -> None:

@@ -7,16 +7,17 @@ import contextlib
 import ctypes
 import functools
 import inspect
+import mmap
 import os
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from clary.compute import accelerator
-from clary.serving.elastic.messages import ASKED, END, GO, LEASH, MESSAGE, TAKEN, TURNS
+from clary.serving.elastic.messages import ASKED, BEGUN, END, GO, LEASH, MESSAGE, TAKEN, TURNS
 
 AWAY_S = 30.0
 """How long a call waits for a daemon that is away."""
@@ -43,10 +44,16 @@ class Turns:
         Socket of the daemon.
     token : str
         Of the lease.
+    page : str
+        File that says whether the device is free; empty where each turn is asked for.
     """
 
-    def __init__(self, address: str, token: str) -> None:
+    def __init__(self, address: str, token: str, page: str = "") -> None:
         self._address, self._token = address, token
+        self._page: Sequence[int] | mmap.mmap = b"\0"
+        if page:
+            with open(page, "rb") as file:
+                self._page = mmap.mmap(file.fileno(), 1, prot=mmap.PROT_READ)
         self._line: socket.socket | None = None
         self._leash: socket.socket | None = None
         self._turn = threading.Lock()
@@ -106,7 +113,13 @@ class Turns:
             yield part
 
     def _ask(self) -> None:
-        """Wait for a turn, at a new daemon where the one that was asked is gone."""
+        """Take the device where it is free, else wait for a turn; of a new daemon where one is gone."""
+        if self._page[0] and self._line is not None:
+            try:
+                self._line.sendall(BEGUN, socket.MSG_NOSIGNAL)
+                return
+            except OSError:
+                self._part()
         until = time.monotonic() + AWAY_S
         while True:
             try:
@@ -182,7 +195,8 @@ def of(environ: Mapping[str, str]) -> Turns | None:
         There is no daemon that takes it.
     """
     address, token = environ.get(accelerator.SOCKET_VARIABLE), environ.get(accelerator.TOKEN_VARIABLE)
-    return Turns(address, token) if address and token else None
+    page = environ.get(accelerator.PAGE_VARIABLE, "")
+    return Turns(address, token, page) if address and token else None
 
 
 def fence(turns: Turns) -> None:

@@ -44,10 +44,12 @@ class Live:
             answer: dict[str, Any] = json.loads(said.readline())
         return answer
 
-    def lease(self, name: str, limit_s: float = 60.0) -> Turns:
+    def lease(self, name: str, limit_s: float = 60.0, *, uses_page: bool = False) -> Turns:
         asked = {"run_id": name, "type": "ml.eia2.medium", "account": "1", "endpoint": name, "variant": "v"}
         token = self.say({"admit": asked | {"limit_s": limit_s}})["token"]
-        return Turns(str(accelerator.turns_folder(self.settings) / accelerator.TURNS), token)
+        folder = accelerator.turns_folder(self.settings)
+        page = str(folder / accelerator.PAGE.format(0)) if uses_page else ""
+        return Turns(str(folder / accelerator.TURNS), token, page)
 
 
 @pytest.fixture
@@ -94,6 +96,16 @@ def test_only_one_has_the_device_at_a_time_for_calls_shorter_than_a_quantum(live
     for thread in threads:
         thread.join(20)
     assert most == [1]
+
+
+def test_a_free_device_is_taken_without_an_answer_and_accounted_all_the_same(live: Live) -> None:
+    turns = live.lease("one", uses_page=True)
+    call = turns.bound(lambda: 5)
+    assert [call() for _ in range(50)] == [5] * 50
+    until(lambda: live.say({"status": True})["tenants"][0]["n_answers"] == 51)
+    live.stop()
+    live.start()
+    assert call() == 5, "the page is stale, the daemon another"
 
 
 def test_a_call_that_fails_gives_the_device_back(live: Live) -> None:

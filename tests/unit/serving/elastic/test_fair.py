@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clary.serving.elastic.fair import CREDIT_S, PATIENCE_S, QUANTUM_S, Device, Flow, Stand
@@ -57,6 +57,7 @@ class Bench:
         return [flow.device_s / total for flow in self.flows]
 
 
+@settings(max_examples=20, deadline=None)
 @given(
     weights=st.lists(st.sampled_from([1, 2, 4]), min_size=2, max_size=6),
     lengths=st.lists(st.floats(0.0005, 0.2), min_size=6, max_size=6),
@@ -115,6 +116,53 @@ def test_a_long_turn_is_paused_for_a_short_one_and_goes_on() -> None:
     device.end(short, QUANTUM_S + 0.001)
     step = device.step(QUANTUM_S + 0.001 + PATIENCE_S)
     assert (step.pause, step.go, step.is_new) == (None, long, False)
+
+
+def test_of_two_that_take_a_free_device_at_once_one_is_paused() -> None:
+    device = Device()
+    first, second = Flow("first", 0.5), Flow("second", 0.5)
+    for flow in (first, second):
+        device.join(flow)
+    assert device.begin(first, 0.0)
+    assert not device.begin(second, 0.0)
+    assert (first.stand, second.stand) == (Stand.RUNNING, Stand.PAUSED)
+    device.end(first, 0.001)
+    step = device.step(0.001 + PATIENCE_S)
+    assert (step.go, step.is_new) == (second, False)
+    device.end(second, 0.004)
+    assert device.begin(first, 0.005), "it is free again"
+
+
+def test_one_far_behind_does_not_wait_for_the_end_of_a_quantum() -> None:
+    device = Device()
+    poor, rich = Flow("poor", 0.5), Flow("rich", 0.5)
+    for flow in (poor, rich):
+        device.join(flow)
+    device.ask(rich, 0.0)
+    device.step(0.0)
+    device.step(0.03)
+    device.end(rich, 0.03)
+    device.ask(rich, 0.03)
+    device.step(0.03)
+    device.ask(poor, 0.0301)
+    step = device.step(0.0312)
+    assert (step.pause, step.go) == (rich, poor)
+
+
+def test_what_others_of_the_machine_take_is_not_charged_but_sleep_is() -> None:
+    device = Device()
+    seconds = [0.0]
+    flow = Flow("one", 1.0, meter=lambda: seconds[0])
+    device.join(flow)
+    device.ask(flow, 0.0)
+    device.step(0.0)
+    seconds[0] = 0.5
+    device.end(flow, 1.0)
+    assert flow.device_s == 0.5
+    device.ask(flow, 1.0)
+    device.step(1.0)
+    device.end(flow, 2.0)
+    assert flow.device_s == 1.5
 
 
 def test_one_that_leaves_in_its_turn_leaves_the_device_free() -> None:
