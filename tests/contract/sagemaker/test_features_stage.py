@@ -9,10 +9,19 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from clary.kernel import ids
-from clary.testing.jobs import SCIKIT_LEARN, new_bucket, wait_for_endpoint
+from clary.testing.hosting import Hosting
+from clary.testing.jobs import (
+    SCIKIT_LEARN,
+    new_bucket,
+    training_request,
+    upload_csv,
+    wait_for_endpoint,
+    wait_for_job,
+)
 from clary.toolkit import features
 
 pytestmark = pytest.mark.timeout(180)
+LINEAR = "382416733822.dkr.ecr.us-east-1.amazonaws.com/linear-learner:1"
 
 
 def test_an_exported_pipeline_serves_rows_as_they_were(clary_server, tmp_path):
@@ -53,3 +62,54 @@ def test_an_exported_pipeline_serves_rows_as_they_were(clary_server, tmp_path):
         np.testing.assert_allclose(found.to_numpy(), fitted.transform(rows[:5]))
     finally:
         sagemaker.delete_endpoint(EndpointName=name)
+
+
+LABEL = """
+def model_fn(folder):
+    return None
+
+def transform_fn(model, data, content_type, accept):
+    import json
+    found = json.loads(data)["predictions"]
+    return ",".join(str(int(each["predicted_label"])) for each in found), "text/csv"
+"""
+
+
+def test_fitted_features_a_linear_learner_and_a_script_stand_in_a_row(clary_server, tmp_path):
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame({"amount": rng.normal(50, 20, size=300), "shop": rng.choice(["a", "b"], 300)})
+    label = (rows["amount"] > 50).astype(float)
+    columns = ColumnTransformer(
+        [("amount", features.Standardise(), ["amount"]), ("shop", features.OneHot(), ["shop"])]
+    )
+    fitted = features.fit(Pipeline([("all", columns)]), rows)
+    hosting = Hosting.of(clary_server.account())
+    account, sagemaker = hosting.account, hosting.sagemaker
+    matrix = np.column_stack([label, fitted.transform(rows)])
+    bucket = upload_csv(account, "train/data.csv", matrix, bucket=hosting.bucket)
+    linear = {"predictor_type": "binary_classifier", "feature_dim": "3", "mini_batch_size": "50"}
+    request = training_request(account, bucket, image=LINEAR, hyperparameters=linear)
+    sagemaker.create_training_job(**request)
+    trained = wait_for_job(account, request["TrainingJobName"])
+    assert trained["TrainingJobStatus"] == "Completed", trained.get("FailureReason")
+    archive = features.export(fitted, tmp_path)
+    account.client("s3").put_object(Bucket=bucket, Key="features/model.tar.gz", Body=archive.read_bytes())
+    containers = [
+        {
+            "Image": SCIKIT_LEARN,
+            "ModelDataUrl": f"s3://{bucket}/features/model.tar.gz",
+            "Environment": {"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "text/csv"},
+        },
+        {"Image": LINEAR, "ModelDataUrl": trained["ModelArtifacts"]["S3ModelArtifacts"]},
+        hosting.container(LABEL),
+    ]
+    name = f"row-{ids.short()}"
+    sagemaker.create_model(ModelName=name, Containers=containers, ExecutionRoleArn=account.role_arn)
+    try:
+        endpoint = hosting.endpoint(hosting.config(hosting.variant(name)))
+        body = rows[:40].to_csv(header=False, index=False).encode()
+        answer = hosting.ask(endpoint, body, ContentType="text/csv", Accept="text/csv")
+        found = np.array(answer.split(","), dtype=float)
+        assert (found == label[:40]).mean() > 0.9
+    finally:
+        hosting.close()
