@@ -17,6 +17,7 @@ PYTEST ?=
 VENV := .venv
 SDK2 := .venvs/sdk2
 SDK3 := .venvs/sdk3
+LAB  := .venvs/notebooks
 BIN  := $(VENV)/bin
 PY   := $(BIN)/python
 SET_UP := $(PYTHON) requirements/environment.py
@@ -29,6 +30,7 @@ SITE     := $(VENV)/.ready-docs
 CLIENT2  := $(SDK2)/.ready
 AWS      := $(SDK2)/.ready-aws
 CLIENT3  := $(SDK3)/.ready
+LABS     := $(LAB)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check test-all lint fix bench docs lock clean distclean
@@ -60,6 +62,10 @@ $(AWS): $(CLIENT2) requirements/aws.lock
 	@$(SET_UP) $(SDK2) aws.lock
 	@touch $@
 
+$(LABS): requirements/notebooks.lock requirements/environment.py
+	@$(SET_UP) $(LAB) notebooks.lock
+	@touch $@
+
 # On Linux a plain torch brings CUDA along; point pip at PyTorch's CPU wheels for the small one.
 $(CLIENT3): requirements/sdk3.lock requirements/environment.py
 	@$(SET_UP) $(SDK3) sdk3.lock --first "$(TORCH)"
@@ -75,7 +81,7 @@ test:
 	@CLARY_COVERAGE_DIR=$(CURDIR)/build/coverage $(PY) -m pytest -q -n $(JOBS) --dist $(DIST) -m "not slow and not postgres and not sdk_v3" $(PYTEST)
 
 test-all: lint
-	@$(MAKE) --no-print-directory -j2 $(DEV) $(BROWSER) $(AWS) $(CLIENT3)
+	@$(MAKE) --no-print-directory -j2 $(DEV) $(BROWSER) $(AWS) $(CLIENT3) $(LABS)
 	@rm -rf build/coverage
 	@CLARY_COVERAGE_DIR=$(CURDIR)/build/coverage $(PY) -m pytest -q -n $(JOBS) --dist $(DIST) --hypothesis-profile=wide $(PYTEST)
 

@@ -5,6 +5,7 @@ dev.lock     on top of it: tests, linters, types
 browser.lock on top of that: the console's tests in Chromium
 docs.lock    the site
 sdk2.lock    client environment: SageMaker Python SDK v2, pictures, the demo's data
+notebooks.lock  environment of notebook instances: JupyterLab, the SageMaker SDK
 aws.lock     on top of it: the `aws` command
 sdk3.lock    client environment: SageMaker Python SDK v3; torch is installed before it
 """
@@ -41,6 +42,7 @@ def requirements() -> dict[str, list[str]]:
         "dev": ["-c clary.lock", *groups["dev"]],
         "browser": ["-c clary.lock", "-c dev.lock", *groups["browser"]],
         "docs": groups["docs"],
+        "notebooks": project["project"]["optional-dependencies"]["notebooks"],
         "sdk2": (HERE / "sdk2.in").read_text().splitlines(),
         "aws": ["-c sdk2.lock", *(HERE / "aws.in").read_text().splitlines()],
         "sdk3": (HERE / "sdk3.in").read_text().splitlines(),

@@ -72,11 +72,16 @@ class Visitor:
         assert parts.port is not None
         return cls(parts.port, parts.netloc)
 
+    def connect(self) -> socket.socket:
+        """Return a connection to the server, whatever the host name resolves to."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+
     def ask(
         self, method: str, target: str, body: str = "", headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Ask for a target below the host."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection(self.host)
+        connection.sock = self.connect()
         given = {"Host": self.host, **self._cookie(), **(headers or {})}
         connection.request(method, target, body.encode() if body else None, given)
         answer = connection.getresponse()
@@ -105,7 +110,7 @@ class Visitor:
 
     def socket(self, target: str, origin: str) -> tuple[socket.socket, str]:
         """Ask for a WebSocket; return the connection and the head of the answer."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        connection = self.connect()
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [f"GET {target} HTTP/1.1", f"Host: {self.host}", "Upgrade: websocket", "Connection: Upgrade"]
         lines += [f"Origin: {origin}", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}"]
