@@ -13,7 +13,7 @@ from clary.algorithms.base import Question
 from clary.testing.algorithm_suite import train
 
 ROOT = Path(__file__).resolve().parents[2]
-ROWS = ("kmeans", "pca", "linear_learner", "knn", "random_cut_forest", "factorization_machines", "lda")
+ROWS = ("kmeans", "pca", "linear_learner", "knn", "randomcutforest", "factorization_machines", "lda")
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

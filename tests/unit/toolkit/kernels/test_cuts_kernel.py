@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clary.algorithms.random_cut_forest._forest import Forest
-from clary.algorithms.random_cut_forest.stream import StreamingForest
+from clary.algorithms.randomcutforest._forest import Forest
+from clary.algorithms.randomcutforest.stream import StreamingForest
 from clary.kernel.errors import CustomerError
 from clary.toolkit.kernels import cuts
 

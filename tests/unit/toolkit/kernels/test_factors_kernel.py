@@ -70,7 +70,8 @@ def test_columns_that_do_not_occur_stay(case: Any) -> None:
     own, chosen = weights.copy(), np.array([0])
     touched, slope, *_ = factors.Slopes(N_COLUMNS).of(rows, labels, chosen, own, 0.0, is_binary=False)
     rates, decays = np.array([0.1, 0.1]), np.array([0.5, 0.5])
-    limits = {"scale": 1.0, "most": np.inf, "epsilon": 1e-8, "n_steps": 1}
-    factors.step(touched, slope, own, np.zeros(2), rates, decays, **limits)
+    factors.step(
+        touched, slope, own, np.zeros(2), rates, decays, scale=1.0, most=np.inf, epsilon=1e-8, n_steps=1
+    )
     moved = np.flatnonzero((own != weights).any(axis=1))
     assert moved.tolist() == sorted(touched.tolist())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clary.algorithms.random_cut_forest._forest import Forest
+from clary.algorithms.randomcutforest._forest import Forest
 from clary.kernel.errors import CustomerError
 from clary.toolkit.kernels import cuts as kernels
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from clary.algorithms import _artifact
 from clary.algorithms._answers import ColumnPredictor, Columns
-from clary.algorithms.random_cut_forest._forest import ARRAYS, Forest
+from clary.algorithms.randomcutforest._forest import ARRAYS, Forest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

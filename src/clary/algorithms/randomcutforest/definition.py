@@ -18,7 +18,7 @@ from clary.toolkit.hyperparameters import Hyperparameter, Integer, Recommended
 class RandomCutForest(RowAlgorithm):
     """Anomaly scores, SageMaker's built-in `randomcutforest`."""
 
-    name: ClassVar[str] = "random_cut_forest"
+    name: ClassVar[str] = "randomcutforest"
     title: ClassVar[str] = "Random Cut Forest"
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
         Integer(name="feature_dim", min=1, max=10_000, doc="Features of a row."),
