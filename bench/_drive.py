@@ -61,12 +61,9 @@ def signed(
     content_type: str,
     accept: str = "*/*",
     n: int = N_REQUESTS,
-    **further: str,
+    further: Mapping[str, str] | None = None,
 ) -> list[bytes]:
-    """Return `n` invocations as boto3 sends them, byte for byte but for the order of headers.
-
-    `further` headers have underscores where they should have hyphens.
-    """
+    """Return `n` invocations as boto3 sends them, byte for byte but for the order of headers."""
     host = account.url.partition("://")[2]
     path = f"/endpoints/{endpoint}/invocations"
     signer = SigV4Auth(
@@ -80,7 +77,7 @@ def signed(
             "User-Agent": AGENT,
             "amz-sdk-invocation-id": str(uuid.uuid4()),
             "amz-sdk-request": "attempt=1",
-            **{name.replace("_", "-"): value for name, value in further.items()},
+            **(further or {}),
         }
         request = AWSRequest("POST", f"http://{host}{path}", data=body, headers=headers)
         signer.add_auth(request)

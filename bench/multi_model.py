@@ -31,7 +31,7 @@ N_ROUNDS = 3
 CONNECTIONS = (1, 64)
 MOST = 1.15
 """Of the CPU of a request to the same model alone."""
-TARGET = "X_Amzn_SageMaker_Target_Model"
+TARGET = "X-Amzn-SageMaker-Target-Model"
 KINDS: Mapping[str, Callable[[Account, Path], dict[str, Any]]] = {
     "xgboost, in place": _sites.xgboost_container,
     "scikit-learn, script": _sites.sklearn_container,
@@ -84,9 +84,10 @@ def warm(
     row = ",".join(f"{value:.6g}" for value in np.random.default_rng(3).normal(size=_sites.N_FEATURES))
     body = row.encode()
     ways: dict[str, tuple[Deployed, list[bytes]]] = {}
-    for way, each, further in (("alone", container, {}), ("of many", shared, {TARGET: target})):
+    headers: tuple[dict[str, str], ...] = ({}, {TARGET: target})
+    for way, each, further in zip(("alone", "of many"), (container, shared), headers, strict=True):
         deployed = Deployed(server, account, each)
-        ways[way] = deployed, signed(account, deployed.name, body, "text/csv", **further)
+        ways[way] = deployed, signed(account, deployed.name, body, "text/csv", further=further)
     said = {way: ask(deployed.port, requests[0]) for way, (deployed, requests) in ways.items()}
     assert said["alone"] == said["of many"], said
     for deployed, requests in ways.values():
@@ -124,7 +125,7 @@ def many(report: Report, server: ClaryServer, account: Account, home: Path, n: i
     took: dict[str, list[float]] = {"first": [], "again": []}
     for way, order in (("first", names), ("again", random.Random(7).sample(names, n))):
         for name in order:
-            request = signed(account, deployed.name, row, "text/csv", n=1, **{TARGET: name})[0]
+            request = signed(account, deployed.name, row, "text/csv", n=1, further={TARGET: name})[0]
             begun = time.perf_counter()
             answer = ask(deployed.port, request)
             took[way].append((time.perf_counter() - begun) * 1000)

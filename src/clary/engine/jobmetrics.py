@@ -37,7 +37,8 @@ def append(conn: Connection, document: Mapping[str, Any], points: Iterable[Any],
         place, unit = ENDPOINTS, "Percent"  # but for those of `_UNITS`
         dimensions = {"EndpointName": document["name"], "VariantName": document["variant"]}
     elif document.get("metric_dimension"):
-        place, unit = NAMESPACE, "None"
+        group = document.get("metric_group")  # copies of inference components tell what they use
+        place, unit = (f"/aws/sagemaker/{group}", "Percent") if group else (NAMESPACE, "None")
         dimensions = {document["metric_dimension"]: document["name"]}
     else:
         return

@@ -13,6 +13,7 @@ from clary.kernel.errors import ResourceNotFound, ValidationException
 from clary.resource.call import Call
 from clary.services.s3.bucket import owner_of
 from clary.services.sagemaker.training_job import interrupt
+from clary.serving import components
 from clary.store import identities, records
 from clary.store.base import Duplicate
 from clary.wire.http import Request, Response
@@ -56,7 +57,7 @@ class Internal:
         return as_json({"account": owner.account}) if owner else as_json({"message": "unknown"}, 404)
 
     def _route(self, _request: Request, account: str, region: str, name: str) -> Response:
-        record = self._world.store.read(records.find, account, region, "Endpoint", name)
+        record = self._world.store.read(records.find, account, region, *components.noun_and_key(name))
         route = record.private.get("route") if record else None
         return as_json(route) if route else as_json({"message": "unknown"}, 404)
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from clary.engine.world import World
 from clary.gateway.control.answers import as_json
 from clary.kernel.clock import epoch_ms
+from clary.serving import components
 from clary.serving.scaling.usage import NAMESPACE, Counts, Key, Usage, container_samples, samples
 from clary.store import metrics, records
 from clary.wire.http import Request, Response
@@ -82,8 +83,8 @@ class Meter:
         def unit(conn: Connection) -> None:
             rows: list[tuple[metrics.Point, float]] = []
             for key, counts in windows.items():
-                dimensions = {"EndpointName": key.endpoint, "VariantName": key.variant}
-                measured = samples(counts, _instances(conn, key))
+                dimensions = components.dimensions(key.endpoint, key.variant)
+                measured = samples(counts, _instances(conn, key), _per(key))
                 if key.container:
                     dimensions["ContainerName"] = key.container
                     measured = container_samples(counts)
@@ -94,8 +95,12 @@ class Meter:
         self._world.store.write(unit)
 
 
+def _per(key: Key) -> str:
+    return "Copy" if components.named(key.endpoint) else "Instance"
+
+
 def _instances(conn: Connection, key: Key) -> int:
     """Return how many replicas a variant has in service."""
-    record = records.find(conn, key.account, key.region, "Endpoint", key.endpoint)
+    record = records.find(conn, key.account, key.region, *components.noun_and_key(key.endpoint))
     served = record.private.get("served", ()) if record else ()
     return sum(len(variant["Replicas"]) for variant in served if variant["VariantName"] == key.variant)

@@ -13,6 +13,7 @@ from clary.gateway.edge.legs import Leg
 from clary.gateway.edge.sessions import SESSIONS, Session
 from clary.gateway.edge.sessions import shown as session_shown
 from clary.gateway.edge.stages.base import Reply
+from clary.serving import components
 from clary.serving.frames import Frame
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class Invocation:
     def model_error(self, text: str, *, status: int, original: str) -> Fault:
         """Return ModelError, with where to read the container's log."""
         key = self.leg.key
-        group = f"/aws/sagemaker/Endpoints/{key.endpoint}"
+        group = components.log_group(key.endpoint)
         members: dict[str, object] = {
             "OriginalStatusCode": status,
             "OriginalMessage": original,

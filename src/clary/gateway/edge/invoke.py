@@ -35,6 +35,7 @@ from clary.gateway.edge.relay import Away
 from clary.gateway.edge.replicas import ReplicaConnection, Replicas
 from clary.gateway.edge.stages.base import Reply
 from clary.kernel.errors import SignatureFault
+from clary.serving import components
 from clary.serving.frames import Frame, FrameError, head
 from clary.serving.policies.base import Policy
 
@@ -42,6 +43,11 @@ INLINE_HASH_BYTES = 64 * 1024
 """Bodies up to this size are hashed on the event loop (35 us); larger ones in a thread."""
 SIGNING_NAME = "sagemaker"
 """Service of the credential scope of invocations."""
+COMPONENT = "x-amzn-sagemaker-inference-component"
+NO_CAPACITY = (
+    "Inference Component has no capacity to process this request. ApplicationAutoScaling may be in-progress "
+    "(if configured) or try to increase the capacity by invoking UpdateInferenceComponentRuntimeConfig API."
+)
 MAX_TRIES = 3
 """Replicas asked for one invocation; a request that kills each of them must not end them all."""
 
@@ -99,7 +105,9 @@ class Invoke:
         except SignatureFault as error:
             self.refuse(exchange, faults.unsigned(exchange.head, error, is_s3=False))
             return
-        routed = self._control.routes.get(f"{caller.account}/{caller.region}/{endpoint}")
+        component = exchange.head.fields.get(COMPONENT)
+        place = components.place_of(component) if component else endpoint
+        routed = self._control.routes.get(f"{caller.account}/{caller.region}/{place}")
         if routed is None:
             self._spawn(self._find_route(exchange, caller, endpoint, operation, body), exchange)
         else:
@@ -134,8 +142,10 @@ class Invoke:
     ) -> None:
         routed: Routed | None = None
         try:
-            if _ENDPOINT_NAME.match(endpoint):
-                routed = await self._control.routes.find(f"{caller.account}/{caller.region}/{endpoint}")
+            component = exchange.head.fields.get(COMPONENT)
+            if _ENDPOINT_NAME.match(component or endpoint):
+                place = components.place_of(component) if component else endpoint
+                routed = await self._control.routes.find(f"{caller.account}/{caller.region}/{place}")
         except Away:
             self.refuse(exchange, faults.away(exchange.head, "Clary's control plane does not answer."))
             return
@@ -152,6 +162,11 @@ class Invoke:
         body: bytes,
     ) -> None:
         target = exchange.head.fields.get("x-amzn-sagemaker-target-variant")
+        if COMPONENT in exchange.head.fields or (routed is not None and routed.has_room):
+            fault = _of_component(exchange.head.fields.get(COMPONENT, ""), endpoint, routed)
+            if fault is not None:
+                self.refuse(exchange, fault)
+                return
         if routed is not None and routed.route.status in UNREACHABLE:
             routed = None
         variant = self._policy.variant(routed.route, target) if routed is not None else None
@@ -295,3 +310,20 @@ class Invoke:
     def refuse(self, exchange: Exchange, fault: Fault) -> None:
         """Answer with an error."""
         exchange.answer(*fault)
+
+
+def _of_component(name: str, endpoint: str, routed: Routed | None) -> Fault | None:
+    """Return why an inference component cannot be asked; None where it can."""
+    if not name:
+        text = f"Endpoint {endpoint} has inference components: InferenceComponentName is required."
+    elif routed is None or routed.document.get("endpoint") != endpoint:
+        text = f"Inference Component {name} of Endpoint {endpoint} not found."
+    elif not any(leg.variant.replicas for leg in routed.legs.values()):
+        tally = next(iter(routed.legs.values())).tally
+        tally.n += 1
+        tally.n_4xx += 1
+        tally.n_no_capacity += 1
+        text = NO_CAPACITY
+    else:
+        return None
+    return faults.rest_json("ValidationError", text, 400)

@@ -61,16 +61,18 @@ class Leg:
 class Routed:
     """One endpoint's route."""
 
-    __slots__ = ("document", "legs", "route", "sole")
+    __slots__ = ("document", "has_room", "legs", "route", "sole")
 
     def __init__(self, route: Route, document: Mapping[str, Any], legs: Mapping[str, Leg]) -> None:
         self.route = route
         self.document = document
         """The route as the control plane published it."""
         self.legs = legs
+        self.has_room = any(leg.document.get("components") for leg in legs.values())
+        """It is asked by the names of its inference components."""
         self.sole: Leg | None = None
         """The leg of every request, where there is one variant and the endpoint can be reached."""
-        if len(legs) == 1 and route.status not in UNREACHABLE:
+        if len(legs) == 1 and route.status not in UNREACHABLE and not self.has_room:
             self.sole = next(iter(legs.values()))
 
 

@@ -43,6 +43,8 @@ class Tally:
     """Of a multi-model endpoint, those whose model was loaded."""
     n_cold: int = 0
     """Those that waited for it."""
+    n_no_capacity: int = 0
+    """Of an inference component, those for which it had no copy."""
 
 
 class Tallies:

@@ -8,6 +8,7 @@ from clary.engine.world import World
 from clary.kernel.clock import epoch_ms
 from clary.services.cloudwatch import alarm
 from clary.services.cloudwatch.metric import statistic
+from clary.serving import components
 from clary.serving.scaling import tracking
 from clary.serving.scaling.usage import Key, Usage
 from clary.store import metrics
@@ -24,7 +25,9 @@ COOLDOWN_S = 300
 """Source: API reference, TargetTrackingScalingPolicyConfiguration: 300 for SageMaker's variants."""
 PER_INSTANCE = "SageMakerVariantInvocationsPerInstance"
 CONCURRENT = "SageMakerVariantConcurrentRequestsPerModelHighResolution"
-PREDEFINED = (PER_INSTANCE, CONCURRENT)
+PER_COPY = "SageMakerInferenceComponentInvocationsPerCopy"
+CONCURRENT_COPY = "SageMakerInferenceComponentConcurrentRequestsPerCopyHighResolution"
+PREDEFINED = (PER_INSTANCE, CONCURRENT, PER_COPY, CONCURRENT_COPY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,12 @@ def _by_target(world: World, here: "Look", policy: Record) -> Demand | None:
 def _load(world: World, here: "Look", kind: str, window_s: float) -> float:
     """Return the load of all instances together, as the predefined metric measures it for one."""
     usage: Usage = world.extras["usage"]
-    key = Key(here.target.account, here.target.region, here.endpoint.key, here.variant["VariantName"])
+    place = here.endpoint.key
+    if here.endpoint.noun == "InferenceComponent":
+        place = components.place_of(place)
+    key = Key(here.target.account, here.target.region, place, here.variant["VariantName"])
     counts = usage.counted(key, here.now_s, window_s)
-    if kind == CONCURRENT:
+    if kind in {CONCURRENT, CONCURRENT_COPY}:
         return counts.model_s / window_s  # Little's law: what is in flight is arrivals times duration
     return counts.n * 60.0 / window_s
 

@@ -10,12 +10,14 @@ from clary.kernel.arns import Arn
 from clary.kernel.errors import AwsError, ValidationException
 from clary.resource import tokens
 from clary.resource.call import Call
+from clary.serving import components
 from clary.store import listing, records
 from clary.store.listing import Query
 from clary.store.records import Record
 
 NAMESPACE = "sagemaker"
 VARIANT = "sagemaker:variant:DesiredInstanceCount"
+COPIES = "sagemaker:inference-component:DesiredCopyCount"
 PAGE = 50
 """Source: API reference, `MaxResults`: "The default value is 50"."""
 
@@ -35,7 +37,7 @@ def check_namespace(request: Mapping[str, Any]) -> None:
 
 
 def variant_of(request: Mapping[str, Any]) -> tuple[str, str]:
-    """Return endpoint and variant of a request's resource.
+    """Return endpoint and variant of a request's resource; an inference component stands as an endpoint.
 
     Raises
     ------
@@ -44,14 +46,27 @@ def variant_of(request: Mapping[str, Any]) -> tuple[str, str]:
     """
     check_namespace(request)
     dimension = request["ScalableDimension"]
-    if dimension != VARIANT:
-        raise ValidationException(f"ScalableDimension '{dimension}' is not served; it must be {VARIANT}.")
+    if dimension not in {VARIANT, COPIES}:
+        raise ValidationException(
+            f"ScalableDimension '{dimension}' is not served; it must be {VARIANT} or {COPIES}."
+        )
     parts = request["ResourceId"].split("/")
+    if dimension == COPIES:
+        if len(parts) != 2 or parts[0] != "inference-component" or not parts[1]:
+            raise ValidationException(
+                f"ResourceId '{request['ResourceId']}' must be inference-component/<inference component>."
+            )
+        return components.place_of(parts[1]), ""
     if len(parts) != 4 or parts[0] != "endpoint" or parts[2] != "variant" or not all(parts):
         raise ValidationException(
             f"ResourceId '{request['ResourceId']}' must be endpoint/<endpoint>/variant/<variant>."
         )
     return parts[1], parts[3]
+
+
+def resource_of(conn: Connection, account: str, region: str, place: str) -> Record | None:
+    """Return the record of the endpoint or inference component that is scaled."""
+    return records.find(conn, account, region, *components.noun_and_key(place))
 
 
 def key_of(request: Mapping[str, Any], name: str = "") -> str:

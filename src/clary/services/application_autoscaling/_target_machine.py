@@ -15,6 +15,7 @@ from clary.services.application_autoscaling import _demand as demand
 from clary.services.application_autoscaling import _shared as shared
 from clary.services.application_autoscaling import _timetable as timetable
 from clary.services.application_autoscaling import scaling_activity as activities
+from clary.services.sagemaker import inference_component
 from clary.services.sagemaker.endpoint import resized
 from clary.store import records, work
 from clary.store.base import Stale
@@ -57,14 +58,16 @@ def look(job: Job, world: World) -> Move:
     """Resize the variant where its bounds, schedule or policies ask for it."""
     target = job.record
     name, variant_name = shared.variant_of(target.document)
-    endpoint = world.store.read(records.find, target.account, target.region, "Endpoint", name)
+    endpoint = world.store.read(shared.resource_of, target.account, target.region, name)
     if endpoint is None or endpoint.status not in {"InService", "Updating"}:
         return Move("Registered", after_s=IDLE_S)
     variant = next(
-        (each for each in endpoint.private["plan"]["variants"] if each["VariantName"] == variant_name), None
+        (each for each in endpoint.private["plan"]["variants"] if variant_name in {"", each["VariantName"]}),
+        None,
     )
     if variant is None:
         return Move("Registered", after_s=IDLE_S)
+    variant_name = variant["VariantName"]
     now_s = world.clock().timestamp()
     here = Look(target, endpoint, variant, now_s, dict(job.memory))
     activities.follow(world, here.memory, endpoint, variant_name)
@@ -114,7 +117,10 @@ def _decide(world: World, here: Look, policies: list[Record]) -> tuple[int, str]
 
 def _resize(world: World, here: Look, variant: str, capacity: int) -> bool:
     """Set the variant's number of instances; False where somebody else changes the endpoint."""
-    changed = resized(here.endpoint, {variant: {"DesiredInstanceCount": capacity}}, world.clock())
+    if here.endpoint.noun == "InferenceComponent":
+        changed = inference_component.resized(here.endpoint, capacity, world.clock())
+    else:
+        changed = resized(here.endpoint, {variant: {"DesiredInstanceCount": capacity}}, world.clock())
 
     def unit(conn: Connection) -> None:
         records.update(conn, changed, expected_version=here.endpoint.version)

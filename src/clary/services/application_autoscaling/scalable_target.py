@@ -13,6 +13,7 @@ from clary.resource.declare import Resource
 from clary.resource.operation import operation
 from clary.services.application_autoscaling import _shared as shared
 from clary.services.application_autoscaling._target_machine import MACHINE
+from clary.serving import components
 from clary.store import records, tags, work
 from clary.store.records import Record
 from clary.store.work import Work
@@ -85,7 +86,11 @@ def register_scalable_target(call: Call, request: Mapping[str, Any]) -> Mapping[
 
 
 def _check_variant(call: Call, endpoint: str, variant: str) -> None:
-    record = call.seek("Endpoint", endpoint)
+    record: Record | None = call.read(shared.resource_of, call.account, call.region, endpoint)
+    if record is not None and record.noun == "InferenceComponent":
+        return
+    if components.named(endpoint):
+        raise ValidationException(f'Could not find inference component "{components.named(endpoint)}".')
     plan = record.private.get("plan", {"variants": []}) if record else None
     known = [each["VariantName"] for each in plan["variants"]] if plan else []
     if record is None:

@@ -57,7 +57,9 @@ def _check_routing(routing: Mapping[str, Any], n: int) -> None:
 
 def _check_size(path: str, size: Mapping[str, Any], n: int, least: float, most: float) -> None:
     part = plans.share(size, n)
-    is_smallest = size["Type"] == "INSTANCE_COUNT" and size["Value"] == 1  # of one instance there is no half
+    is_smallest = (
+        size["Type"] in {"INSTANCE_COUNT", "COPY_COUNT"} and size["Value"] == 1
+    )  # of one instance there is no half
     if not least - 1e-9 <= part <= most + 1e-9 and not is_smallest:
         raise ValidationException(
             f"{path}: {size['Value']} ({size['Type']}) is {part:.0%} of {n} instances; it must be "

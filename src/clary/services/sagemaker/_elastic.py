@@ -6,6 +6,7 @@ from typing import Any
 
 from clary.engine.machine import Job
 from clary.engine.world import World
+from clary.services.sagemaker._rooms import of_endpoint
 from clary.serving.scaling.usage import Key, Usage
 
 WINDOW_S = 3.0
@@ -29,10 +30,29 @@ def elastic(job: Job, world: World, plan: Mapping[str, Any]) -> tuple[Mapping[st
         if "Serverless" in variant:
             n = _serverless(variant["Serverless"], n, usage, key, now_s, world.settings.serverless_idle_s)
             look_s = min(look_s, BUSY_LOOK_S if n > 1 else IDLE_LOOK_S) if n else look_s
+        elif variant.get("Room"):
+            n = _occupied(job, world, variant)
+            look_s = min(look_s, IDLE_LOOK_S)
         elif not n and usage.is_awaited(key, now_s):
             n = 1
         variants.append({**variant, "InstanceCount": n})
     return ({**plan, "variants": variants} if variants != plan["variants"] else plan), look_s
+
+
+def _occupied(job: Job, world: World, variant: Mapping[str, Any]) -> int:
+    """Return the instances that the copies of inference components need, within the variant's bounds."""
+    scaling = variant.get("ManagedInstanceScaling", {})
+    n = int(variant["InstanceCount"])
+    if scaling.get("Status") != "ENABLED":
+        return n
+    placed = [
+        place
+        for component in world.store.read(of_endpoint, job.record)
+        if component.document["VariantName"] == variant["VariantName"]
+        for place in component.private.get("placed", ())
+    ]
+    least, most = int(scaling.get("MinInstanceCount", 0)), int(scaling.get("MaxInstanceCount", max(1, n)))
+    return min(most, max(least, 1 + max(placed, default=-1)))
 
 
 def _serverless(terms: Mapping[str, Any], n: int, usage: Usage, key: Key, now_s: float, idle_s: float) -> int:

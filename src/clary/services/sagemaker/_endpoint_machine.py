@@ -19,6 +19,7 @@ from clary.services.cloudwatch import alarm
 from clary.services.sagemaker import _endpoint_plan as plans
 from clary.services.sagemaker import _fleet as fleet
 from clary.services.sagemaker._elastic import elastic
+from clary.serving import components
 from clary.store import records
 
 WATCH_S = 15.0
@@ -49,7 +50,7 @@ def create(job: Job, world: World) -> Move:
         return Move("Deleting")
     target = job.record.private["plan"]
     since_s = job.record.created.timestamp()
-    failure = fleet.launch(job, world, target) or fleet.overdue(world, target, since_s)
+    failure = fleet.launch(job, world, target) or fleet.overdue(job, world, target, since_s)
     if failure:
         for run_id in fleet.run_ids(job, target):
             runs.close_run(world, run_id)
@@ -119,7 +120,9 @@ class Rollout:
         if now_s > float(self.job.intent.get("since", now_s)) + limit_s:
             return f"The deployment took longer than its limit of {limit_s:.0f} s."
         return fleet.launch(self.job, self.world, self.target, part=self.stage.new) or (
-            fleet.overdue(self.world, self.target, self.memory["since"]) if "until" not in self.memory else ""
+            fleet.overdue(self.job, self.world, self.target, self.memory["since"])
+            if "until" not in self.memory
+            else ""
         )
 
     def _old(self) -> list[dict[str, Any]]:
@@ -224,7 +227,9 @@ def roll_back(job: Job, world: World) -> Move:
     job = fleet.fresh(job, old)
     back = dict(job.memory["back"])
     back.setdefault("since", world.clock().timestamp())
-    failure = fleet.launch(job, world, old, at_most=back["size"]) or fleet.overdue(world, old, back["since"])
+    failure = fleet.launch(job, world, old, at_most=back["size"]) or fleet.overdue(
+        job, world, old, back["since"]
+    )
     memory = {"back": back, "revivals": job.memory.get("revivals", {})}
     if failure:
         return Move("UpdateRollbackFailed", {"FailureReason": failure}, memory, after_s=WATCH_S)
@@ -292,8 +297,13 @@ def delete(job: Job, world: World) -> Move:
 def publish(job: Job, world: World, entries: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Tell the edges which replicas answer for the endpoint; return the route."""
     record = job.record
-    route = {"status": "InService", "variants": entries} if entries else None
-    world.publish("route", f"{record.account}/{record.region}/{record.key}", route)
+    route: dict[str, Any] | None = {"status": "InService", "variants": entries} if entries else None
+    place = record.key
+    if record.noun == "InferenceComponent":
+        place = components.place_of(record.key)
+        if route is not None:
+            route["endpoint"] = record.document["EndpointName"]
+    world.publish("route", f"{record.account}/{record.region}/{place}", route)
     return route
 
 

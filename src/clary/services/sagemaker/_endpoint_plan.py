@@ -43,6 +43,8 @@ def plan(
         "variants": [
             *(
                 _variant(config, each, models[each["ModelName"]], serial)
+                if "ModelName" in each
+                else _room(each)
                 for each in config["ProductionVariants"]
             ),
             *(
@@ -77,6 +79,22 @@ def _variant(
         **({"Routing": variant["RoutingConfig"]["RoutingStrategy"]} if "RoutingConfig" in variant else {}),
         **({"Serverless": variant["ServerlessConfig"]} if "ServerlessConfig" in variant else {}),
         **({"Accelerator": variant["AcceleratorType"]} if variant.get("AcceleratorType") else {}),
+    }
+
+
+def _room(variant: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a variant that is room for inference components: its instances run nothing themselves."""
+    return {
+        "VariantName": variant["VariantName"],
+        "Room": True,
+        "Image": "",
+        "Container": {},
+        "Weight": variant["InitialVariantWeight"],
+        "InstanceType": variant["InstanceType"],
+        "InstanceCount": variant["InitialInstanceCount"],
+        "StartupTimeout": 0,
+        "Serial": 0,
+        **{name: variant[name] for name in ("ManagedInstanceScaling", "RoutingConfig") if name in variant},
     }
 
 

@@ -34,6 +34,16 @@ def shadows(_call: Call, record: Record) -> list[dict[str, Any]] | None:
 
 
 def _shown(current: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, Any]:
+    if current.get("Room"):
+        return {
+            **{
+                name: current[name] for name in ("ManagedInstanceScaling", "RoutingConfig") if name in current
+            },
+            "VariantName": current["VariantName"],
+            "CurrentWeight": current["Weight"],
+            "DesiredWeight": desired["Weight"],
+            **_capacity(desired, current["InstanceCount"]),
+        }
     return {
         "VariantName": current["VariantName"],
         "DeployedImages": _images(current),

@@ -13,6 +13,7 @@ from clary.compute.machine import size_of
 from clary.engine import runs
 from clary.engine.machine import Job
 from clary.engine.world import World
+from clary.kernel.errors import ResourceLimitExceeded
 from clary.services.sagemaker import _endpoint_plan as plans
 
 RETIRE_GRACE_S = 65.0
@@ -22,8 +23,12 @@ DEPLOY_MARGIN_S = 120
 MAX_LOSSES = 5
 """A replica lost so often in a row, without being healthy in between, leaves its place empty."""
 
+NO_CAPACITY = "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error."
 SEVERAL = ("Containers", "Runtimes", "ExecutionMode")
 """Members of a variant whose model has several containers, for the agent."""
+
+SHOWN = ("Shadow", "Serverless", "Images", "Room", "ManagedInstanceScaling", "RoutingConfig")
+"""Members that a variant in service has where its plan has them."""
 
 Plan = Mapping[str, Any]
 _GONE = frozenset({RunPhase.ENDED, RunPhase.LOST})
@@ -52,6 +57,8 @@ def places(job: Job, target: Plan, *, part: float = 1.0) -> Iterator[Place]:
     """
     revivals = job.memory.get("revivals", {})
     for variant in target["variants"]:
+        if variant.get("Room"):
+            continue
         for n in range(math.ceil(variant["InstanceCount"] * part - 1e-9)):
             marks = (job.record.created.isoformat(), variant["VariantName"], variant["Serial"], n)
             seat = runs.run_id_of(job.record.arn, job.record.key, *marks)
@@ -88,7 +95,11 @@ def launch(job: Job, world: World, target: Plan, *, part: float = 1.0, at_most: 
             spec = runs.open_run(
                 world, _spec(job, place), role_arn=place.variant["RoleArn"], context=_context(job, place)
             )
-            world.placement.launch(spec)
+            try:
+                world.placement.launch(spec)
+            except ResourceLimitExceeded as error:
+                runs.close_run(world, place.run_id)
+                return f"{NO_CAPACITY} {error}."
     return ""
 
 
@@ -115,7 +126,7 @@ def listing(job: Job, world: World, target: Plan, *, part: float = 1.0) -> tuple
     for variant in target["variants"]:
         members = ("VariantName", "Image", "Weight", "InstanceCount", "InstanceType")
         shown = {name: variant[name] for name in members}
-        shown |= {name: variant[name] for name in ("Shadow", "Serverless", "Images") if name in variant}
+        shown |= {name: variant[name] for name in SHOWN if name in variant}
         shown |= _routed(job, variant, capture, plans.asynchronous(target), world)
         listed[variant["VariantName"]] = {**shown, "Replicas": []}
     is_whole = True
@@ -160,7 +171,9 @@ def _routed(
         route["multi_model"] = True
     if variant.get("ExecutionMode") == "Serial":
         route["pipeline"] = [each["ContainerHostname"] for each in variant["Containers"]]
-    if variant["InstanceCount"] == 0:
+    if variant.get("Room"):
+        route["components"] = True
+    elif variant["InstanceCount"] == 0 and "Size" not in variant:
         route["wakes"] = True
     if "Serverless" in variant:
         name = hashlib.sha256(f"{job.record.arn}/{variant['VariantName']}".encode()).hexdigest()[:24]
@@ -171,13 +184,21 @@ def _routed(
     return {"Route": route} if route else {}
 
 
-def overdue(world: World, target: Plan, since_s: float) -> str:
+def overdue(job: Job, world: World, target: Plan, since_s: float) -> str:
     """Return why replicas that were launched at `since_s` take too long, or nothing."""
     allowed = DEPLOY_MARGIN_S + max(
         (each["StartupTimeout"] + each.get("DownloadTimeout", 0) for each in target["variants"]), default=0
     )
     if world.clock().timestamp() < since_s + allowed:
         return ""
+    waiting = [
+        place for place in places(job, target) if runs.state_of(world, place.run_id).phase is RunPhase.QUEUED
+    ]
+    if waiting:
+        return (
+            f"{NO_CAPACITY} {len(waiting)} x {waiting[0].variant['InstanceType']} waited {allowed} s for "
+            "memory that other endpoints have. Delete an endpoint, or choose a smaller instance type."
+        )
     return f"The replicas did not pass the ping health check within {allowed} s. Look at the endpoint's log."
 
 
@@ -200,13 +221,23 @@ def soon(world: World, after_s: float) -> float:
 
 def _context(job: Job, place: Place) -> Mapping[str, Any]:
     return {
-        "log_group": f"/aws/sagemaker/Endpoints/{job.record.key}",
+        "log_group": f"/aws/sagemaker/{job.record.noun}s/{job.record.key}",
         "log_stream": f"{place.variant['VariantName']}/i-{place.run_id.replace('-', '')[-16:]}",
-        "variant": place.variant["VariantName"],
+        **_metered(job, place),
     }
 
 
+def _metered(job: Job, place: Place) -> dict[str, str]:
+    """Return by which dimension what a replica uses is told to CloudWatch."""
+    noun = job.record.noun
+    if noun == "Endpoint":
+        return {"variant": place.variant["VariantName"]}
+    return {"metric_dimension": f"{noun}Name", "metric_group": f"{noun}s"}
+
+
 def _size_of(variant: Mapping[str, Any]) -> Size:
+    if "Size" in variant:
+        return Size(**variant["Size"])
     if "Serverless" not in variant:
         return size_of(variant["InstanceType"])
     memory_mib = variant["Serverless"]["MemorySizeInMB"]

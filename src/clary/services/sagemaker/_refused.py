@@ -30,7 +30,6 @@ REFUSED: Mapping[str, tuple[str, ...]] = {
         "Hub",
         "HumanTaskUi",
         "Image",
-        "InferenceComponent",
         "InferenceExperiment",
         "InferenceRecommendationsJob",
         "InferenceRouter",

@@ -23,6 +23,7 @@ from clary.services.sagemaker._endpoint_views import (
     shadows,
     variants,
 )
+from clary.services.sagemaker._rooms import of_endpoint
 from clary.store.records import Record
 
 PAGE = 10
@@ -51,6 +52,7 @@ def _plan(call: Call, config_name: str) -> dict[str, Any]:
             *config.document["ProductionVariants"],
             *config.document.get("ShadowProductionVariants", ()),
         )
+        if "ModelName" in variant
     }
     return plans.plan(config.document, models, serial=int(call.now.timestamp() * 1000))
 
@@ -205,4 +207,11 @@ def delete_endpoint(call: Call, request: Mapping[str, Any]) -> None:
         private = {**record.private, "intent": {"delete": True}}
         return replace(record, private=private, status="Deleting", modified=call.now)
 
-    call.amend(call.find("Endpoint", request["EndpointName"]), change, is_waking=True)
+    record = call.find("Endpoint", request["EndpointName"])
+    inside = [each.key for each in call.read(of_endpoint, record)]
+    if inside:
+        raise ValidationException(
+            f'Cannot delete endpoint "{record.arn}": it has inference components: {", ".join(inside)}. '
+            "Delete them first."
+        )
+    call.amend(record, change, is_waking=True)

@@ -19,7 +19,6 @@ NOT_SERVED_OF_VARIANTS = (
     "EnableSSMAccess",
     "InferenceAmiVersion",
     "InstancePools",
-    "ManagedInstanceScaling",
 )
 ROUTING = ("LEAST_OUTSTANDING_REQUESTS", "RANDOM")
 
@@ -36,6 +35,7 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
         _check_capture(request["DataCaptureConfig"])
     if request.get("AsyncInferenceConfig"):
         _check_asynchronous(call, request)
+    _check_rooms(request)
     names: set[str] = set()
     variants = []
     for variant in request["ProductionVariants"]:
@@ -94,8 +94,11 @@ def _variant(call: Call, variant: Mapping[str, Any], member: str = "ProductionVa
         if variant.get(refused):
             raise ValidationException(f"{where}: {refused} is not served yet; leave it out.")
     if "ModelName" not in variant:
+        return _room(where, variant, member)
+    if variant.get("ManagedInstanceScaling"):
         raise ValidationException(
-            f"{where}: ModelName is required (inference components are not served yet)."
+            f"{where}: ManagedInstanceScaling is for variants of inference components, which have no "
+            "ModelName; register the variant with Application Auto Scaling instead."
         )
     model = call.find("Model", variant["ModelName"]).document
     _check_mode(where, variant, model, member)
@@ -118,12 +121,50 @@ def _check_mode(
     where: str, variant: Mapping[str, Any], model: Mapping[str, Any], member: str = "ProductionVariants"
 ) -> None:
     """Refuse a multi-model container where only one model can be asked."""
-    container = model.get("PrimaryContainer") or next(iter(model.get("Containers", ())), {})
+    container: Mapping[str, Any] = model.get("PrimaryContainer") or next(
+        iter(model.get("Containers", ())), {}
+    )
     if container.get("Mode") != "MultiModel":
         return
     if "ServerlessConfig" in variant or member != "ProductionVariants":
         what = "ServerlessConfig" if "ServerlessConfig" in variant else member
         raise ValidationException(f"{where}: {what} is not allowed for a model whose Mode is MultiModel.")
+
+
+def _room(where: str, variant: Mapping[str, Any], member: str) -> dict[str, Any]:
+    """Check a variant that is room for inference components."""
+    if member != "ProductionVariants" or "ServerlessConfig" in variant:
+        raise ValidationException(f"{where}: ModelName is required.")
+    if "InstanceType" not in variant:
+        raise ValidationException(f"{where}: InstanceType is required.")
+    _instances.check(variant["InstanceType"], "endpoint")
+    scaling = variant.get("ManagedInstanceScaling", {})
+    n = variant.get("InitialInstanceCount", 1)
+    least, most = scaling.get("MinInstanceCount", 0), scaling.get("MaxInstanceCount", max(1, n))
+    if not least <= n <= most:
+        raise ValidationException(
+            f"{where}: InitialInstanceCount ({n}) must lie between MinInstanceCount ({least}) and "
+            f"MaxInstanceCount ({most}) of ManagedInstanceScaling."
+        )
+    strategy = scaling.get("ScaleInPolicy", {}).get("Strategy", "IDLE_RELEASE")
+    if strategy != "IDLE_RELEASE":
+        raise ValidationException(
+            f"{where}: ScaleInPolicy.Strategy '{strategy}' is not served; it must be IDLE_RELEASE."
+        )
+    return {"InitialInstanceCount": 1, "InitialVariantWeight": 1.0, **variant}
+
+
+def _check_rooms(request: Mapping[str, Any]) -> None:
+    """Check what a configuration must and must not have whose endpoint takes inference components."""
+    if all("ModelName" in variant for variant in request["ProductionVariants"]):
+        return
+    if not request.get("ExecutionRoleArn"):
+        raise ValidationException(
+            "ExecutionRoleArn is required: a variant without ModelName is for inference components."
+        )
+    for member in ("DataCaptureConfig", "AsyncInferenceConfig", "ShadowProductionVariants"):
+        if request.get(member):
+            raise ValidationException(f"{member} is not served for endpoints of inference components.")
 
 
 def _check_serverless(where: str, variant: Mapping[str, Any]) -> None:

@@ -50,6 +50,7 @@ class Counts:
     n_sent: int = 0
     n_hits: int = 0
     n_cold: int = 0
+    n_no_capacity: int = 0
 
     def add(self, other: "Counts") -> None:
         """Count what another counted."""
@@ -135,13 +136,15 @@ class Usage:
                 del self._seconds[key]
 
 
-def samples(counts: Counts, n_instances: int) -> Sequence[Measured]:
-    """Return the service's metrics of a variant.
+def samples(counts: Counts, n_instances: int, per: str = "Instance") -> Sequence[Measured]:
+    """Return the service's metrics of a variant, or of an inference component.
 
     Parameters
     ----------
     n_instances : int
-        Instances that answered.
+        Instances, or copies, that answered.
+    per : str
+        `Instance` or `Copy`.
 
     Notes
     -----
@@ -155,7 +158,7 @@ def samples(counts: Counts, n_instances: int) -> Sequence[Measured]:
     n_model = counts.n_model_4xx + counts.n_model_5xx
     found: list[Measured] = [
         ("Invocations", 1.0, "None", n),
-        ("InvocationsPerInstance", 1.0 / max(1, n_instances), "None", n),
+        (f"InvocationsPer{per}", 1.0 / max(1, n_instances), "None", n),
     ]
     for name, n_errors in (
         ("Invocation4XXErrors", counts.n_4xx - counts.n_model_5xx),
@@ -163,6 +166,8 @@ def samples(counts: Counts, n_instances: int) -> Sequence[Measured]:
         ("InvocationModelErrors", n_model),
     ):
         found += _split(name, n_errors, n)
+    if per == "Copy":
+        found += _split("NoCapacityInvocationFailures", counts.n_no_capacity, n)
     if n_asked := counts.n_hits + counts.n_cold:  # of a multi-model endpoint
         found += _split("ModelCacheHit", counts.n_hits, n_asked)
     most = counts.model_most_s
