@@ -6,6 +6,8 @@ default_pytorch_inference_handler.py of sagemaker-pytorch-inference-toolkit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,10 @@ class Defaults:
     def predicts_rows_apart(self, model: Any) -> bool:
         """Tell whether rows of several requests may be predicted in one call, and say the same of each."""
         return False
+
+    def stacked(self, parts: Sequence[Any]) -> Any:
+        """Join the rows of several requests."""
+        return np.concatenate(parts)
 
     def output_fn(self, prediction: Any, accept: str) -> tuple[bytes, str]:
         """Encode as the first of npy, csv and JSON that `accept` names."""
@@ -115,6 +121,10 @@ class Pytorch(Defaults):
 
     title = "PyTorch"
 
+    def __init__(self) -> None:
+        self._placed: Any = None
+        """The model that is on its device, to evaluate: to see to that again costs more than a small net."""
+
     def model_fn(self, model_dir: str) -> Any:
         """Load `model.pt`, or the one `.pt` or `.pth` file there is, as TorchScript."""
         import torch  # noqa: PLC0415 - an extra
@@ -140,18 +150,24 @@ class Pytorch(Defaults):
 
         found = arrays.decode(data, content_type)
         is_text = MediaType.parse(content_type).name in arrays.TEXT
-        tensor = torch.tensor(found, dtype=torch.float32) if is_text else torch.from_numpy(found)
-        return tensor.to(_device())
+        return torch.from_numpy(found.astype(np.float32) if is_text else found).to(_device())
 
     def predict_fn(self, data: Any, model: Any) -> Any:
         """Run the model without gradients."""
         import torch  # noqa: PLC0415 - an extra
 
         device = _device()
-        with torch.no_grad():
-            model = model.to(device)
-            model.eval()
+        with torch.no_grad():  # not inference_mode: a customer's output_fn may change the answer in place
+            if model is not self._placed:
+                model = self._placed = model.to(device)
+                model.eval()
             return model(data.to(device))
+
+    def stacked(self, parts: Sequence[Any]) -> Any:
+        """Join the rows of several requests."""
+        import torch  # noqa: PLC0415 - an extra
+
+        return torch.cat(list(parts))
 
     def output_fn(self, prediction: Any, accept: str) -> tuple[bytes, str]:
         """Encode a tensor as an array."""
@@ -160,6 +176,7 @@ class Pytorch(Defaults):
         return super().output_fn(prediction, accept)
 
 
+@cache
 def _device() -> Any:
     import torch  # noqa: PLC0415 - an extra
 

@@ -15,8 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from clary import containers
 from clary.algorithms.base import Answer, Question
 from clary.kernel.errors import CustomerError
@@ -120,7 +118,9 @@ class Script:
             traceback.print_exc()
             raise CustomerError(f"model_fn failed: {last_line(error)}") from error
         is_ours = self._transform is None and not any(given.values())
-        self._shares_calls = is_ours and defaults.predicts_rows_apart(self._model)
+        self._stacked = defaults.stacked
+        self._most = _batch_size(environ)
+        self._shares_calls = is_ours and (self._most > 1 or defaults.predicts_rows_apart(self._model))
 
     def on_device(self, bound: Bound) -> None:
         """Have `predict_fn`, or `transform_fn` where there is one, called where `bound` says."""
@@ -131,7 +131,9 @@ class Script:
     def answer_many(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer the questions one after the other; in one call where no function is the customer's."""
         if len(questions) > 1 and self._shares_calls:
-            return self._answer_together(questions)
+            most = self._most if self._most > 1 else len(questions)
+            shared = [questions[at : at + most] for at in range(0, len(questions), most)]
+            return [answer for part in shared for answer in self._answer_together(part)]
         return [self._answer(question) for question in questions]
 
     def _answer_together(self, questions: Sequence[Question]) -> list[Answer]:
@@ -141,18 +143,22 @@ class Script:
         for place, question in enumerate(questions):
             with contextlib.suppress(Exception):
                 rows = self._rows(question)
-                if rows.ndim == 2:
-                    stacks.setdefault((rows.dtype, rows.shape[1]), []).append((place, rows))
+                if rows.ndim == 2 or (rows.ndim == 1 and self._most > 1):
+                    stacks.setdefault((rows.dtype, rows.shape[-1], rows.ndim), []).append((place, rows))
         for stack in stacks.values():
             with contextlib.suppress(Exception):
-                found = self._predict(np.concatenate([rows for _, rows in stack]), self._model)
+                parts = [rows if rows.ndim == 2 else rows.reshape(1, -1) for _, rows in stack]
+                found = self._predict(self._stacked(parts), self._model)
+                if len(found) != sum(len(part) for part in parts):
+                    raise ValueError("the model has no answer for each row")
                 start = 0
                 for place, rows in stack:
-                    end = start + rows.shape[0]
+                    end = start + (rows.shape[0] if rows.ndim == 2 else 1)
                     question = questions[place]
                     self._context.ask(question)
                     accept = self._accept(question)
-                    answers[place] = self._spelled(self._output(found[start:end], accept), accept)
+                    own = found[start:end] if rows.ndim == 2 else found[start]
+                    answers[place] = self._spelled(self._output(own, accept), accept)
                     start = end
         pairs = zip(answers, questions, strict=True)
         return [answer if answer is not None else self._answer(question) for answer, question in pairs]
@@ -223,6 +229,15 @@ class Script:
             parts = (_body(part) for part in body)
             return Answer(next(parts, b""), str(content_type), status, headers, parts)
         return Answer(_body(body), str(content_type), status, headers)
+
+
+def _batch_size(environ: Mapping[str, str]) -> int:
+    """Return how many requests the customer lets a model predict in one call; 0 where nothing is said.
+
+    Source: SageMaker Python SDK, PyTorchModel: `SAGEMAKER_TS_BATCH_SIZE`.
+    """
+    text = environ.get("SAGEMAKER_TS_BATCH_SIZE", "")
+    return int(text) if text.isdecimal() else 0
 
 
 def _body(value: Any) -> bytes:
