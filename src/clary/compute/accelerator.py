@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from clary.compute import machine
+from clary.compute import linux, machine
 from clary.kernel.errors import ValidationException
 from clary.kernel.settings import Settings
 
@@ -61,6 +61,11 @@ def whole(settings: Settings) -> Slice:
     """Return what one accelerator of this machine has to give."""
     memory_mib = settings.accelerator_memory_mib or min(WHOLE_MIB, machine.memory_mib() // 2)
     return Slice(settings.accelerator_tflops, memory_mib)
+
+
+def count(settings: Settings) -> int:
+    """Return how many accelerators this machine lends; its daemon needs Linux."""
+    return settings.accelerators if linux.IS_LINUX else 0
 
 
 def gpu_of(device: int) -> str:

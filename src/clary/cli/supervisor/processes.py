@@ -24,7 +24,7 @@ def platform(settings: Settings) -> Sequence[Process]:
     listed = [_zygote(settings, "base"), _control(settings)]
     if objects.is_embedded(settings):
         listed.insert(0, _objects(settings))
-    if settings.accelerators:
+    if accelerator.count(settings):
         listed.append(_accelerator(settings))
     # Kept open here: no connection is refused or dropped while an edge restarts.
     port = listen(settings.host, settings.port)

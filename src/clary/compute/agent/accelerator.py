@@ -9,6 +9,7 @@ Where a program needs the device (an endpoint's variant, a notebook), its progra
 import contextlib
 import json
 import logging
+import math
 import socket
 import threading
 import time
@@ -87,7 +88,7 @@ class _Holder:
         self._host, self._reporter = host, reporter
         self._address = str(accelerator.control_socket(settings))
         self._over = threading.Event()
-        self._line, self._said, self.terms = self._admitted()
+        self._line, self._said, self.terms = self._admitted(AWAY_S)
         if self.terms["gpu"]:
             (host.home / "gpus").write_text(self.terms["gpu"])
             host.spec = replace(host.spec, size=replace(host.spec.size, gpus=1))
@@ -100,7 +101,7 @@ class _Holder:
             self._line.sendall(b'{"release": true}\n', socket.MSG_NOSIGNAL)
             self._line.shutdown(socket.SHUT_RDWR)
 
-    def _admitted(self) -> tuple[socket.socket, IO[str], Mapping[str, Any]]:
+    def _admitted(self, patience_s: float) -> tuple[socket.socket, IO[str], Mapping[str, Any]]:
         """Ask for the slice; return the line, what is heard on it, and the terms."""
         spec = self._host.spec
         container = spec.request.get("Container") or {}
@@ -112,7 +113,7 @@ class _Holder:
             "variant": spec.request.get("VariantName", ""),
             "limit_s": limit_s(container.get("Environment") or {}),
         }
-        until = time.monotonic() + AWAY_S
+        until = time.monotonic() + patience_s
         while True:
             line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
@@ -141,8 +142,10 @@ class _Holder:
             if self._over.is_set():
                 return
             try:
-                self._line, self._said, _ = self._admitted()  # the same terms: leases outlive a daemon
+                self._line, self._said, _ = self._admitted(math.inf)  # the same terms: leases outlive daemons
             except CustomerError as error:
+                if self._over.is_set():
+                    return
                 log.error("the lease of the accelerator is lost: %s", error)
                 return
 

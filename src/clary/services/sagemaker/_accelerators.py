@@ -27,7 +27,7 @@ def check(where: str, variant: Mapping[str, Any], model: Mapping[str, Any], sett
             f"{where}: AcceleratorType '{wanted}' is for models of one container and one model; "
             f"'{variant['ModelName']}' has several."
         )
-    if not settings.accelerators:
+    if not accelerator.count(settings):
         raise ValidationException(
             f"{where}: AcceleratorType '{wanted}': there is no accelerator here (CLARY_ACCELERATORS is 0)."
         )
