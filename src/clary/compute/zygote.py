@@ -28,6 +28,7 @@ from typing import Any, NoReturn
 from clary.compute import inside, launcher, limits, linux
 from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
+from clary.toolkit.kernels import warm
 
 RUNTIMES = {
     "base": (
@@ -168,6 +169,8 @@ class Zygote:
         self._path = path
         self._listener: socket.socket | None = None
         self._selector = selectors.DefaultSelector()
+        self._has_kernels = False
+        self._compiling: subprocess.Popen[bytes] | None = None
 
     def serve(self) -> None:
         """Fork agents until SIGTERM."""
@@ -182,17 +185,34 @@ class Zygote:
         self._listener = self._listen()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(read_wake, selectors.EVENT_READ)
+        self._load_kernels()
         while not ended:
             for key, _ in self._selector.select():
                 if key.fd == read_wake:
                     with contextlib.suppress(BlockingIOError):
                         os.read(read_wake, 4096)
                     _reap()
+                    self._load_kernels()
                 elif key.fileobj is self._listener:
                     self._accept(self._listener)
                 else:
                     self._answer(key.fileobj)  # type: ignore[arg-type]  # only sockets are registered
         self._path.unlink(missing_ok=True)
+
+    def _load_kernels(self) -> None:
+        """Have compiled kernels in every fork; where there are none yet, another process compiles them."""
+        if self._has_kernels:
+            return
+        self._has_kernels = warm.load()
+        if self._has_kernels:
+            gc.freeze()
+        elif self._compiling is None:
+            self._compiling = subprocess.Popen(
+                [sys.executable, "-P", "-m", "clary.toolkit.kernels.warm"],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            self._compiling.returncode = 0  # reaped with the others
 
     def _listen(self) -> socket.socket:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

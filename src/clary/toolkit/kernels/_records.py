@@ -4,81 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from clary.toolkit.kernels._numba import kernel
+from clary.toolkit.kernels._numba import kernel, types
 
 VALUE_AT, N_VALUES, KEYS_AT, KEYS_END, N_KEYS, WIDTH, LABEL_AT = range(7)
 """Columns of what `scan` finds of a record; places are -1 where there is none."""
-
-
-@kernel()
-def frames(body: Any, starts: Any) -> tuple[int, int]:
-    """Write where the payloads of whole frames begin; return their number and the bytes used.
-
-    Stops at a frame that is cut off, or that `starts` has no room for; -1 frames mean that the bytes are
-    none, or that a record is split.
-    """
-    at, count, end = 0, 0, len(body)
-    while at + 8 <= end and count < len(starts):
-        length = _word(body, at + 4)
-        if _word(body, at) != 0xCED7230A or length >> 29:
-            return -1, at
-        after = at + 8 + ((length + 3) & ~3)
-        if after > end:
-            break
-        starts[count] = at + 8
-        count += 1
-        at = after
-    return count, at
-
-
-@kernel()
-def scan(body: Any, starts: Any, found: Any) -> int:
-    """Find values, keys and label of every record; return the first that is unlike the others, or -1."""
-    for number in range(len(starts)):
-        at = starts[number]
-        end = at + _word(body, at - 4)
-        row = found[number]
-        row[:] = 0
-        row[VALUE_AT] = row[KEYS_AT] = row[KEYS_END] = row[LABEL_AT] = -1
-        while at < end:
-            name, at, after = _member(body, at, end)
-            if (name != 1 and name != 2) or not _pair(body, at, after, name, row):  # noqa: PLR1714 - for numba
-                return number
-            at = after
-        if row[VALUE_AT] < 0 and row[WIDTH] == 0:
-            return number
-    return -1
-
-
-@kernel()
-def floats(body: Any, at: Any, count: Any, out: Any) -> None:
-    """Copy floats as their 32 bits, record after record, to `out`, of uint32."""
-    place = 0
-    for number in range(len(at)):
-        here = at[number]
-        for _ in range(count[number]):
-            out[place] = (
-                np.uint32(body[here])
-                | np.uint32(body[here + 1]) << 8
-                | np.uint32(body[here + 2]) << 16
-                | np.uint32(body[here + 3]) << 24
-            )
-            here += 4
-            place += 1
-
-
-@kernel()
-def varints(body: Any, at: Any, end: Any, out: Any) -> int:
-    """Decode the keys of every record to `out`, of int32; return the largest."""
-    place, largest = 0, -1
-    for number in range(len(at)):
-        here, after = at[number], end[number]
-        while here < after:
-            value, here = _varint(body, here, after)
-            out[place] = value
-            largest = max(largest, value)
-            place += 1
-    return largest
+BODY = types.Array(types.uint8, 1, "C", readonly=True)
+NUMBERS = types.Array(types.int64, 1, "C")
+TABLE = types.Array(types.int64, 2, "C")
+COLUMN = types.Array(types.int64, 1, "A")
 
 
 @kernel()
@@ -114,26 +47,6 @@ def _member(body: Any, at: int, end: int) -> tuple[int, int, int]:
 
 
 @kernel()
-def _pair(body: Any, at: int, end: int, side: int, row: Any) -> bool:
-    """Read one pair of a map; one that is not named `values` is passed over."""
-    is_values = False
-    while at < end:
-        name, at, after = _member(body, at, end)
-        if name == 1:
-            is_values = after - at == 6 and body[at] == 118 and body[at + 1] == 97 and body[at + 5] == 115
-        elif name == 2 and is_values:
-            while at < after:
-                kind, at, last = _member(body, at, after)
-                if kind != 2 or not _tensor(body, at, last, side, row):
-                    return False
-                at = last
-        elif name != 2:
-            return False
-        at = after
-    return True
-
-
-@kernel()
 def _tensor(body: Any, at: int, end: int, side: int, row: Any) -> bool:
     """Read one tensor of packed floats."""
     while at < end:
@@ -153,3 +66,94 @@ def _tensor(body: Any, at: int, end: int, side: int, row: Any) -> bool:
             return False
         at = after
     return True
+
+
+@kernel()
+def _pair(body: Any, at: int, end: int, side: int, row: Any) -> bool:
+    """Read one pair of a map; one that is not named `values` is passed over."""
+    is_values = False
+    while at < end:
+        name, at, after = _member(body, at, end)
+        if name == 1:
+            is_values = after - at == 6 and body[at] == 118 and body[at + 1] == 97 and body[at + 5] == 115
+        elif name == 2 and is_values:
+            while at < after:
+                kind, at, last = _member(body, at, after)
+                if kind != 2 or not _tensor(body, at, last, side, row):
+                    return False
+                at = last
+        elif name != 2:
+            return False
+        at = after
+    return True
+
+
+@kernel(types.UniTuple(types.int64, 2)(BODY, NUMBERS))
+def frames(body: Any, starts: Any) -> tuple[int, int]:
+    """Write where the payloads of whole frames begin; return their number and the bytes used.
+
+    Stops at a frame that is cut off, or that `starts` has no room for; -1 frames mean that the bytes are
+    none, or that a record is split.
+    """
+    at, count, end = 0, 0, len(body)
+    while at + 8 <= end and count < len(starts):
+        length = _word(body, at + 4)
+        if _word(body, at) != 0xCED7230A or length >> 29:
+            return -1, at
+        after = at + 8 + ((length + 3) & ~3)
+        if after > end:
+            break
+        starts[count] = at + 8
+        count += 1
+        at = after
+    return count, at
+
+
+@kernel(types.int64(BODY, NUMBERS, TABLE))
+def scan(body: Any, starts: Any, found: Any) -> int:
+    """Find values, keys and label of every record; return the first that is unlike the others, or -1."""
+    for number in range(len(starts)):
+        at = starts[number]
+        end = at + _word(body, at - 4)
+        row = found[number]
+        row[:] = 0
+        row[VALUE_AT] = row[KEYS_AT] = row[KEYS_END] = row[LABEL_AT] = -1
+        while at < end:
+            name, at, after = _member(body, at, end)
+            if (name != 1 and name != 2) or not _pair(body, at, after, name, row):  # noqa: PLR1714 - for numba
+                return number
+            at = after
+        if row[VALUE_AT] < 0 and row[WIDTH] == 0:
+            return number
+    return -1
+
+
+@kernel(types.void(BODY, COLUMN, COLUMN, types.Array(types.uint32, 1, "C")))
+def floats(body: Any, at: Any, count: Any, out: Any) -> None:
+    """Copy floats as their 32 bits, record after record, to `out`, of uint32."""
+    place = 0
+    for number in range(len(at)):
+        here = at[number]
+        for _ in range(count[number]):
+            out[place] = (
+                np.uint32(body[here])
+                | np.uint32(body[here + 1]) << 8
+                | np.uint32(body[here + 2]) << 16
+                | np.uint32(body[here + 3]) << 24
+            )
+            here += 4
+            place += 1
+
+
+@kernel(types.int64(BODY, COLUMN, COLUMN, types.Array(types.int32, 1, "C")))
+def varints(body: Any, at: Any, end: Any, out: Any) -> int:
+    """Decode the keys of every record to `out`, of int32; return the largest."""
+    place, largest = 0, -1
+    for number in range(len(at)):
+        here, after = at[number], end[number]
+        while here < after:
+            value, here = _varint(body, here, after)
+            out[place] = value
+            largest = max(largest, value)
+            place += 1
+    return largest

@@ -4,7 +4,7 @@
     mixtures  (n_documents, n_topics)  counts of a document's words that are each topic's
     topics    (n_words, n_topics)      a word's share of each topic
 
-Source: Asuncion and others (2009), "On smoothing and inference for topic models", arXiv:1205.2662, which finds
+Source: Asuncion and others (2009), "On smoothing and inference for topic models", which finds
 this as good as sampling where the priors are right.
 """
 

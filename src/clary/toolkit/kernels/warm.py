@@ -1,5 +1,7 @@
 """`python -m clary.toolkit.kernels.warm`: compile every kernel once, for all processes of this user."""
 
+import contextlib
+import fcntl
 import hashlib
 import importlib
 import importlib.metadata
@@ -27,16 +29,34 @@ def is_warm() -> bool:
         return True
 
 
+def load() -> bool:
+    """Import the compiled halves where that takes milliseconds; say whether there is nothing left to do."""
+    if not is_warm():
+        return False
+    with contextlib.suppress(ImportError):
+        _import_all()
+    return True
+
+
+def _import_all() -> None:
+    for part in PARTS:
+        importlib.import_module(f"clary.toolkit.kernels.{part}")
+
+
 def main() -> None:
-    """Compile."""
+    """Compile; of several processes that are asked to, the first does."""
     try:
         mark = _mark()
     except ImportError:
         return
-    for part in PARTS:
-        importlib.import_module(f"clary.toolkit.kernels.{part}")
-    if mark.parent.is_dir():
-        mark.touch()
+    if not mark.parent.is_dir():
+        _import_all()
+        return
+    with (mark.parent / "warm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not mark.exists():
+            _import_all()
+            mark.touch()
 
 
 if __name__ == "__main__":
