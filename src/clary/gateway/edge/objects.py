@@ -31,6 +31,9 @@ from clary.wire.signing import sign
 
 REST_S = 30.0
 """That an unused connection to the store is kept."""
+PART_TYPE = "application/x-clary-part"
+"""Content type of parts on their way to the store. It compresses what it takes for text, on every upload and
+read: 275 MB of CSV cost it 8 s of CPU to take and 2.5 to give, and as they are 4 and 0.4 (SeaweedFS 4.48)."""
 _HEX_DIGEST = re.compile(r"^[0-9a-fA-F]{64}$")
 _OWN = ("x-clary-", "x-seaweedfs-", "seaweed-")
 """Beginnings of headers that are between us and the store."""
@@ -219,6 +222,8 @@ class Objects:
         headers = _headers(head, query)
         if hash_header.startswith("STREAMING-"):
             _strip_aws_chunked(headers)
+        if head.method == "PUT" and any(name == "partNumber" for name, _ in query.kept):
+            headers["content-type"] = PART_TYPE  # the object's own was given when its upload began
         is_chunked, alter, frame = head.chunked, None, framing(exchange)
         if hash_header in {SIGNED, SIGNED_WITH_TRAILER} and caller is not None:
             has_trailer = hash_header == SIGNED_WITH_TRAILER
