@@ -26,7 +26,7 @@ RUN_HERE = {
     "transform.md",
 }
 """Pages whose blocks the tests below run, all of them."""
-RUN_HERE |= {"tuning.md"}
+RUN_HERE |= {"tuning.md", "notifications.md"}
 RUN_HERE |= {"evaluation.md", "features.md", "processing.md"}
 FENCE = re.compile(r"(?:^<!-- not run: (.+) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -112,6 +112,17 @@ def test_accounts_are_made_as_printed(clary_server: ClaryServer, tmp_path: Path)
     text = run(["bash", "-euo", "pipefail", "-c", script], tmp_path, environ)
     assert "assumed-role/SageMakerRole/research" in text
     assert '"TrainingJobSummaries": []' in text
+
+
+def test_a_topic_is_told_as_printed(clary_server: ClaryServer, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "".join(each.text for each in runnable("notifications.md", "python"))
+    )
+    run(
+        ["clary", "run", "--", "python", "program.py"],
+        tmp_path,
+        environment(tmp_path, clary_server.data_dir),
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,19 @@
 """From one process of a pipeline to the next: frames on pooled connections, many at a time."""
 
-import contextlib
 import select
 import socket
 import threading
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from clary.algorithms.base import Answer, Question
-from clary.serving.frames import Decoder, Frame, FrameError, pack
+from clary.serving.frames import Decoder, Frame, FrameError, framed, head
 from clary.serving.handlers.base import GoneError
 from clary.serving.replica import ATTRIBUTES, CHUNK_BYTES
 
+FITS_BYTES = 64 * 1024
+"""That any socket's buffer takes, so that sending them waits for nobody."""
 Answered = tuple[dict[str, Any], Answer]
 """The frame's header and the answer."""
 
@@ -32,64 +34,78 @@ class Link:
         GoneError
             The process does not listen, or went away meanwhile.
         """
-        whole = [place for place, question in enumerate(questions) if not question.takes_parts]
         found: dict[int, Answered] = {}
-        if whole:
-            with self._connection() as line:
-                frames = _exchanged(line, [_packed(n, questions[place]) for n, place in enumerate(whole)])
-            for n, place in enumerate(whole):
-                found[place] = (frames[n].header, _answer(frames[n]))
-        for place, question in enumerate(questions):
-            if question.takes_parts:
-                found[place] = self._streamed(question)
+        try:
+            whole = [place for place, question in enumerate(questions) if not question.takes_parts]
+            if whole:
+                frames = self._asked([_packed(n, questions[place]) for n, place in enumerate(whole)])
+                for n, place in enumerate(whole):
+                    found[place] = (frames[n].header, _answer(frames[n]))
+            for place, question in enumerate(questions):
+                if question.takes_parts:
+                    found[place] = self._streamed(question)
+        except (OSError, FrameError) as error:
+            raise GoneError(f"the next container went away: {error}") from error
         return [found[place] for place in range(len(questions))]
 
-    def _streamed(self, question: Question) -> Answered:
-        """Ask for an answer in parts; its connection is busy until the last of them."""
-        with contextlib.ExitStack() as stack:
-            line = stack.enter_context(self._connection())
-            frames = _frames(line, _packed(0, question))
-            first = next(frames)
-            if not first.header.get("more"):
-                return first.header, _answer(first)
-            return first.header, _answer(first, _parts(frames, stack.pop_all()))
-
-    @contextlib.contextmanager
-    def _connection(self) -> Iterator[socket.socket]:
-        """Lend a connection; one on which something went wrong is not used again."""
-        with self._lock:
-            line = self._idle.pop() if self._idle else None
+    def _asked(self, questions: Sequence[tuple[bytes, bytes, bytes]]) -> dict[int, Frame]:
+        line = self._lent()
         try:
-            if line is None:
-                line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                line.connect(self._address)
-            yield line
-        except BaseException as error:
-            if line is not None:
-                line.close()
-            if isinstance(error, OSError | FrameError):
-                raise GoneError(f"the next container went away: {error}") from error
+            frames = _exchanged(line, questions)
+        except BaseException:
+            line.close()  # what was not read yet would be taken for the next answers
             raise
+        self._idle.append(line)
+        return frames
+
+    def _streamed(self, question: Question) -> Answered:
+        """Ask for an answer in parts; its connection is its own, and ends with it."""
+        line = self._lent()
+        frames = _frames(line, _packed(0, question))
+        try:
+            first = next(frames)
+        except BaseException:
+            line.close()
+            raise
+        if first.header.get("more"):
+            return first.header, _answer(first, _parts(frames, line))
+        self._idle.append(line)
+        return first.header, _answer(first)
+
+    def _lent(self) -> socket.socket:
+        """Return a connection that nobody uses."""
         with self._lock:
-            self._idle.append(line)
+            if self._idle:
+                return self._idle.pop()
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            line.connect(self._address)
+        except OSError:
+            line.close()
+            raise
+        return line
 
 
-def _packed(number: int, question: Question) -> bytes:
-    members = {
-        "content_type": question.content_type,
-        "accept": question.accept,
-        "attributes": question.attributes,
-    }
+def _packed(number: int, question: Question) -> tuple[bytes, bytes, bytes]:
+    known = (question.content_type, question.accept, question.attributes, question.takes_parts)
+    return framed(number, _head(*known), question.body)
+
+
+@lru_cache(maxsize=512)
+def _head(content_type: str, accept: str, attributes: str, takes_parts: bool) -> bytes:
+    members = {"content_type": content_type, "accept": accept, "attributes": attributes}
     header: dict[str, Any] = {name: value for name, value in members.items() if value}
-    if question.takes_parts:
-        header["stream"] = True
-    return pack(number, header, question.body)
+    return head({**header, "stream": True} if takes_parts else header)
 
 
-def _exchanged(line: socket.socket, questions: Sequence[bytes]) -> dict[int, Frame]:
+def _exchanged(line: socket.socket, questions: Sequence[tuple[bytes, bytes, bytes]]) -> dict[int, Frame]:
     """Send all, while taking what is answered already: neither side may wait for the other's full buffer."""
-    waiting = memoryview(b"".join(questions))
+    whole = b"".join([piece for question in questions for piece in question])
     decoder, found = Decoder(), dict[int, Frame]()
+    if len(whole) <= FITS_BYTES:
+        line.sendall(whole)
+        whole = b""
+    waiting = memoryview(whole)
     while waiting:
         ready, room, _ = select.select([line], [line], [])
         if ready:
@@ -97,12 +113,13 @@ def _exchanged(line: socket.socket, questions: Sequence[bytes]) -> dict[int, Fra
         if room:
             waiting = waiting[line.send(waiting, socket.MSG_DONTWAIT) :]
     while len(found) < len(questions):
-        found |= {frame.request_id: frame for frame in decoder.feed(_received(line))}
+        for frame in decoder.feed(_received(line)):
+            found[frame.request_id] = frame
     return found
 
 
-def _frames(line: socket.socket, question: bytes) -> Iterator[Frame]:
-    line.sendall(question)
+def _frames(line: socket.socket, question: tuple[bytes, bytes, bytes]) -> Iterator[Frame]:
+    line.sendall(b"".join(question))
     decoder = Decoder()
     while True:
         yield from decoder.feed(_received(line))
@@ -123,8 +140,8 @@ def _answer(frame: Frame, parts: Iterator[bytes] | None = None) -> Answer:
     return Answer(frame.body, header.get("content_type", ""), header.get("status", 200), headers, parts)
 
 
-def _parts(frames: Iterator[Frame], lent: contextlib.ExitStack) -> Iterator[bytes]:
-    with lent:
+def _parts(frames: Iterator[Frame], line: socket.socket) -> Iterator[bytes]:
+    with line:
         for frame in frames:
             if frame.header.get("error"):
                 raise RuntimeError(frame.body.decode(errors="replace"))

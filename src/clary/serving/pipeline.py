@@ -17,8 +17,12 @@ from typing import Any
 
 from clary.algorithms.base import Answer, Question
 from clary.serving import replica
+from clary.serving.frames import MAX_FRAME_BYTES
 from clary.serving.handlers import base
 from clary.serving.link import Link
+
+MOST_BYTES = MAX_FRAME_BYTES - 0x20000
+"""Of one answer: what a frame holds beside its header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,9 @@ class _Way:
     def passed(self, name: str, answer: Answer, took_us: int, *, is_last: bool) -> None:
         """Take a container's answer."""
         self._times.append(took_us)
+        if len(answer.body) > MOST_BYTES:
+            text = f"the container's answer of {len(answer.body)} bytes is more than {MOST_BYTES}"
+            answer = Answer(text.encode(), "text/plain", 500)
         if answer.status >= 400:
             self._told["container"] = name
             self.answer = answer
