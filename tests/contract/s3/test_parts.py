@@ -20,7 +20,7 @@ def test_an_object_in_parts_keeps_its_bytes_and_its_content_type(clary_server, c
     s3.upload_fileobj(io.BytesIO(TEXT), bucket, "rows.csv", ExtraArgs=given, Config=config)
     found = s3.get_object(Bucket=bucket, Key="rows.csv")
     assert found["Body"].read() == TEXT
-    assert found["ContentType"] == (content_type or "binary/octet-stream")
+    assert found["ContentType"].startswith("text/csv")  # given, or what the store makes of the key
     assert found["ETag"].endswith(f'-{-(-len(TEXT) // PART)}"')
     middle = s3.get_object(Bucket=bucket, Key="rows.csv", Range=f"bytes={PART - 9}-{PART + 8}")
     assert middle["Body"].read() == TEXT[PART - 9 : PART + 9]

@@ -30,6 +30,8 @@ class UsageTeller:
         self._tallies = tallies
         self._untold: dict[Key, Tally] = {}
         self._task: asyncio.Task[None] | None = None
+        self._status = 200
+        """Of the last answer: a control plane that does not take counts is logged once, not at every post."""
 
     def wants(self, _leg: Leg, _routed: Routed) -> Part:
         """Want nothing of any invocation: they are counted anyway."""
@@ -72,8 +74,9 @@ class UsageTeller:
             _LOG.debug("counts wait for the control plane: %s", error)
             self._put_back(told)
         else:
-            if status != 200:
+            if status not in {200, self._status}:
                 _LOG.error("the control plane did not take counts: %d", status)
+            self._status = status
 
     def _gather(self) -> None:
         for key, tally in self._tallies.take():
