@@ -39,11 +39,11 @@ def serverless(hosting, model, **terms):
     return {"VariantName": "AllTraffic", "ModelName": model, "ServerlessConfig": config}
 
 
-def invocations(hosting, endpoint, variant):
+def invocations(hosting, endpoint, variant, metric="Invocations"):
     now = datetime.now(UTC)
     points = hosting.account.client("cloudwatch").get_metric_statistics(
         Namespace="AWS/SageMaker",
-        MetricName="Invocations",
+        MetricName=metric,
         Dimensions=[
             {"Name": "EndpointName", "Value": endpoint},
             {"Name": "VariantName", "Value": variant},
@@ -79,6 +79,7 @@ def test_a_shadow_hears_its_share_and_never_answers(hosting, model):
     assert hosting.shares(name, 100) == {"here": 100}
     wait_for(lambda: invocations(hosting, name, "main") == 100)
     wait_for(lambda: 20 <= invocations(hosting, name, "shadow") <= 80)
+    wait_for(lambda: 20 <= invocations(hosting, name, "shadow", "ShadowDisagreements") <= 80)
     with pytest.raises(ClientError, match="not found for Endpoint"):
         hosting.ask(name, TargetVariant="shadow")
 

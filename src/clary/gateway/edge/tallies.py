@@ -45,6 +45,12 @@ class Tally:
     """Those that waited for it."""
     n_no_capacity: int = 0
     """Of an inference component, those for which it had no copy."""
+    n_compared: int = 0
+    """Of a shadow, its answers that were held against those of its variant."""
+    n_apart: int = 0
+    """Those that said something else."""
+    apart: float = 0.0
+    """Sum of how far their numbers were apart."""
 
 
 class Tallies:

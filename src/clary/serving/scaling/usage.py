@@ -51,6 +51,9 @@ class Counts:
     n_hits: int = 0
     n_cold: int = 0
     n_no_capacity: int = 0
+    n_compared: int = 0
+    n_apart: int = 0
+    apart: float = 0.0
 
     def add(self, other: "Counts") -> None:
         """Count what another counted."""
@@ -168,6 +171,9 @@ def samples(counts: Counts, n_instances: int, per: str = "Instance") -> Sequence
         found += _split(name, n_errors, n)
     if per == "Copy":
         found += _split("NoCapacityInvocationFailures", counts.n_no_capacity, n)
+    if counts.n_compared:  # of a shadow; metrics of Clary's own
+        found += _split("ShadowDisagreements", counts.n_apart, counts.n_compared)
+        found += [("ShadowDistance", counts.apart / counts.n_compared, "None", counts.n_compared)]
     if n_asked := counts.n_hits + counts.n_cold:  # of a multi-model endpoint
         found += _split("ModelCacheHit", counts.n_hits, n_asked)
     most = counts.model_most_s

@@ -1,6 +1,7 @@
-"""Shadow variants: a share of the invocations is asked of another model too, and its answer goes nowhere."""
+"""Shadow variants: a share of the invocations is asked of another model too, and its answer is compared."""
 
 import random
+import re
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +15,11 @@ from clary.serving.policies.base import Replica, Variant
 
 if TYPE_CHECKING:
     from clary.gateway.edge.invocation import Invocation
+
+
+MOST_BYTES = 64 * 1024
+"""Of answers whose numbers are compared; of longer ones, only whether they are the same."""
+_NUMBER = re.compile(rb"-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 
 
 class Shadow:
@@ -35,7 +41,7 @@ class Shadow:
         """Let it go on."""
         return True
 
-    def told(self, one: "Invocation", _reply: Reply) -> None:
+    def told(self, one: "Invocation", reply: Reply) -> None:
         """Mirror the question once the client has its answer."""
         shadow = one.leg.document["shadow"]
         if one.operation != WHOLE or self._draw() >= shadow["share"]:
@@ -49,6 +55,11 @@ class Shadow:
             tally.model_s += took_s
             tally.model_most_s = max(tally.model_most_s, took_s)
             status = 503 if frame is None else frame.header.get("status", 200)
+            if frame is not None and status < 400 and reply.status < 400:
+                is_apart, distance = compared(reply.body, frame.body)
+                tally.n_compared += 1
+                tally.n_apart += is_apart
+                tally.apart += distance
             if frame is not None and status >= 400:
                 tally.n_4xx += 1
                 tally.n_model_4xx += status < 500
@@ -72,6 +83,20 @@ class Shadow:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def compared(answer: bytes, shadow: bytes) -> tuple[bool, float]:
+    """Return whether two answers say something else, and the most that two of their numbers are apart.
+
+    The distance is 0 where the answers are not of one form, or too long to look into.
+    """
+    if answer == shadow:
+        return False, 0.0
+    if max(len(answer), len(shadow)) > MOST_BYTES or _NUMBER.sub(b"#", answer) != _NUMBER.sub(b"#", shadow):
+        return True, 0.0
+    pairs = zip(_NUMBER.findall(answer), _NUMBER.findall(shadow), strict=True)
+    distance = max(abs(float(one) - float(other)) for one, other in pairs)
+    return distance > 0.0, distance if distance < float("inf") else 0.0
 
 
 def make(site: Site) -> Shadow:
