@@ -184,6 +184,11 @@ def _processor(image: Image) -> Runtime:
     if name not in known:
         names = ", ".join(f"{PROCESSOR}{each.replace('_', '-')}" for each in known)
         raise ValidationException(f"image {image.repository!r} is none of Clary's own: {names}")
+    if name == "notebook" and not _is_installed("nbclient", Settings.load().notebook_python):
+        raise ValidationException(
+            "image 'clary-notebook' runs notebooks, and the environment of the notebooks has no nbclient: "
+            "install it with: pip install 'clary[notebooks]', or set CLARY_NOTEBOOK_PYTHON"
+        )
     return Runtime(kind="processor", name=name, version=image.tag)
 
 
@@ -191,9 +196,9 @@ def _folder(repository: str) -> str:
     return repository.replace("-", "_")
 
 
-def _is_installed(module: str) -> bool:
-    """Return whether the Python that runs scripts has a module; the settings may name one."""
-    chosen = Settings.load().runtime_python
+def _is_installed(module: str, chosen: str | None = None) -> bool:
+    """Return whether the Python that runs scripts, or another one chosen, has a module."""
+    chosen = Settings.load().runtime_python if chosen is None else chosen
     if not chosen:
         return importlib.util.find_spec(module) is not None
     try:

@@ -40,6 +40,7 @@ DATA_PLANES = (
 REST_SCOPES: Mapping[str, tuple[str, ...]] = {
     "sagemaker": DATA_PLANES,
     "sagemaker-geospatial": ("sagemaker-geospatial",),
+    "scheduler": ("scheduler",),
 }
 S3 = "s3"
 _S3_SCOPES = frozenset({"s3", "s3express"})

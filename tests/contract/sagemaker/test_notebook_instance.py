@@ -336,3 +336,14 @@ def test_the_sdks_waiter_sees_an_instance_in_service(account, lab):
     client.add_tags(ResourceArn=lab[0]["NotebookInstanceArn"], Tags=[{"Key": "team", "Value": "a"}])
     tags = client.list_tags(ResourceArn=lab[0]["NotebookInstanceArn"])["Tags"]
     assert tags == [{"Key": "team", "Value": "a"}]
+
+
+def test_a_notebook_job_without_nbclient_is_refused_with_what_helps(account):
+    cluster = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5}
+    with pytest.raises(ClientError, match=r"pip install 'clary\[notebooks\]'"):
+        account.client("sagemaker").create_processing_job(
+            ProcessingJobName="notebook",
+            RoleArn=account.role_arn,
+            AppSpecification={"ImageUri": "clary-notebook:latest"},
+            ProcessingResources={"ClusterConfig": cluster},
+        )

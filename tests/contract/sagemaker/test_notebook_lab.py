@@ -1,6 +1,9 @@
 """Notebook instances with a real JupyterLab, in its own environment: `make test-all` sets that up."""
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,7 +22,10 @@ pytestmark = [
 ]
 
 TRAIN = """
+import json
 import os
+import subprocess
+import sys
 import sagemaker
 from sagemaker.estimator import Estimator
 
@@ -89,3 +95,33 @@ def test_jupyterlabs_own_check_of_cross_site_requests_is_on(server):
     listed = visitor.ask("GET", f"{path}/api/kernelspecs").text
     assert "conda_python3" in listed
     assert visitor.ask("GET", f"{path}/git/settings?version=0.55.0").status == 200
+
+
+def test_a_notebook_runs_as_a_job_and_its_result_is_kept(server, tmp_path):
+    cells: list[dict[str, object]] = [
+        {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": "n = 1"},
+        {"cell_type": "code", "metadata": {}, "source": "print('n is', n)"},
+        {"cell_type": "code", "metadata": {}, "source": "1 / (n - 13)"},
+    ]
+    cells = [{**each, "outputs": [], "execution_count": None} for each in cells]
+    document = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}
+    path = tmp_path / "report.ipynb"
+    path.write_text(json.dumps(document))
+
+    def run(*words):
+        command = [sys.executable, "-m", "clary.cli.main", "notebook", str(path), *words]
+        given = [*command, "--data-dir", str(server.data_dir)]
+        return subprocess.run(given, capture_output=True, text=True, check=False, timeout=200)
+
+    good, bad = run("-p", "n=5", "--name", "good"), run("-p", "n=13", "--name", "bad")
+    assert good.returncode == 0, good.stderr
+    assert (bad.returncode, "ZeroDivisionError" in bad.stderr) == (1, True)
+    s3 = server.client("s3")
+    bucket = s3.list_buckets()["Buckets"][0]["Name"]
+
+    def read(key):
+        return s3.get_object(Bucket=bucket, Key=f"notebooks/{key}")["Body"].read().decode()
+
+    assert "n is 5" in read("good/report.ipynb")
+    assert "n is 5" in read("good/report.html")
+    assert "ZeroDivisionError" in read("bad/report.html")

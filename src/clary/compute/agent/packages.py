@@ -65,19 +65,19 @@ class Packages:
         return ":".join([*folders, self.python.folder, environment.get("PATH") or _SYSTEM_PATH])
 
 
-def runtime() -> requirements.Interpreter:
-    """Return the Python that runs scripts.
+def runtime(setting: str = "runtime_python") -> requirements.Interpreter:
+    """Return the Python that runs scripts, or the one that another setting names.
 
     Raises
     ------
     CustomerError
         The settings name one that does not run.
     """
-    chosen = Settings.load().runtime_python
+    chosen: str = getattr(Settings.load(), setting)
     try:
         return requirements.interpreter(chosen)
     except (OSError, ValueError) as error:
-        raise CustomerError(f"CLARY_RUNTIME_PYTHON, {chosen!r}, cannot be used: {error}") from error
+        raise CustomerError(f"CLARY_{setting.upper()}, {chosen!r}, cannot be used: {error}") from error
 
 
 def writable(host: Host, python: requirements.Interpreter) -> Packages:

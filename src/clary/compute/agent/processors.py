@@ -7,10 +7,14 @@ from typing import Any
 
 from clary.compute.agent import programs
 from clary.compute.agent.host import INSIDE, Host
+from clary.compute.agent.notebooks import home
 from clary.compute.agent.packages import FOLDER, Packages
 from clary.compute.runners.base import Program
 from clary.toolkit import script
+from clary.toolkit.processors import notebook
 
+NOTEBOOK = "notebook"
+"""Processor that runs in the environment of the notebooks, as a file: that environment has no Clary."""
 _PYTHONS = frozenset({"python", "python3"})
 _OF_TRAINING = ("TRAINING_JOB_NAME", "TRAINING_JOB_ARN")
 """By these the SDK's experiments know a training job; here they would lead it astray."""
@@ -35,6 +39,10 @@ def program(host: Host, packages: Packages, binds: tuple[tuple[str, str], ...]) 
         **base,
         "PATH": packages.path(base),
     }
+    if spec.runtime.kind == "processor" and spec.runtime.name == NOTEBOOK:
+        variables |= home.connected(host, base.get("AWS_ENDPOINT_URL", "")) | home.shared(packages)
+        argv = ("python3", notebook.__file__, *application.get("ContainerArguments", ()))
+        return Program(argv=argv, environment=variables, directory="/opt/ml/processing", **common)
     if spec.runtime.kind == "processor":
         call = f"clary.toolkit.processors.{spec.runtime.name}:main"
         arguments: dict[str, Any] = {"arguments": list(application.get("ContainerArguments", ()))}
@@ -50,6 +58,11 @@ def program(host: Host, packages: Packages, binds: tuple[tuple[str, str], ...]) 
         call = "clary.toolkit.overlaid:main"
         return Program(call=call, arguments=arguments, environment=variables, **common)
     return Program(argv=argv, environment=variables, **common)
+
+
+def setting_of(host: Host) -> str:
+    """Return the setting that names the Python of a processing host."""
+    return "notebook_python" if host.spec.runtime.name == NOTEBOOK else "runtime_python"
 
 
 def _is_script(ml: Path, argv: tuple[str, ...]) -> bool:

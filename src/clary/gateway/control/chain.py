@@ -31,6 +31,7 @@ class Chain:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+        platform.world.extras["perform"] = self.perform
         path = platform.world.settings.audit_log
         self._audit = AuditLog(Path(path)) if path else None
 
@@ -70,6 +71,32 @@ class Chain:
         given = dict(params)
         validate(target.operation, given)
         return self._handle(target, caller, region, given, ids.request_id())
+
+    def perform(
+        self,
+        owner: tuple[str, str],
+        principal: str,
+        service: str,
+        operation: str,
+        params: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
+        """Call an operation on behalf of a role: a schedule of its account.
+
+        Parameters
+        ----------
+        owner : tuple of str
+            Account and region.
+
+        Raises
+        ------
+        AwsError
+            As a client would get it.
+        """
+        target = Route(service, service_model(service).operations[operation], "json")
+        given = dict(params)
+        validate(target.operation, given)
+        caller = Credential("", "", owner[0], principal, None, None)
+        return self._handle(target, caller, owner[1], given, ids.request_id())
 
     def _answer(self, target: Route, request: Request, request_id: str) -> tuple[str, Response]:
         account = ""

@@ -192,7 +192,6 @@ def _spec(job: Job, world: World) -> RunSpec:
             "Path": path_of(record),
             "Volume": str(volume_of(record, world)),
             "VolumeSizeInGB": job["VolumeSizeInGB"],
-            "Python": world.settings.notebook_python,
             "IdleMinutes": _idle_minutes(record, world),
             "Lifecycle": _lifecycle(job, world),
             "Repositories": _repositories(job, world),

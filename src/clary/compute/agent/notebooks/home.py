@@ -70,10 +70,6 @@ def furnish(host: Host) -> Path:
     metadata.mkdir(parents=True, exist_ok=True)
     told = {"ResourceArn": host.spec.arn, "ResourceName": host.spec.name, **request.get("Metadata", {})}
     (metadata / "resource-metadata.json").write_text(json.dumps(told))
-    data_dir = Settings.load().data_dir
-    for source, name in ((data_dir / "certificates/bundle.pem", "ca.pem"), (data_dir / SDK, SDK)):
-        if source.is_file():
-            shutil.copyfile(source, metadata / name)
     _configure(host)
     if (uid := user_of(host)) is not None:
         own(volume, uid)
@@ -105,31 +101,49 @@ def environment(host: Host, packages: Packages) -> dict[str, str]:
     for name in ("TRAINING_JOB_NAME", "TRAINING_JOB_ARN", "CURRENT_HOST", "DMLC_INTERFACE"):
         base.pop(name, None)
     url = base.get("AWS_ENDPOINT_URL", "")
-    direct = ",".join(filter(None, [base.get("no_proxy") or base.get("NO_PROXY"), "127.0.0.1", "localhost"]))
-    trusted = dict.fromkeys(
-        ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO", "SSL_CERT_FILE"), f"{METADATA}/ca.pem"
-    )
-    shared = [f"{each}/share/jupyter" for each in packages.python.prefixes]
-    etc = [f"{each}/etc/jupyter" for each in packages.python.prefixes]
     return base | {
         "HOME": HOME,
         "USER": "ec2-user",
         "LOGNAME": "ec2-user",
         "SHELL": "/bin/bash",
         "PATH": f"{COMMANDS}:{packages.path({})}",
+        **connected(host, url),
+        "GIT_TERMINAL_PROMPT": "0",
+        "JUPYTER_CONFIG_DIR": CONFIG,
+        **shared(packages),
+        "JUPYTER_RUNTIME_DIR": f"{INSIDE}/run",
+        "JUPYTERLAB_DIR": f"{packages.python.prefixes[0]}/share/jupyter/lab",
+    }
+
+
+def shared(packages: Packages) -> dict[str, str]:
+    """Return where Jupyter's programs find what their environment brings, seen from the overlay over it."""
+    prefixes = packages.python.prefixes
+    return {
+        "JUPYTER_CONFIG_PATH": ":".join(f"{each}/etc/jupyter" for each in prefixes),
+        "JUPYTER_PATH": ":".join([f"{CONFIG}/data", *(f"{each}/share/jupyter" for each in prefixes)]),
+    }
+
+
+def connected(host: Host, url: str) -> dict[str, str]:
+    """Return what the SDKs need beside the endpoint: the proxy for hosts that they name, whom to trust."""
+    metadata = host.ml / "metadata"
+    metadata.mkdir(parents=True, exist_ok=True)
+    data_dir = Settings.load().data_dir
+    for source, name in ((data_dir / "certificates/bundle.pem", "ca.pem"), (data_dir / SDK, SDK)):
+        if source.is_file():
+            shutil.copyfile(source, metadata / name)
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    direct = ",".join(filter(None, [given, "127.0.0.1", "localhost"]))
+    trusting = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO", "SSL_CERT_FILE")
+    return {
+        **dict.fromkeys(trusting, f"{METADATA}/ca.pem"),
         "HTTPS_PROXY": url,
         "https_proxy": url,
         "NO_PROXY": direct,
         "no_proxy": direct,
         "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         "SAGEMAKER_USER_CONFIG_OVERRIDE": f"{METADATA}/{SDK}",
-        "GIT_TERMINAL_PROMPT": "0",
-        "JUPYTER_CONFIG_DIR": CONFIG,
-        "JUPYTER_CONFIG_PATH": ":".join(etc),
-        "JUPYTER_PATH": ":".join([f"{CONFIG}/data", *shared]),
-        "JUPYTER_RUNTIME_DIR": f"{INSIDE}/run",
-        "JUPYTERLAB_DIR": f"{packages.python.prefixes[0]}/share/jupyter/lab",
-        **trusted,
     }
 
 

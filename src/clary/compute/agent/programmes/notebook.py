@@ -23,7 +23,6 @@ from clary.compute.base import Outcome, Result, RunPhase
 from clary.compute.runners.base import Exit, Program, Running
 from clary.kernel.clock import epoch_ms
 from clary.kernel.errors import CustomerError
-from clary.toolkit import requirements
 
 STARTUP_S = 180.0
 """For the first answer of JupyterLab."""
@@ -60,7 +59,7 @@ class NotebookRun:
         host = self._host
         host.enter(RunPhase.DOWNLOADING)
         volume = home.furnish(host)
-        found = packages.writable(host, interpreter(str(host.spec.request.get("Python") or "")))
+        found = packages.writable(host, packages.runtime("notebook_python"))
         variables = home.environment(host, found)
         binds = home.binds(host, volume, (str(Path(self._address).parent), SOCKET_FOLDER))
         common: dict[str, Any] = {"binds": binds, "ro_binds": found.ro_binds}
@@ -147,16 +146,3 @@ class NotebookRun:
     def _say(self, text: str) -> None:
         self._reporter.log(epoch_ms(), f"[clary] {text}", STREAM)
 
-
-def interpreter(python: str) -> requirements.Interpreter:
-    """Return the Python whose environment has JupyterLab.
-
-    Raises
-    ------
-    CustomerError
-        It does not run.
-    """
-    try:
-        return requirements.interpreter(python)
-    except (OSError, ValueError) as error:
-        raise CustomerError(f"CLARY_NOTEBOOK_PYTHON, {python!r}, cannot be used: {error}") from error

@@ -62,7 +62,7 @@ class ProcessingRun:
         pipes = objects.sibling()
         self._watch.during(lambda: self._stage(objects, pipes), objects.cancel.set)
         host.enter(RunPhase.PROCESSING)
-        overlay = packages.writable(host, packages.runtime())
+        overlay = packages.writable(host, packages.runtime(processors.setting_of(host)))
         program = processors.program(host, overlay, tuple((out, into) for into, out in self._binds.items()))
         with self._companions(objects, pipes):
             ending, pump = self._executor.to_end(program, limit_s=self._limit_s())
