@@ -144,7 +144,7 @@ def test_a_variant_scaled_to_zero_answers_its_next_invocation(hosting, model):
         ({"InstanceType": "ml.m5.large"}, "InstanceType and ServerlessConfig exclude each other"),
         ({"ServerlessConfig": {"MemorySizeInMB": 1500, "MaxConcurrency": 1}}, "must be 1024, 2048"),
         ({"RoutingConfig": {"RoutingStrategy": "KV_AWARE"}}, "RoutingStrategy 'KV_AWARE' is not served"),
-        ({"ManagedInstanceScaling": {"Status": "ENABLED"}}, "ManagedInstanceScaling is not served"),
+        ({"ManagedInstanceScaling": {"Status": "ENABLED"}}, "ManagedInstanceScaling is for variants of"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_member(hosting, model, members, text):

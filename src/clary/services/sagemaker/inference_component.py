@@ -19,7 +19,7 @@ from clary.store.records import Record
 
 NOT_SERVED = ("BaseInferenceComponentName", "DataCacheConfig", "InstanceType")
 """Members of a specification whose behaviour does not exist yet."""
-WHILE = frozenset({"InService", "Updating"})
+WHILE = frozenset({"Creating", "InService", "Updating"})
 """States of an endpoint to which components may be added."""
 _NEEDS = {
     "MinMemoryRequiredInMb": "memory_mib",

@@ -65,6 +65,11 @@ def _containers(request: Mapping[str, Any], model: Mapping[str, Any]) -> list[di
             f"ModelName '{request['ModelName']}': a transform job cannot choose among containers; "
             "InferenceExecutionConfig.Mode must be Serial, it is Direct."
         )
+    if any(each.get("Mode") == "MultiModel" for each in containers):
+        raise ValidationException(
+            f"ModelName '{request['ModelName']}': a transform job cannot choose among models; its Mode "
+            "must be SingleModel, it is MultiModel."
+        )
     batch = {
         "SAGEMAKER_BATCH": "True",
         "SAGEMAKER_MAX_PAYLOAD_IN_MB": str(request.get("MaxPayloadInMB", split.DEFAULT_PAYLOAD_MB)),

@@ -24,7 +24,7 @@ LOADS = 4
 """Models that are brought in and loaded at a time; more wait for their turn."""
 LEAST_BYTES = MIB // 4
 """That any model is held to take."""
-WORKER_BYTES = 16 * MIB
+WORKER_BYTES = 4 * MIB
 """That a process of its own is held to take, until it can be measured."""
 SWEEP_S = 5.0
 LEAVE_S = 5.0
