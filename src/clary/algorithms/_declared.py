@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, ClassVar
 
 from clary.algorithms.base import Channel, Instances, Metric, Predictor, Training
-from clary.toolkit.hyperparameters import Hyperparameter, Params, Rule, Text, validate
+from clary.toolkit.hyperparameters import Hyperparameter, Integer, Params, Rule, Text, validate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +64,8 @@ def metric(
         is_tunable=is_tunable,
     )
 
+FEATURE_DIM = Integer(name="feature_dim", min=1, default=None, doc="Sent by typed estimators; passed over.")
+"""Of algorithms whose input has no columns."""
 
 PASSES = (
     Metric(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from clary.algorithms._declared import CSV, JSON, JSONLINES, PASSES, RowAlgorithm, metric
+from clary.algorithms._declared import CSV, FEATURE_DIM, JSON, JSONLINES, PASSES, RowAlgorithm, metric
 from clary.algorithms.base import Channel, Metric
 from clary.kernel.errors import CustomerError
 from clary.toolkit.hyperparameters import Continuous, Hyperparameter, Integer, Params, Recommended, Rule
@@ -116,6 +116,7 @@ class IPInsights(RowAlgorithm):
             tunable=Recommended(min=0, max=1),
             doc="L2 regularisation.",
         ),
+        FEATURE_DIM,
     )
     rules: ClassVar[tuple[Rule, ...]] = (_negatives, _size)
     channels: ClassVar[tuple[Channel, ...]] = (

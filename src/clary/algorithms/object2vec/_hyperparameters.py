@@ -6,7 +6,7 @@ Source: developer guide, "Object2Vec Hyperparameters" and "Tune an Object2Vec Mo
 
 from __future__ import annotations
 
-from clary.algorithms._declared import FLAG
+from clary.algorithms._declared import FEATURE_DIM, FLAG
 from clary.kernel.errors import CustomerError
 from clary.toolkit.hyperlists import Words
 from clary.toolkit.hyperparameters import (
@@ -228,6 +228,7 @@ HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
         tunable=Recommended(min=0, max=1),
         doc="L2 regularisation.",
     ),
+    FEATURE_DIM,
 )
 
 

@@ -117,7 +117,7 @@ class Network:
         for side, encoder in enumerate(shape.encoders()):
             if not (side and shape.is_tied):
                 vectors = draw.standard_normal((shape.vocabularies[side], shape.n_columns[side]), np.float32)
-                vectors *= np.float32(0.1)
+                vectors *= np.float32(0.04)
                 arrays[f"enc{side}_tokens"] = vectors
             arrays |= encoder.begin(draw)
         n_in = shape.width * sum(2 if each == "concat" else 1 for each in shape.comparators)
