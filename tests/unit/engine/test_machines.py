@@ -9,12 +9,13 @@ from clary.resource.registry import served
 
 SERVICES = served("clary.services")
 MACHINES = {noun: each for service in SERVICES.values() for noun, each in service.machines.items()}
-PERPETUAL = {"MetricAlarm", "ScalableTarget"}
+PERPETUAL = {"MetricAlarm", "ScalableTarget", "Schedule"}
 """Machines that end with their record alone; their nouns are other services'."""
 DETAIL_SHAPES = {
     "TrainingJob": "SecondaryStatus",
     "HyperParameterTuningJob": "HyperParameterTuningJobStatus",
     "Endpoint": "EndpointStatus",
+    "NotebookInstance": "NotebookInstanceStatus",
     "ProcessingJob": "ProcessingJobStatus",
     "TransformJob": "TransformJobStatus",
 }

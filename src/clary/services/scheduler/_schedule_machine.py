@@ -23,7 +23,7 @@ TARGET = "arn:aws:scheduler:::aws-sdk:"
 """How universal targets' ARNs begin. Source: EventBridge Scheduler user guide, "Using universal targets"."""
 LOG_GROUP = "/aws/scheduler"
 
-MACHINE = Machine(noun="Schedule", start="Waiting", edges={"Waiting": frozenset({"Done"})})
+MACHINE = Machine(noun="Schedule", start="Waiting", edges={"Waiting": frozenset()})
 
 
 @MACHINE.step("Waiting")
