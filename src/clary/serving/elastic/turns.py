@@ -22,7 +22,7 @@ from clary.serving.elastic.messages import ASKED, BEGUN, END, GO, LEASH, MESSAGE
 AWAY_S = 30.0
 """How long a call waits for a daemon that is away."""
 _PAUSE_S = 0.05
-_ENDED = MESSAGE.pack(END, 1)
+_ENDED, _ENDED_IDLE = MESSAGE.pack(END, 1), MESSAGE.pack(END, 0)
 
 
 class TurnOverError(BaseException):
@@ -63,7 +63,7 @@ class Turns:
         self._cut_s = 0
         self.memory_mib = 0
         self._ask()
-        self._end()
+        self._end(_ENDED_IDLE)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -136,7 +136,7 @@ class Turns:
                 raise AwayError("the accelerator's daemon does not answer")
             time.sleep(_PAUSE_S)
 
-    def _end(self) -> None:
+    def _end(self, said: bytes = _ENDED) -> None:
         with contextlib.suppress(TurnOverError), self._guard:
             self._holder = 0
         if self._cut_s:
@@ -144,7 +144,7 @@ class Turns:
             _absorb()
         if self._line is not None:
             try:
-                self._line.sendall(_ENDED, socket.MSG_NOSIGNAL)  # scripts' processes die of SIGPIPE
+                self._line.sendall(said, socket.MSG_NOSIGNAL)  # scripts' processes die of SIGPIPE
             except OSError:
                 self._part()  # a new daemon knows nothing of this turn
 
