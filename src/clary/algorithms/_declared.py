@@ -64,6 +64,7 @@ def metric(
         is_tunable=is_tunable,
     )
 
+
 FEATURE_DIM = Integer(name="feature_dim", min=1, default=None, doc="Sent by typed estimators; passed over.")
 """Of algorithms whose input has no columns."""
 

@@ -51,13 +51,13 @@ def _example(name: str, doc: str, metrics: tuple[str, ...], **hyperparameters: s
             "mlp_activation": "relu",
             "mini_batch_size": "20",
             "learning_rate": "0.01",
-            "epochs": "4",
+            "epochs": "2",
             **hyperparameters,
         },
         content_type="application/jsonlines",
         channels={
             channel: tuple(_pairs(n_pairs, seed, is_number=is_number))
-            for channel, n_pairs, seed in (("train", 200, 1), ("validation", 40, 2), ("test", 40, 3))
+            for channel, n_pairs, seed in (("train", 100, 1), ("validation", 20, 2), ("test", 20, 3))
         },
         metrics=(
             *(f"{channel}:{each}" for channel in ("train", "validation", "test") for each in metrics),
