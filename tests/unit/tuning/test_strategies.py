@@ -134,3 +134,13 @@ def test_expected_improvement_has_a_logarithm_far_below():
     assert np.isfinite(found).all()
     assert (np.diff(found) > 0).all()
     assert found[5] == pytest.approx(np.log(1 / np.sqrt(2 * np.pi)))
+
+
+def test_a_warm_start_looks_near_what_its_parent_found_first():
+    parent = run(base.find("Bayesian"), 12)
+    found = objective(best(parent, is_maximizing=False))
+    reached = []
+    for seed in (9, 10, 11):
+        child = run(base.find("Bayesian"), 6, seed=seed, parents=[parent])
+        reached.append(min(objective(each) for each in child) <= found)
+    assert all(reached)

@@ -166,7 +166,7 @@ _TREES = (
     ),
     Continuous(
         name="subsample",
-        above=0,
+        min=0,
         max=1,
         tunable=Recommended(min=0.5, max=1),
         default=None,
@@ -174,7 +174,7 @@ _TREES = (
     ),
     Continuous(
         name="colsample_bytree",
-        above=0,
+        min=0,
         max=1,
         tunable=Recommended(min=0.5, max=1),
         default=None,
@@ -182,7 +182,7 @@ _TREES = (
     ),
     Continuous(
         name="colsample_bylevel",
-        above=0,
+        min=0,
         max=1,
         tunable=Recommended(min=0.1, max=1),
         default=None,

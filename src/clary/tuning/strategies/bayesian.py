@@ -31,7 +31,14 @@ class Bayesian:
 
         extra = _observed(study)
         n_even = 0 if extra else min(MOST_EVEN, max(4, len(names) + 1))
-        sampler = WarpedSampler(study.space.parameters, study.seed, index, n_even=n_even, extra=extra)
+        sampler = WarpedSampler(
+            study.space.parameters,
+            study.seed,
+            index,
+            n_even=n_even,
+            n_near=MOST_EVEN if extra else 0,
+            extra=extra,
+        )
         params = sampler.choose(_optuna.frozen(study), is_maximizing=study.is_maximizing)
         return study.space.values([params[name] for name in names])
 
