@@ -4,7 +4,9 @@
 
 A scaler in script mode before XGBoost: one process. The same with another script behind: two processes. CPU
 is user and system time, for one request, of edge, agents and replicas, less what they spend at rest; signed,
-one row of 30 columns. (Control plane and object store have a part in no request.)
+one row of 30 columns. (Control plane and object store have a part in no request.) At one connection on a
+machine with other work every row finds cold caches, which costs a library of trees half a millisecond: there the
+figures say little.
 """
 
 import argparse
@@ -100,7 +102,7 @@ def measure(
     assert ask(port, asked["scaler, xgboost, rounder"][0]) in {b"yes", b"no"}
     found: dict[tuple[str, int], Load] = {}
     everybody = tree(server.running.pid, *named(str(server.data_dir)))
-    pids = tuple(everybody - tree(*named("uvicorn", "weed")))
+    pids = tuple(everybody - named("uvicorn", "weed"))
     rest = at_rest(pids)
     for n in CONNECTIONS:
         for name, requests in asked.items():

@@ -112,11 +112,6 @@ def _several(
             f"{member}: nobody names a container there, and the InferenceExecutionConfig.Mode of model "
             f"'{variant['ModelName']}' is Direct; it must be Serial."
         )
-    if variant.get("AcceleratorType"):
-        raise ValidationException(
-            f"ProductionVariants '{variant['VariantName']}': AcceleratorType is not served for models with "
-            f"several containers, and '{variant['ModelName']}' has {len(containers)}."
-        )
     return {
         "Images": [each["Image"] for each in containers],
         "Containers": containers,
