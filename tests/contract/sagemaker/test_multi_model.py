@@ -1,8 +1,11 @@
 """Multi-model endpoints through boto3: loaded on demand, unloaded when memory is short, never mixed up."""
 
+import contextlib
 import io
 import json
+import os
 import random
+import signal
 import tarfile
 import time
 from datetime import UTC, datetime, timedelta
@@ -14,6 +17,8 @@ import xgboost
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from clary.cli import agents
+from clary.compute import linux
 from clary.kernel import ids
 from clary.testing.hosting import Hammer, Hosting, saying
 from clary.testing.jobs import SCIKIT_LEARN, XGBOOST, pack
@@ -164,6 +169,31 @@ def test_a_model_whose_process_is_killed_is_loaded_again(hosting):
         )
     assert hosting.ask(name, TargetModel="good.tar.gz") == "good"
     assert hosting.ask(name, TargetModel="crashing.tar.gz") != first
+
+
+def test_a_replica_that_is_killed_loads_its_models_again(clary_server, hosting):
+    for word in ("one", "two"):
+        add(hosting, f"{word}.tar.gz", pack({"code/inference.py": saying(word)}))
+    name = endpoint(hosting)
+    words = iter(["one", "two"] * 100_000)
+
+    def ask() -> str:
+        word = next(words)
+        return f"{word} {hosting.ask(name, TargetModel=f'{word}.tar.gz')}"
+
+    assert {ask(), ask()} == {"one one", "two two"}
+    (agent,) = [each for each in agents.alive(clary_server.settings) if each.run_id.startswith(name)]
+    (record,) = clary_server.settings.data_dir.glob(f"**/{agent.run_id}/hosts/algo-1/program")
+    killed = linux.stamped(record)
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+
+    def is_back() -> bool:
+        with contextlib.suppress(ClientError):
+            return {ask(), ask()} == {"one one", "two two"} and linux.stamped(record) != killed
+        return False
+
+    wait_for(is_back)
 
 
 def test_forty_models_in_memory_for_eight_never_answer_for_each_other(hosting):
