@@ -9,7 +9,9 @@ threads, pyarrow writes the scores. Prints the seconds after its imports.
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,17 +19,22 @@ import xgboost
 from pyarrow import csv, fs
 
 
-def main() -> None:
-    """Read, predict, write."""
-    settings = json.loads(Path(sys.argv[1]).read_text())
-    began = time.perf_counter()
-    store = fs.S3FileSystem(
+def store_of(settings: Mapping[str, Any]) -> fs.S3FileSystem:
+    """Return the object store that settings name."""
+    return fs.S3FileSystem(
         access_key=settings["access_key"],
         secret_key=settings["secret_key"],
         endpoint_override=settings["endpoint"],
         scheme="http",
         region="us-east-1",
     )
+
+
+def main() -> None:
+    """Read, predict, write."""
+    settings = json.loads(Path(sys.argv[1]).read_text())
+    began = time.perf_counter()
+    store = store_of(settings)
     booster = xgboost.Booster(model_file=settings["model"])
     names = [str(n) for n in range(booster.num_features())]
     with store.open_input_stream(settings["source"]) as stream:

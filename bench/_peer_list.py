@@ -10,11 +10,12 @@ SHARED = """
 import os, sys
 import numpy as np
 ROOT = os.environ["BENCH_ROOT"]
+THREADS = int(os.environ.get("BENCH_THREADS", "1"))
 def xgboost_model():
     import xgboost
     booster = xgboost.Booster()
     booster.load_model(ROOT + "/model.json")
-    booster.set_param({"nthread": 1})
+    booster.set_param({"nthread": THREADS})
     return booster
 def sklearn_model():
     from sklearn.linear_model import LogisticRegression
@@ -42,7 +43,7 @@ def invocations():
     rows = pd.read_csv(io.StringIO(request.data.decode("utf-8")), header=None)
     if KIND == "xgboost":
         import xgboost
-        found = model.predict(xgboost.DMatrix(rows.to_numpy(np.float32), nthread=1))
+        found = model.predict(xgboost.DMatrix(rows.to_numpy(np.float32), nthread=THREADS))
     else:
         found = model.predict(rows.to_numpy())
     out = io.StringIO()
