@@ -69,8 +69,8 @@ class Launcher:
         here, there = socket.socketpair()
         pid = os.fork()
         if pid == 0:
-            here.close()
             try:
+                _hold_only(there.fileno())
                 serve(there)
             finally:
                 os._exit(0)
@@ -140,7 +140,7 @@ class Launcher:
         if not pids or "" in told:
             os.close(read_report)
             os.close(write_gate)
-            raise SetupError("the launcher could not enter the sandbox; the agent's log says why")
+            raise SetupError("the launcher could not enter the sandbox; the log says why")
         return Launched(int(pids[0]), read_report, write_gate, "fenced" in told)
 
     def close(self) -> None:
@@ -204,6 +204,15 @@ def serve(channel: socket.socket) -> None:
     kill_tree(os.getpid())
 
 
+def _hold_only(channel: int) -> None:
+    """Close every descriptor of the agent's but one; what is said goes into the logs of programs."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(nothing, stream)
+    os.closerange(3, channel)
+    os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
+
+
 def kill_tree(root: int) -> None:
     """Kill every descendant of `root`, again until there is none."""
     for _ in range(100):
@@ -261,12 +270,14 @@ def _receive(channel: socket.socket) -> tuple[Mapping[str, Any], list[int]] | No
 def _begin(order: Mapping[str, Any], descriptors: list[int], reports: dict[int, int]) -> None:
     stdout, stderr, gate, report, *namespaces = descriptors
     entrance = namespaces.pop() if order["has_entrance"] else None
-    pid = -1
+    own, pid = os.getpid(), -1
     try:
         pid = sandbox.enter(list(order["kinds"]), namespaces, report)
     except OSError as error:
-        sys.stderr.write(f"clary: cannot enter the sandbox: {error}\n")
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            os.write(stderr, f"clary: cannot enter the sandbox: {error}\n".encode())
+        if os.getpid() != own:
+            os._exit(inside.NOT_STARTED)
     if pid == 0:
         if entrance is not None:
             os.write(report, b"fenced\n" if _enter_group(entrance) else b"outside\n")

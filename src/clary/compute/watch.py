@@ -39,7 +39,7 @@ class Watch:
     def process(self, pid: int, name: str) -> None:
         """Report `name` when `pid` ends; for a pid that is gone, at once."""
         with self._lock:
-            if self._is_closed or any(pid == other for other, _ in self._processes.values()):
+            if self._is_closed or (pid, name) in self._processes.values():
                 return
             try:
                 descriptor = os.pidfd_open(pid)

@@ -1,7 +1,7 @@
 """The zygote: a process that has imported everything and forks itself into host agents.
 
-placement ──{"home": …}──▶ zygote ──fork──▶ launcher ◀── agent (own session, own log)
-          ◀──{"pid": …}──
+placement ──{"home": …, "account": …}──▶ zygote ──fork──▶ launcher ◀── agent (own session, own log)
+          ◀──────────{"pid": …}─────────        or a spare agent of the account (spares.py)
 
 A cold start of the same imports costs 2.7 s. The zygote only imports: pools of threads do not survive a fork.
 """
@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from clary.compute import inside, launcher, limits, linux
+from clary.compute import inside, launcher, limits, linux, spares
 from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
 from clary.toolkit.kernels import warm
@@ -79,6 +79,8 @@ Not OMP_NUM_THREADS: libgomp starts no thread before its first loop, and could n
 """
 _MAX_REQUEST = 65536
 _ANSWER_S = 10.0
+_CHANNEL = 3
+"""Descriptor of an agent's own channel to its zygote."""
 
 log = logging.getLogger("clary.zygote")
 
@@ -142,8 +144,13 @@ def ensure(settings: Settings, runtime: str = "base", *, within_s: float = 60.0)
     raise SetupError(f"the {runtime} zygote did not start; {output} says why")
 
 
-def fork_agent(settings: Settings, home: Path, runtime: str = "base") -> int | None:
+def fork_agent(settings: Settings, home: Path, runtime: str = "base", *, account: str = "") -> int | None:
     """Ask the zygote for an agent of the host folder `home`; None where no zygote answers.
+
+    Parameters
+    ----------
+    account : str
+        Whose run it is: a spare agent of this account may take it. Empty has a fresh one forked.
 
     Returns
     -------
@@ -154,7 +161,7 @@ def fork_agent(settings: Settings, home: Path, runtime: str = "base") -> int | N
         channel.settimeout(_ANSWER_S)
         try:
             channel.connect(str(socket_path(settings, runtime)))
-            channel.sendall(json.dumps({"home": str(home)}).encode() + b"\n")
+            channel.sendall(json.dumps({"home": str(home), "account": account}).encode() + b"\n")
             answer = json.loads(channel.makefile("rb").readline(_MAX_REQUEST) or b"{}")
         except (OSError, ValueError):
             return None
@@ -169,6 +176,7 @@ class Zygote:
         self._path = path
         self._listener: socket.socket | None = None
         self._selector = selectors.DefaultSelector()
+        self._spares = spares.Spares(self._selector)
         self._has_kernels = False
         self._compiling: subprocess.Popen[bytes] | None = None
 
@@ -187,8 +195,10 @@ class Zygote:
         self._selector.register(read_wake, selectors.EVENT_READ)
         self._load_kernels()
         while not ended:
-            for key, _ in self._selector.select():
-                if key.fd == read_wake:
+            for key, _ in self._selector.select(self._spares.expire()):
+                if isinstance(key.data, spares.Agent):
+                    self._spares.hear(key.data)
+                elif key.fd == read_wake:
                     with contextlib.suppress(BlockingIOError):
                         os.read(read_wake, 4096)
                     _reap()
@@ -242,23 +252,31 @@ class Zygote:
             if not text:
                 return
             try:
-                home = Path(json.loads(text)["home"])
+                asked = json.loads(text)
+                home, account = Path(asked["home"]), str(asked.get("account", ""))
                 if not (home.is_absolute() and home.is_dir()):
                     raise ValueError(f"no folder {home}")
-                answer: dict[str, Any] = {"pid": self._fork(home)}
+                pid = self._spares.take(home, account) or self._fork(home, account)
+                answer: dict[str, Any] = {"pid": pid}
             except (ValueError, KeyError, TypeError, OSError) as error:
                 answer = {"error": f"{type(error).__name__}: {error}"}
             channel.sendall(json.dumps(answer).encode() + b"\n")
 
-    def _fork(self, home: Path) -> int:
+    def _fork(self, home: Path, account: str) -> int:
+        here, there = socket.socketpair()
         pid = os.fork()
         if pid == 0:
-            _be_agent(home)
+            _be_agent(home, there if account else None)
+        there.close()
+        if account:
+            self._spares.add(pid, account, here)
+        else:
+            here.close()
         return pid
 
 
-def _be_agent(home: Path) -> NoReturn:
-    """Become the agent of `home`: nothing of the zygote is left but its imports."""
+def _be_agent(home: Path | None, channel: socket.socket | None) -> NoReturn:
+    """Become the agent of `home`, then of others: nothing of the zygote is left but its imports."""
     code = 1
     try:
         os.setsid()
@@ -266,15 +284,19 @@ def _be_agent(home: Path) -> NoReturn:
         for number in (signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        out = os.open(home / "agent.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for stream, descriptor in enumerate((nothing, out, out)):
-            os.dup2(descriptor, stream)
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        inside.renew_interpreter()
-        launcher.prepare()  # before anything secret is read
+        if channel is not None:
+            os.dup2(channel.detach(), _CHANNEL)
+            channel = socket.socket(fileno=_CHANNEL)
+        os.closerange(_CHANNEL + (channel is not None), os.sysconf("SC_OPEN_MAX"))
         agent = importlib.import_module("clary.compute.agent")
-        code = agent.main(home) or 0
+        while home is not None:
+            _take_streams(home / "agent.log")
+            launcher.prepare()  # before anything secret is read
+            code = agent.main(home) or 0
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            _take_streams(Path(os.devnull))
+            home = spares.next_home(channel) if channel is not None and code == 0 else None
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:
@@ -284,6 +306,17 @@ def _be_agent(home: Path) -> NoReturn:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _take_streams(log_file: Path) -> None:
+    """Read nothing, and write to a log."""
+    out = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for stream, descriptor in enumerate((nothing, out, out)):
+        os.dup2(descriptor, stream)
+    for descriptor in (nothing, out):
+        os.close(descriptor)
+    inside.renew_interpreter()
 
 
 def warm_up(runtime: str) -> None:

@@ -100,7 +100,8 @@ class Objects:
         self.patience_s = patience_s
         self.cancel = threading.Event()
         """Set it to call everything off."""
-        self._s3 = s3.client().point(endpoint, region, access_key, secret_key, session_token)
+        self._client = s3.client()
+        self._s3 = self._client.point(endpoint, region, access_key, secret_key, session_token)
 
     def sibling(self) -> "Objects":
         """Return the same store over the same connections, with a `cancel` of its own."""
@@ -303,6 +304,10 @@ class Objects:
     def close(self) -> None:
         """Drop the connections."""
         self._s3.close()
+
+    def hand_back(self) -> None:
+        """Leave client and connections to the next store of this process; this one is of no use then."""
+        s3.hand_back(self._client)
 
     def _check(self) -> None:
         if self.cancel.is_set():

@@ -1,7 +1,9 @@
 """The zygote: forks agents, survives bad requests and its own death."""
 
+import contextlib
 import json
 import os
+import selectors
 import signal
 import socket
 import subprocess
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from clary.compute import linux, zygote
+from clary.compute import linux, spares, zygote
 from clary.kernel.settings import Settings
 
 AGENT = """
@@ -22,7 +24,8 @@ def main(home):
     print("hello", flush=True)
     while not (home / "end").exists():
         time.sleep(0.01)
-    return 0
+    (home / "done").touch()
+    return int((home / "end").read_text() or 0)
 """
 
 
@@ -59,10 +62,19 @@ def until(holds: object) -> None:
         time.sleep(0.01)
 
 
-def home_of(tmp_path: Path) -> Path:
-    home = tmp_path / "algo-1"
+def home_of(tmp_path: Path, name: str = "algo-1") -> Path:
+    home = tmp_path / name
     home.mkdir()
     return home
+
+
+def ran(settings: Settings, home: Path, account: str) -> int:
+    """Return the pid of the agent that has run `home` to its end and waits for more."""
+    pid = zygote.fork_agent(settings, home, account=account)
+    (home / "end").touch()
+    until((home / "done").exists)
+    assert pid
+    return pid
 
 
 @pytest.mark.usefixtures("server")
@@ -74,6 +86,65 @@ def test_an_agent_has_a_session_a_log_and_one_thread(settings: Settings, tmp_pat
     until(lambda: (home / "agent.log").read_text() == "hello\n")
     (home / "end").touch()
     until(lambda: linux.start_time(pid or 0) is None)
+
+
+@pytest.mark.usefixtures("server")
+def test_an_agent_takes_the_next_run_of_its_account_and_of_no_other(
+    settings: Settings, tmp_path: Path
+) -> None:
+    def next_pid(account: str) -> int:
+        return ran(settings, home_of(tmp_path, f"algo-{time.monotonic_ns()}"), account)
+
+    seen: set[int] = set()
+
+    def is_taken_again() -> bool:
+        pid = next_pid("1")
+        is_known = pid in seen
+        seen.add(pid)
+        return is_known
+
+    until(is_taken_again)
+    assert next_pid("2") not in seen
+    for pid in seen:  # while they wait
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        until(lambda pid=pid: linux.start_time(pid) is None)
+    assert next_pid("1") not in seen
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(("account", "code"), [("", "0"), ("1", "3")])
+def test_an_agent_of_no_account_or_with_a_fault_ends_with_its_run(
+    settings: Settings, tmp_path: Path, account: str, code: str
+) -> None:
+    home = home_of(tmp_path)
+    (home / "end").write_text(code)
+    pid = zygote.fork_agent(settings, home, account=account)
+    until(lambda: linux.start_time(pid or 0) is None)
+
+
+def test_spares_go_when_their_time_is_over_or_too_many_wait() -> None:
+    with selectors.DefaultSelector() as selector:
+        known = spares.Spares(selector)
+        ends = []
+        for pid in range(spares.MAX_SPARES + 1):
+            here, there = socket.socketpair()
+            known.add(pid, "1", here)
+            ends.append(there)
+            there.sendall(b"idle")
+            for key, _ in selector.select():
+                known.hear(key.data)
+        assert ends[0].recv(1) == b""  # one too many: the oldest went
+        assert 0 < (known.expire() or 0) <= spares.SPARE_S
+        assert known.take(Path("/next"), "1") == 1
+        assert ends[1].recv(99) == b"/next"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(spares.time, "monotonic", lambda: time.time() * 10)
+            assert known.expire() is None
+        assert known.take(Path("/next"), "1") is None
+        assert ends[2].recv(1) == b""
+        for end in ends:
+            end.close()
 
 
 def test_an_agent_survives_the_zygote(

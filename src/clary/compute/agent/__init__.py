@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from clary.compute import launcher
-from clary.compute.agent import faults
+from clary.compute.agent import execute, faults
 from clary.compute.agent.host import AlreadyRunningError, Host
 from clary.compute.agent.reports import Reporter
 from clary.compute.agent.watch import Watch
@@ -29,7 +29,8 @@ def main(home: Path) -> int:
     Returns
     -------
     int
-        0, also where another agent has the host already: how the job ended stands in `result.json`.
+        0, also where another agent has the host already: how the job ended stands in `result.json`. 1 where
+        nobody heard how it ended; this process should end then, which is news too.
     """
     os.umask(0o022)  # of the zygote's forks; the control plane, which stands in for it, keeps all to itself
     launcher.prepare()  # first of all: what forks off it later must know nothing of this run's secrets
@@ -39,6 +40,7 @@ def main(home: Path) -> int:
         return 0
     with host:
         if host.has_result:
+            host.leave()
             return 0
         watch = Watch(host)
         reporter = Reporter(host.spec.report_url, host.name, host.spec.token)
@@ -46,8 +48,11 @@ def main(home: Path) -> int:
         reporter.start()
         result = _run(host, watch, reporter)
         host.publish(result)
-        reporter.close(result)
-    return 0
+        is_heard = reporter.close(result)
+        if is_heard:
+            execute.hand_back()
+            host.leave()
+    return 0 if is_heard else 1
 
 
 def _run(host: Host, watch: Watch, reporter: Reporter) -> Result:

@@ -17,6 +17,9 @@ from clary.kernel.settings import Settings
 from clary.toolkit.metrics import Scraper
 from clary.toolkit.objects import Objects
 
+_opened: list[Objects] = []
+"""Of the run of this process."""
+
 log = logging.getLogger(__name__)
 
 
@@ -42,13 +45,21 @@ def runner_for(host: Host) -> Runner:
 def objects_for(host: Host) -> Objects:
     """Return the object store, with the run's own credentials."""
     where = host.spec.objects
-    return Objects(
+    objects = Objects(
         endpoint=where.get("endpoint", ""),
         access_key=where["access_key"],
         secret_key=where["secret_key"],
         session_token=where.get("session_token", ""),
         region=where.get("region") or host.spec.region,
     )
+    _opened.append(objects)
+    return objects
+
+
+def hand_back() -> None:
+    """Leave the object store's client to the next run of this process."""
+    while _opened:
+        _opened.pop().hand_back()
 
 
 class Executor:

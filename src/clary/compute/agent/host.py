@@ -77,6 +77,10 @@ class Host:
         host.work.mkdir(mode=0o700, exist_ok=True)
         return host
 
+    def leave(self) -> None:
+        """Be its agent no more: the process may go on as another's."""
+        (self.home / "pid").unlink(missing_ok=True)
+
     def __enter__(self) -> "Host":
         """Log to `agent.log`, unless whoever started this process has seen to it."""
         if logging.getLogger().handlers:

@@ -55,6 +55,7 @@ class Reporter:
         self._phase: tuple[str, str | None] | None = None
         self._result: Result | None = None
         self._n_dropped = 0
+        self._is_heard = False
         self._ends_at = float("inf")
         self._changed = threading.Condition()
         self._connection: http.client.HTTPConnection | None = None
@@ -85,13 +86,14 @@ class Reporter:
             self._phase = (phase.value, address)
             self._changed.notify()
 
-    def close(self, result: Result) -> None:
-        """Send what is left, and the result with the last of it."""
+    def close(self, result: Result) -> bool:
+        """Send what is left, and the result with the last of it; say whether that was heard."""
         with self._changed:
             self._result = result
             self._ends_at = time.monotonic() + PATIENCE_S
             self._changed.notify()
         self._thread.join()
+        return self._is_heard
 
     def _run(self) -> None:
         sent_at = 0.0
@@ -103,7 +105,8 @@ class Reporter:
                     self._changed.wait_for(self._is_urgent, linger_s)
                 report = self._take()
                 sent_at = time.monotonic()
-            if not self._deliver(report) or report["result"] is not None:
+            self._is_heard = self._deliver(report)
+            if not self._is_heard or report["result"] is not None:
                 break
         if self._connection is not None:
             self._connection.close()

@@ -238,7 +238,7 @@ class LocalPlacement:
         pid: int | None = None
         if self._uses_zygote:
             for runtime in dict.fromkeys((run.spec.runtime.zygote, "base")):
-                pid = pid or zygote.fork_agent(self._settings, home, runtime)
+                pid = pid or zygote.fork_agent(self._settings, home, runtime, account=_sharing(run.spec))
         if pid is None:
             pid = self._spawn_agent(home)
         path = home / "pid"
@@ -301,3 +301,8 @@ class LocalPlacement:
         if free is None:
             raise ResourceLimitExceeded(f"{SLOTS} runs are live on this machine; it tells no more apart")
         return free
+
+
+def _sharing(spec: RunSpec) -> str:
+    """Return the account whose agents may take the run one after another; empty for those that live long."""
+    return "" if spec.kind in RESIDENT else spec.account
