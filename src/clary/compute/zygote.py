@@ -21,62 +21,14 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from clary.compute import inside, launcher, limits, linux, spares
+from clary.compute import inside, launcher, limits, linux, spares, warming
 from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
 from clary.toolkit.kernels import warm
 
-RUNTIMES = {
-    "base": (
-        "numpy",
-        "numpy.random",
-        "scipy.sparse",
-        "scipy.stats",
-        "scipy.optimize",
-        "pandas",
-        "sklearn.cluster",
-        "sklearn.compose",
-        "sklearn.datasets",
-        "sklearn.decomposition",
-        "sklearn.ensemble",
-        "sklearn.feature_extraction.text",
-        "sklearn.impute",
-        "sklearn.linear_model",
-        "sklearn.metrics",
-        "sklearn.model_selection",
-        "sklearn.naive_bayes",
-        "sklearn.neighbors",
-        "sklearn.neural_network",
-        "sklearn.pipeline",
-        "sklearn.preprocessing",
-        "sklearn.svm",
-        "sklearn.tree",
-        "joblib",
-        "threadpoolctl",
-        "xgboost",
-        "xgboost.sklearn",
-    ),
-    "torch": ("torch", "torch.utils.data", "torch.nn.functional", "torch.optim"),
-}
-"""Modules that each runtime imports; `torch` has those of `base` too. A missing one is left out."""
-OWN = (
-    "clary.compute.agent",
-    "clary.compute.runners.process",
-    "clary.toolkit.objects",
-    "clary.toolkit.s3",
-    "clary.algorithms",
-    "clary.serving",
-)
-"""Packages of ours, imported with all their modules; one with a function `warm` has it called."""
-_ONE_THREAD = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-"""Libraries that start their pools when loaded start none; forks get their own number again.
-
-Not OMP_NUM_THREADS: libgomp starts no thread before its first loop, and could not be told otherwise later.
-"""
 _MAX_REQUEST = 65536
 _ANSWER_S = 10.0
 _CHANNEL = 3
@@ -319,55 +271,12 @@ def _take_streams(log_file: Path) -> None:
     inside.renew_interpreter()
 
 
-def warm_up(runtime: str) -> None:
-    """Import what the runtime names, single-threaded."""
-    for name, value in limits.PATIENT_THREADS.items():
-        os.environ.setdefault(name, value)  # whoever started this: OpenMP reads it once, when it is loaded
-    for name in _ONE_THREAD:
-        os.environ[name] = "1"
-    os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"
-    modules = RUNTIMES["base"] + (RUNTIMES["torch"] if runtime == "torch" else ())
-    for name in modules:
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            log.info("left out %s: %s", name, error)
-    for name in _own_modules():
-        try:
-            module = importlib.import_module(name)
-            getattr(module, "warm", lambda: None)()
-        except Exception:  # a broken member must not stop the others
-            log.exception("left out %s", name)
-    for name in (*_ONE_THREAD, "JE_ARROW_MALLOC_CONF"):
-        os.environ.pop(name, None)
-    with contextlib.suppress(ImportError):
-        inside.pools[:] = [importlib.import_module("threadpoolctl").ThreadpoolController()]
-    gc.collect()
-    gc.freeze()  # the collector then leaves these pages alone, and they stay shared
-
-
-def _own_modules() -> Iterator[str]:
-    import pkgutil  # noqa: PLC0415 - needed once
-
-    for name in OWN:
-        try:
-            package = importlib.import_module(name)
-        except ImportError as error:
-            log.info("left out %s: %s", name, error)
-            continue
-        yield name
-        if hasattr(package, "__path__"):
-            for module in pkgutil.walk_packages(package.__path__, f"{name}.", onerror=log.info):
-                if not module.name.endswith("__main__"):
-                    yield module.name
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run a zygote in the foreground."""
     parser = argparse.ArgumentParser(
         prog="python -m clary.compute.zygote", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--runtime", choices=sorted(RUNTIMES), default="base")
+    parser.add_argument("--runtime", choices=sorted(warming.RUNTIMES), default="base")
     given = parser.parse_args(arguments)
     if not all(map(launcher.is_kept, os.environ)):
         # even a variable that is unset stays readable in memory, and forks of this memory run customers' code
@@ -385,7 +294,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         os.chdir("/")
         started = time.monotonic()
-        warm_up(given.runtime)
+        warming.warm_up(given.runtime)
         log.info("%s: warm after %.1f s, %d threads", given.runtime, time.monotonic() - started, threads())
         Zygote(path).serve()
     return 0

@@ -42,7 +42,7 @@ def server(settings: Settings, tmp_path: Path) -> Iterator["subprocess.Popen[byt
         "import sys, fake_agent\n"
         "sys.modules['clary.compute.agent'] = fake_agent\n"
         "from clary.compute import zygote\n"
-        "zygote.RUNTIMES['base'] = (); zygote.OWN = ()\n"
+        "from clary.compute import warming; warming.RUNTIMES['base'] = (); warming.OWN = ()\n"
         "sys.exit(zygote.main([]))\n"
     )
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])

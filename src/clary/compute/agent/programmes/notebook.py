@@ -6,6 +6,7 @@ Downloading ──▶ Starting ──answers──▶ Serving ──stop, idlene
 
 import http.client
 import logging
+import math
 import threading
 import time
 from datetime import UTC, datetime
@@ -137,12 +138,11 @@ class NotebookRun:
         """Tell whether nobody has used it for so long; say so in the log, and before it is."""
         left_s = limit_s - lab.idle_s(self._ask, datetime.now(UTC))
         if left_s <= 0:
-            self._say(f"Stopped: nothing was done here for {limit_s / 60:.0f} minutes.")
+            self._say(f"Stopped: nothing was done here for {limit_s / 60:.0f} min.")
         elif left_s <= min(WARNING_S, limit_s / 2) and not self._is_warned:
-            self._say(f"Nothing is done here: this instance stops in {left_s / 60:.0f} minutes.")
+            self._say(f"Nothing is done here: this instance stops in {math.ceil(left_s / 60)} min.")
         self._is_warned = left_s <= min(WARNING_S, limit_s / 2)
         return left_s <= 0
 
     def _say(self, text: str) -> None:
         self._reporter.log(epoch_ms(), f"[clary] {text}", STREAM)
-
