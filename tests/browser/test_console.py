@@ -37,6 +37,7 @@ PAGES = (
     "/jobs/transform",
     "/jobs/tuning",
     "/endpoints",
+    "/notebooks",
     "/models",
     "/data",
     "/account",

@@ -31,8 +31,8 @@ def test_a_kernel_that_works_is_no_idleness():
     [
         (0.0, False, []),
         (2900.0, False, []),
-        (3400.0, False, ["[clary] Nothing is done here: this instance stops in 3 minutes."]),
-        (3600.0, True, ["[clary] Stopped: nothing was done here for 60 minutes."]),
+        (3400.0, False, ["[clary] Nothing is done here: this instance stops in 4 min."]),
+        (3600.0, True, ["[clary] Stopped: nothing was done here for 60 min."]),
     ],
 )
 def test_the_log_warns_before_an_idle_instance_stops(tmp_path, monkeypatch, idle_s, is_over, said):
