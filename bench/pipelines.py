@@ -4,9 +4,9 @@
 
 A scaler in script mode before XGBoost: one process. The same with another script behind: two processes. CPU
 is user and system time, for one request, of edge, agents and replicas, less what they spend at rest; signed,
-one row of 30 columns. (Control plane and object store have a part in no request.) At one connection on a
-machine with other work every row finds cold caches, which costs a library of trees half a millisecond: there the
-figures say little.
+one row of 30 columns. (Control plane and object store have a part in no request.) At one connection, on a
+machine with other work, every row finds cold caches, which costs a library of trees half a millisecond: there
+the figures say little.
 """
 
 import argparse
