@@ -35,7 +35,9 @@ def elastic(job: Job, world: World, plan: Mapping[str, Any]) -> tuple[Mapping[st
             look_s = min(look_s, IDLE_LOOK_S)
         elif not n and usage.is_awaited(key, now_s):
             n = 1
-        variants.append({**variant, "InstanceCount": n})
+        # who was asked while it had none is held until the first one answers, not only until it is launched
+        woken = {"Woken": True} if n and not variant["InstanceCount"] and not variant.get("Room") else {}
+        variants.append({**variant, "InstanceCount": n, **woken})
     return ({**plan, "variants": variants} if variants != plan["variants"] else plan), look_s
 
 

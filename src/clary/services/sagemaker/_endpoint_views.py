@@ -54,7 +54,7 @@ def _shown(current: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, 
 
 
 def _images(variant: Mapping[str, Any]) -> list[dict[str, str]]:
-    images = variant.get("Images") or [variant["Image"]]
+    images = variant.get("Images") or [each for each in (variant["Image"],) if each]
     return [{"SpecifiedImage": each, "ResolvedImage": each} for each in images]
 
 

@@ -173,7 +173,7 @@ def _routed(
         route["pipeline"] = [each["ContainerHostname"] for each in variant["Containers"]]
     if variant.get("Room"):
         route["components"] = True
-    elif variant["InstanceCount"] == 0 and "Size" not in variant:
+    elif (variant["InstanceCount"] == 0 or variant.get("Woken")) and "Size" not in variant:
         route["wakes"] = True
     if "Serverless" in variant:
         name = hashlib.sha256(f"{job.record.arn}/{variant['VariantName']}".encode()).hexdigest()[:24]
