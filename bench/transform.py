@@ -5,7 +5,7 @@
 Beside it, in turns and through the same object store: the script that one would write instead
 (`bench/_onepass.py`), the classic container (gunicorn, Flask, pandas, DMatrix) that is up already and asked
 payload by payload (`bench/_classic.py`), and Ray Data, both in environments of their own. Jobs are timed from
-the CreateTransformJob call to the Describe that shows Completed; scripts after their imports, and the one-pass
+the CreateTransformJob call to the Describe that shows Completed; scripts after their imports, the one-pass
 script from its start, too.
 """
 
