@@ -44,9 +44,17 @@ SELECTABLE: Mapping[str, tuple[str, ...]] = {
 
 
 class Encoder:
-    """Spells scores, as one replica's environment and image version ask."""
+    """Spells scores, as one replica's environment and image version ask.
 
-    def __init__(self, environ: Mapping[str, str], objective: str, n_classes: int) -> None:
+    Parameters
+    ----------
+    threshold : float, optional
+        Of a model with two classes, where an evaluation chose one: the score from which the label is 1.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str], objective: str, n_classes: int, threshold: float | None = None
+    ) -> None:
         self._default = environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT") or CSV
         self._is_batch = bool(environ.get("SAGEMAKER_BATCH"))
         self._ends_rows = ends_rows(environ.get("CLARY_IMAGE_VERSION", ""))
@@ -54,6 +62,7 @@ class Encoder:
         self._selected = selected.replace(" ", "").lower().split(",") if selected is not None else None
         self._objective = objective
         self._n_classes = n_classes
+        self._threshold = threshold
         self._accepted: dict[str, str] = {}
 
     def type_of(self, accept: str) -> str:
@@ -112,7 +121,10 @@ class Encoder:
         if self._objective not in SELECTABLE:
             message = f"Objective `{self._objective}` unsupported for selectable inference predictions."
             raise Refusal(500, message)
-        rows = [select(value, self._selected, self._objective, self._n_classes) for value in values]
+        rows = [
+            select(value, self._selected, self._objective, self._n_classes, self._threshold)
+            for value in values
+        ]
         if content_type != CSV:
             return _spelled(rows, content_type)
         lines = [",".join(map(_field, row.values())) for row in rows]
@@ -151,14 +163,16 @@ def _spelled(rows: Sequence[Mapping[str, Any]], content_type: str) -> bytes:
     return recordio_protobuf.encode(rows)
 
 
-def select(value: Any, selected: Sequence[str], objective: str, n_classes: int) -> dict[str, Any]:
+def select(
+    value: Any, selected: Sequence[str], objective: str, n_classes: int, threshold: float | None = None
+) -> dict[str, Any]:
     """Return the selected members of one prediction; NaN where the objective has no such member."""
     valid = SELECTABLE[objective]
-    found = _members(value, objective, n_classes)
+    found = _members(value, objective, n_classes, threshold)
     return {name: found[name] if name in valid else math.nan for name in selected}
 
 
-def _members(value: Any, objective: str, n_classes: int) -> dict[str, Any]:
+def _members(value: Any, objective: str, n_classes: int, threshold: float | None) -> dict[str, Any]:
     """Return all that can be said of one prediction."""
     if objective in {"reg:squarederror", "reg:logistic", "reg:gamma", "reg:absoluteerror", "reg:tweedie"}:
         return {"predicted_score": value}
@@ -168,7 +182,7 @@ def _members(value: Any, objective: str, n_classes: int) -> dict[str, Any]:
     else:
         score, scores = value, [1.0 - value, value]
         label = (
-            value if objective in {"binary:hinge", "multi:softmax"} else int(value > _threshold(objective))
+            value if objective in {"binary:hinge", "multi:softmax"} else _label(value, objective, threshold)
         )
     classes = list(range(n_classes)) if objective.startswith("multi:") else [0, 1]
     return {
@@ -181,5 +195,7 @@ def _members(value: Any, objective: str, n_classes: int) -> dict[str, Any]:
     }
 
 
-def _threshold(objective: str) -> float:
-    return 0.0 if objective == "binary:logitraw" else 0.5
+def _label(value: float, objective: str, threshold: float | None) -> int:
+    if threshold is not None:
+        return int(value >= threshold)
+    return int(value > (0.0 if objective == "binary:logitraw" else 0.5))

@@ -5,6 +5,7 @@ Source: open `sagemaker-xgboost-container`, serve.py and serve_utils.py: content
 
 from __future__ import annotations
 
+import json
 import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from clary.toolkit.flat import Flat
 
+DECISION_FILE = "decision.json"
+"""What `clary.toolkit.evaluation.export` writes; that package is too heavy to be read for a name."""
 _ACCEPTED = (
     "csv",
     "libsvm",
@@ -49,7 +52,11 @@ def load(model_dir: Path, environ: Mapping[str, str]) -> XgboostPredictor:
     CustomerError
         There is no file, or one is no model.
     """
-    found = [path for path in model_dir.iterdir() if path.is_file() and not path.name.startswith(".")]
+    found = [
+        path
+        for path in model_dir.iterdir()
+        if path.is_file() and not path.name.startswith(".") and path.name != DECISION_FILE
+    ]
     ours = [path for path in found if path.name.startswith(_artifact.MODEL_FILE)]
     paths = sorted(path for path in ours or found if not path.name.endswith(".sagemaker-ignore"))
     if not paths:
@@ -61,16 +68,35 @@ def load(model_dir: Path, environ: Mapping[str, str]) -> XgboostPredictor:
         Scorer(_artifact.from_bytes(path.read_bytes(), f"Unable to load model: {path.name}"), n_threads)
         for path in paths
     ]
-    return XgboostPredictor(scorers, environ)
+    return XgboostPredictor(scorers, environ, _threshold(model_dir / DECISION_FILE))
+
+
+def _threshold(decision: Path) -> float | None:
+    """Return the threshold that an evaluation has put into the model; None where there is none.
+
+    Raises
+    ------
+    CustomerError
+        The file is no decision.
+    """
+    if not decision.is_file():
+        return None
+    try:
+        document = json.loads(decision.read_text())
+        return float(document["threshold"]) if "threshold" in document else None
+    except (ValueError, TypeError) as error:
+        raise CustomerError(f"Unable to load model: {DECISION_FILE}: {error}") from error
 
 
 class XgboostPredictor(RowPredictor):
     """Loaded boosters that answer requests."""
 
-    def __init__(self, scorers: Sequence[Scorer], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, scorers: Sequence[Scorer], environ: Mapping[str, str], threshold: float | None = None
+    ) -> None:
         self._scorers = scorers
         self._first = scorers[0]
-        self._encoder = Encoder(environ, self._first.objective, self._first.n_classes)
+        self._encoder = Encoder(environ, self._first.objective, self._first.n_classes, threshold)
 
     @property
     def n_features(self) -> int:

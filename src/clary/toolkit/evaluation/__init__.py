@@ -13,10 +13,11 @@ import pandas as pd
 
 from clary.kernel import registry
 from clary.toolkit.evaluation._costs import Costs
+from clary.toolkit.evaluation._counts import Sweep
 from clary.toolkit.evaluation._decision import Decision, export
 from clary.toolkit.evaluation.base import Evaluation, Metric, Options
 
-__all__ = ["Costs", "Decision", "Evaluation", "Metric", "Options", "evaluate", "export", "kinds"]
+__all__ = ["Costs", "Decision", "Evaluation", "Metric", "Options", "Sweep", "evaluate", "export", "kinds"]
 
 
 def kinds() -> list[str]:

@@ -12,6 +12,7 @@ from clary.algorithms import base
 from clary.algorithms.base import Question
 from clary.algorithms.xgboost import _artifact, _scoring
 from clary.kernel.errors import CustomerError
+from clary.toolkit import evaluation
 from clary.toolkit.formats import recordio_protobuf
 
 ROW = b"1.5,0,2"
@@ -174,6 +175,24 @@ def test_content_can_be_selected(tmp_path, objective, selected, wanted):
         assert sum(row["probabilities"]) == pytest.approx(1)
         assert row["probabilities"][row["predicted_label"]] == max(row["probabilities"])
     assert ask(tmp_path, SAGEMAKER_INFERENCE_OUTPUT=selected).status == 200
+
+
+def test_the_label_is_decided_by_the_threshold_that_an_evaluation_put_into_the_model(model_dir):
+    score = expected()[0]
+    label = {"accept": "application/json", "SAGEMAKER_INFERENCE_OUTPUT": "predicted_label"}
+    for threshold, wanted in ((score - 0.01, 1), (score + 0.01, 0)):
+        evaluation.export(model_dir, {"kind": "binary", "threshold": threshold})
+        assert json.loads(ask(model_dir, **label).body) == {"predictions": [{"predicted_label": wanted}]}
+    assert ask(model_dir).body == str(score).encode()
+
+
+def test_a_decision_beside_a_model_of_another_name_is_no_model(model_dir):
+    (model_dir / "xgboost-model").rename(model_dir / "fraud.bin")
+    evaluation.export(model_dir, {"kind": "binary", "threshold": 0.2})
+    assert ask(model_dir).body == str(expected()[0]).encode()
+    (model_dir / "decision.json").write_text('{"threshold": "high"}')
+    with pytest.raises(CustomerError, match="could not convert string to float: 'high'"):
+        load(model_dir)
 
 
 def test_what_an_objective_does_not_have_is_nan(model_dir):

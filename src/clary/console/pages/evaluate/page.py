@@ -11,8 +11,7 @@ from clary.console import pictures
 from clary.console.pictures import Axis
 from clary.console.visit import Context, Page, Place, Visit
 from clary.kernel.errors import AwsError
-from clary.toolkit.evaluation import Costs
-from clary.toolkit.evaluation._counts import Sweep
+from clary.toolkit.evaluation import Costs, Sweep
 
 PAGE = Page(
     path=r"/evaluate",
