@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clary.kernel import ids
-from clary.testing.jobs import Account, training_request
+from clary.testing.jobs import Account, script_request, training_request, upload_script
 
 ENDED = frozenset({"Completed", "Failed", "Stopped"})
 RANGES: Mapping[str, Any] = {
@@ -14,6 +14,18 @@ RANGES: Mapping[str, Any] = {
     ],
     "IntegerParameterRanges": [{"Name": "max_depth", "MinValue": "1", "MaxValue": "8"}],
 }
+CURVES = """
+import json, os, time
+given = json.loads(os.environ["SM_HPS"])
+assert "_tuning_objective_metric" not in given, given
+for epoch in range(int(given["epochs"])):
+    print(f"loss={float(given['level']) + 1 / (epoch + 1):.4f}", flush=True)
+    time.sleep(float(given["pause"]))
+"""
+LEVELS: Mapping[str, Any] = {
+    "CategoricalParameterRanges": [{"Name": "level", "Values": ["0", "1", "2", "5", "6", "7", "8", "9"]}]
+}
+"""Ranges of a script of `CURVES`: a few levels that its loss falls to."""
 FIXED: Mapping[str, str] = {"num_round": "5", "objective": "binary:logistic"}
 
 
@@ -40,6 +52,19 @@ def training_definition(
         "StaticHyperParameters": dict(FIXED if static is None else static),
         **members,
     }
+
+
+def script_definition(account: Account, bucket: str, text: str = CURVES, **static: str) -> dict[str, Any]:
+    """Return a TrainingJobDefinition of a script that prints `loss=<number>`."""
+    request = script_request(account, bucket, upload_script(account, bucket, text))
+    return training_definition(
+        account,
+        bucket,
+        static=request["HyperParameters"] | static,
+        AlgorithmSpecification=request["AlgorithmSpecification"]
+        | {"MetricDefinitions": [{"Name": "loss", "Regex": r"loss=(\S+)"}]},
+        InputDataConfig=training_definition(account, bucket)["InputDataConfig"][:1],
+    )
 
 
 def tuning_request(

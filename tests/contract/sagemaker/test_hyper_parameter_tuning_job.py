@@ -5,11 +5,12 @@ import time
 import numpy as np
 import pytest
 from botocore.exceptions import ClientError
-from sklearn.datasets import load_breast_cancer
 
-from clary.testing.jobs import script_request, upload_csv, upload_script
+from clary.testing.jobs import upload_csv
 from clary.testing.tuning import (
+    LEVELS,
     RANGES,
+    script_definition,
     training_definition,
     trials_of,
     tuned,
@@ -18,41 +19,6 @@ from clary.testing.tuning import (
 )
 
 pytestmark = pytest.mark.timeout(170)
-
-CURVES = """
-import json, os, time
-given = json.loads(os.environ["SM_HPS"])
-assert "_tuning_objective_metric" not in given, given
-for epoch in range(int(given["epochs"])):
-    print(f"loss={float(given['level']) + 1 / (epoch + 1):.4f}", flush=True)
-    time.sleep(float(given["pause"]))
-"""
-LEVELS = {
-    "CategoricalParameterRanges": [{"Name": "level", "Values": ["0", "1", "2", "5", "6", "7", "8", "9"]}]
-}
-
-
-@pytest.fixture(scope="module")
-def place(clary_server):
-    """Return an account with a bucket that holds train and validation data."""
-    account = clary_server.account()
-    cancer = load_breast_cancer()
-    rows = np.column_stack([cancer.target, cancer.data])
-    bucket = upload_csv(account, "train/data.csv", rows[:400])
-    upload_csv(account, "validation/data.csv", rows[400:], bucket=bucket)
-    return account, bucket
-
-
-def script_definition(account, bucket, text=CURVES, **static):
-    request = script_request(account, bucket, upload_script(account, bucket, text))
-    return training_definition(
-        account,
-        bucket,
-        static=request["HyperParameters"] | static,
-        AlgorithmSpecification=request["AlgorithmSpecification"]
-        | {"MetricDefinitions": [{"Name": "loss", "Regex": r"loss=(\S+)"}]},
-        InputDataConfig=training_definition(account, bucket)["InputDataConfig"][:1],
-    )
 
 
 @pytest.fixture(scope="module")
@@ -374,76 +340,6 @@ def test_autotune_finds_ranges_for_hints(place):
     assert described["HyperParameterTuningJobStatus"] == "Completed", described.get("FailureReason")
     assert set(described["BestTrainingJob"]["TunedHyperParameters"]) == {"eta", "max_depth"}
     assert described["Autotune"] == {"Mode": "Enabled"}
-
-
-def ranged(kind, name, *ends, scale=None):
-    found = {"Name": name, "MinValue": ends[0], "MaxValue": ends[1]}
-    return {f"{kind}ParameterRanges": [found | ({"ScalingType": scale} if scale else {})]}
-
-
-@pytest.mark.parametrize(
-    ("changes", "text"),
-    [
-        ({"metric": "validation:aux"}, r"objective metric, \[validation:aux\], isn't valid for the"),
-        ({"metric": "train:auc"}, r"objective metric, \[train:auc\], isn't valid"),
-        ({"goal": "Minimize"}, r"objective metric type, \[Minimize\], that you specified"),
-        ({"ranges": ranged("Continuous", "etta", "0", "1")}, r"has no hyperparameter \[etta\]"),
-        ({"ranges": ranged("Integer", "num_class", "2", "5")}, r"\[num_class\], isn't tunable"),
-        ({"ranges": ranged("Continuous", "eta", "0.1", "1.5")}, r"eta: value 1.5 not in range \[0, 1\]"),
-        ({"ranges": ranged("Continuous", "max_depth", "1", "5")}, r"\[max_depth\] .* is of type Integer"),
-        ({"ranges": ranged("Integer", "max_depth", "1.5", "5")}, "'1.5' is not an integer"),
-        ({"ranges": ranged("Continuous", "eta", "0.5", "0.1")}, "MinValue must be less than MaxValue"),
-        (
-            {"ranges": ranged("Continuous", "eta", "0", "1", scale="Logarithmic")},
-            "only for ranges that have only values greater than 0",
-        ),
-        (
-            {"ranges": ranged("Continuous", "eta", "0", "1", scale="ReverseLogarithmic")},
-            "entirely within the range 0<=x<1.0",
-        ),
-        (
-            {"ranges": ranged("Integer", "max_depth", "0", "5", scale="ReverseLogarithmic")},
-            "only for ContinuousParameterRanges",
-        ),
-        ({"ranges": ranged("Integer", "num_round", "1", "5")}, r"\[num_round\] is in StaticHyperParameters"),
-        ({"ranges": {}}, "must have at least one range"),
-        ({"strategy": "Grid"}, "grid search only supports CategoricalParameterRanges"),
-        ({"ranges": ranged("Integer", "max_depth", "1", "2")}, "You don't have enough combinations"),
-        ({"n": None}, "MaxNumberOfTrainingJobs or MaxRuntimeInSeconds"),
-        ({"parallel": 5}, "MaxParallelTrainingJobs 5 must not be greater"),
-        ({"strategy": "Hyperband", "TrainingJobEarlyStoppingType": "Auto"}, "must be Off with Strategy"),
-        (
-            {"StrategyConfig": {"HyperbandStrategyConfig": {"MaxResource": 9}}},
-            "only allowed with Strategy Hyperband",
-        ),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_tuned_is_refused_by_name(place, changes, text):
-    account, bucket = place
-    request = tuning_request(account, bucket, **changes)
-    with pytest.raises(ClientError, match=text) as caught:
-        account.client("sagemaker").create_hyper_parameter_tuning_job(**request)
-    assert caught.value.response["Error"]["Code"] == "ValidationException"
-
-
-def test_static_values_and_metrics_of_scripts_are_checked_too(place):
-    account, bucket = place
-    client = account.client("sagemaker")
-    for static, text in (
-        ({"num_round": "0"}, "num_round: value 0 not in range"),
-        ({"num_rounds": "5"}, r"has no hyperparameter \[num_rounds\]"),
-        ({"objective": "binary:logistic"}, "requires num_round"),
-    ):
-        definition = training_definition(account, bucket, static=static)
-        with pytest.raises(ClientError, match=text):
-            client.create_hyper_parameter_tuning_job(**tuning_request(account, bucket, definition=definition))
-    definition = script_definition(account, bucket)
-    with pytest.raises(
-        ClientError, match="A metric is required for this hyperparameter tuning job objective"
-    ):
-        client.create_hyper_parameter_tuning_job(
-            **tuning_request(account, bucket, definition=definition, metric="accuracy", ranges=LEVELS)
-        )
 
 
 def test_a_name_is_taken_once_and_a_missing_job_is_not_found(finished):
