@@ -15,7 +15,6 @@ from clary.testing.transform import (
     Transform,
     create_model,
     script_container,
-    transform_request,
     upload,
 )
 from clary.toolkit import recordio
@@ -102,14 +101,6 @@ def named(account, *containers):
     given = {"PrimaryContainer": containers[0]} if len(containers) == 1 else {"Containers": list(containers)}
     account.client("sagemaker").create_model(ModelName=name, ExecutionRoleArn=account.role_arn, **given)
     return name
-
-
-def refused(account, model, bucket, **members):
-    request = transform_request(model, f"s3://{bucket}/in", f"s3://{bucket}/refused", **members)
-    with pytest.raises(ClientError) as caught:
-        account.client("sagemaker").create_transform_job(**request)
-    assert caught.value.response["Error"]["Code"] == "ValidationException"
-    return caught.value.response["Error"]["Message"]
 
 
 @pytest.mark.documented
@@ -373,41 +364,3 @@ def test_jobs_are_listed_tagged_and_unique(account, model, bucket):
         sagemaker.create_transform_job(**job.request)
     with pytest.raises(ClientError, match="Could not find requested job"):
         sagemaker.describe_transform_job(TransformJobName="not-there")
-
-
-@pytest.mark.documented
-@pytest.mark.parametrize(
-    ("members", "text"),
-    [
-        ({"ModelName": "not-there"}, "Could not find model"),
-        ({"MaxPayloadInMB": 101}, "MaxPayloadInMB 101"),
-        ({"MaxPayloadInMB": 26, "MaxConcurrentTransforms": 4}, "cannot exceed 100 MB"),
-        ({"split": "None", "BatchStrategy": "SingleRecord"}, "SplitType"),
-        ({"TransformResources": {"InstanceCount": 101}}, "InstanceCount 101"),
-        ({"DataProcessing": {"InputFilter": "x"}}, "InputFilter is not a supported JSONPath"),
-        ({"DataProcessing": {"InputFilter": "$.x"}}, "columns of CSV are chosen by index"),
-        ({"DataProcessing": {"JoinSource": "Input"}, "content_type": "image/png"}, "ContentType 'image/png'"),
-        ({"DataProcessing": {"JoinSource": "Input"}, "split": "TFRecord"}, "SplitType TFRecord"),
-        (
-            {"DataProcessing": {"JoinSource": "Input"}, "TransformOutput": {"AssembleWith": "None"}},
-            "AssembleWith must be Line",
-        ),
-        (
-            {"DataProcessing": {"JoinSource": "Input"}, "TransformOutput": {"Accept": "application/json"}},
-            "must be of the same kind",
-        ),
-        ({"TransformOutput": {"S3OutputPath": "https://x/y"}}, "S3OutputPath 'https://x/y'"),
-        (
-            {
-                "TransformInput": {
-                    "DataSource": {
-                        "S3DataSource": {"S3DataType": "AugmentedManifestFile", "S3Uri": "s3://b/k"}
-                    }
-                }
-            },
-            "S3DataType 'AugmentedManifestFile'",
-        ),
-    ],
-)
-def test_what_cannot_work_is_refused_at_create(account, model, bucket, members, text):
-    assert text in refused(account, model, bucket, **members)
