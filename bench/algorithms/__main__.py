@@ -24,6 +24,11 @@ def main() -> int:
     import bench.algorithms as folder  # noqa: PLC0415
     from bench._bars import Report  # noqa: PLC0415 - after the threads are set
 
+    from clary.toolkit.kernels import warm  # noqa: PLC0415 - as above
+
+    warm.main()
+    warm.load()  # as every fork of the zygote has them
+
     names = sorted(
         each.name for each in pkgutil.iter_modules(folder.__path__) if not each.name.startswith("_")
     )

@@ -19,6 +19,8 @@ SPARE, PASSES = 10, 2
 """Of the randomized eigensolver. Source: Halko, Martinsson and Tropp (2011), doi:10.1137/090771806."""
 SMALLEST = 1e-6
 """Eigenvalues below this share of the largest are none."""
+SAME = 1e-5
+"""Fits that differ by less of themselves are one."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,10 @@ def _symmetric(tensor: Any) -> Any:
 def decomposed(
     tensor: Any, draw: np.random.Generator, *, n_starts: int, n_most: int, tolerance: float
 ) -> tuple[Any, Any]:
-    """Return orthogonal vectors, as columns, and their weights: the best of several starts."""
+    """Return orthogonal vectors, as columns, and their weights: the best of several starts.
+
+    A start that finds the best fit again ends the search.
+    """
     k = len(tensor)
     flat, best = tensor.reshape(k * k, k), (-np.inf, np.eye(k), np.ones(k))
     for start in range(n_starts):
@@ -118,8 +123,11 @@ def decomposed(
             left, _, right = np.linalg.svd(image, full_matrices=False)
             vectors = left @ right
         say(f"alternating least squares, start {start}: fit {fit:.6g} after {n_turns} iterations")
+        is_found_again = abs(fit - best[0]) <= SAME * fit
         if fit > best[0]:
             best = (fit, vectors, weights)
+        if is_found_again:
+            break
     return best[1], best[2]
 
 

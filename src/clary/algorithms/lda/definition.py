@@ -38,7 +38,7 @@ class LDA(RowAlgorithm):
             name="max_restarts",
             min=1,
             default=10,
-            doc="Starts of the decomposition, of which the best counts.",
+            doc="Starts of the decomposition, at most: one that finds the best fit again is the last.",
         ),
         Integer(name="max_iterations", min=1, default=1000, doc="Iterations of each, at most."),
         Continuous(

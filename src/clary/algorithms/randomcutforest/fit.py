@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from clary.algorithms.base import Source, Training
 
-SEED = 29
+SEED = 1
 SIGMAS = 3.0
 """A score so many deviations above the mean is an anomaly's. Source: developer guide, "Tune an RCF Model"."""
 

@@ -79,7 +79,7 @@ def decode(body: bytes | memoryview, *, first: int = 0) -> Table:
     if not body:
         return Table(np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
     table = _strided(body)
-    if table is None and len(body) >= LARGE_BYTES:
+    if table is None and len(body) >= (MANY_BYTES if records.is_loaded() else LARGE_BYTES):
         table = _scanned(body)
     if table is None and len(body) >= MANY_BYTES:
         table = _aligned(body)
@@ -103,6 +103,11 @@ def whole_frames(body: bytes | memoryview) -> int:
         heads = np.frombuffer(body, np.uint8, n_rows * stride).reshape(n_rows, stride)[:, : _HEAD.size]
         if (heads == heads[0]).all():
             return int(n_rows * stride)
+    if records.is_loaded():
+        starts = np.empty(len(body) // (_HEAD.size + 4), np.int64)
+        n_rows, used = records.compiled().frames(np.frombuffer(body, np.uint8), starts)
+        if n_rows >= 0:
+            return int(used)
     at, start = 0, 0
     while at + _HEAD.size <= len(body):
         magic, mixed = _HEAD.unpack_from(body, at)

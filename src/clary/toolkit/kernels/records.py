@@ -5,6 +5,7 @@ The first use of all compiles for three seconds; from a warm cache it takes 50 m
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import Any
 
@@ -17,3 +18,8 @@ def compiled() -> Any:
     except ImportError:
         return None
     return _records
+
+
+def is_loaded() -> bool:
+    """Tell whether the loops are in memory, as in every fork of the zygote: then small bodies are worth it."""
+    return f"{__package__}._records" in sys.modules

@@ -10,6 +10,7 @@ from scipy import sparse
 from clary.toolkit import recordio
 from clary.toolkit.formats import recordio_protobuf
 from clary.toolkit.formats.base import FormatError
+from clary.toolkit.kernels import records
 
 SDK_RECORD = bytes.fromhex("0a230ad7ced12000")
 """First bytes of a frame: magic 0xced7230a, then the length."""
@@ -97,11 +98,13 @@ def test_sparse_records_are_the_same_whichever_way_they_are_read(way, monkeypatc
     rest = sparse.random(300, 40_000, 0.001, dtype=np.float32, random_state=3)
     rows = sparse.hstack([np.ones((300, 1), np.float32), rest], format="csr")
     body = recordio_protobuf.write(rows, np.arange(300))
-    monkeypatch.setattr(recordio_protobuf, "LARGE_BYTES", 0 if way == "loops" else 1 << 40)
-    monkeypatch.setattr(recordio_protobuf, "MANY_BYTES", 0 if way == "steps" else 1 << 40)
+    monkeypatch.setattr(records, "is_loaded", lambda: way == "loops")
+    monkeypatch.setattr(recordio_protobuf, "MANY_BYTES", 1 << 40 if way == "singly" else 0)
     if way == "steps":
         monkeypatch.setattr(recordio_protobuf, "_gathered", None)
     table = recordio_protobuf.decode(body)
     assert (table.features != rows).nnz == 0
     assert table.labels is not None
     assert table.labels.tolist() == list(range(300))
+    last = len(recordio_protobuf.write(rows[-1], np.arange(299, 300)))
+    assert recordio_protobuf.whole_frames(bytearray(body[:-1])) == len(body) - last

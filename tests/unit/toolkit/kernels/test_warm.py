@@ -1,5 +1,6 @@
 """Compiled kernels: loaded where that is quick, else compiled by one process for all."""
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,7 @@ def test_a_zygote_has_them_compiled_once_and_loads_them_when_they_are_there(
             started.append(command)
 
     monkeypatch.setattr(subprocess, "Popen", Compiling)
-    monkeypatch.setattr(zygote.gc, "freeze", lambda: None)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
     mother = zygote.Zygote(folder / "socket")
     mother._load_kernels()
     mother._load_kernels()
