@@ -107,4 +107,4 @@ def test_sparse_records_are_the_same_whichever_way_they_are_read(way, monkeypatc
     assert table.labels is not None
     assert table.labels.tolist() == list(range(300))
     last = len(recordio_protobuf.write(rows[-1], np.arange(299, 300)))
-    assert recordio_protobuf.whole_frames(bytearray(body[:-1])) == len(body) - last
+    assert recordio_protobuf.whole_frames(body[:-1]) == len(body) - last
