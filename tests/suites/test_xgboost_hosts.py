@@ -32,10 +32,10 @@ def lines() -> Any:
     return [f"{label},{','.join(map(str, row))}\n" for label, row in zip(labels, features, strict=True)]
 
 
-def staged(ml: Any, lines: Any, hosts: Any, host: Any) -> Any:
+def staged(ml: Any, lines: Any, hosts: Any, host: Any, more: Any) -> Any:
     config = ml / "input/config"
     config.mkdir(parents=True)
-    (config / "hyperparameters.json").write_text(json.dumps(HYPERPARAMETERS))
+    (config / "hyperparameters.json").write_text(json.dumps(HYPERPARAMETERS | more))
     (config / "resourceconfig.json").write_text(json.dumps({"hosts": hosts, "current_host": host}))
     channel = {"TrainingInputMode": "File", "ContentType": "text/csv", "S3DistributionType": "ShardedByS3Key"}
     (config / "inputdataconfig.json").write_text(json.dumps({"train": channel}))
@@ -44,11 +44,11 @@ def staged(ml: Any, lines: Any, hosts: Any, host: Any) -> Any:
     return ml
 
 
-def run(folder: Any, parts: Any, hosts: Any) -> Any:
+def run(folder: Any, parts: Any, hosts: Any, **more: str) -> Any:
     """Run every host; return exit codes, logs and folders."""
     processes, folders = [], []
     for host, lines in zip(hosts, parts, strict=True):
-        ml = staged(folder / host, lines, hosts, host)
+        ml = staged(folder / host, lines, hosts, host, more)
         environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(ml), "TRAINING_JOB_NAME": folder.name}
         processes.append(
             subprocess.Popen(
@@ -88,6 +88,13 @@ def test_two_hosts_on_shards_learn_what_one_learns_on_all(tmp_path, lines):
     assert rounds(logs[0]) == rounds(log)
     assert rounds(logs[1]) == []
     assert not (folders[1] / "model/xgboost-model").exists()
+
+
+def test_exact_trees_are_approximate_on_several_hosts(tmp_path, lines):
+    codes, logs, folders = run(tmp_path / "exact", (lines[:250], lines[250:]), HOSTS, tree_method="exact")
+    assert codes == [0, 0], logs
+    assert "tree_method=exact is approx on several hosts" in logs[0]
+    assert model(folders[0]).num_boosted_rounds() == 5
 
 
 @pytest.mark.parametrize("empty", [0, 1])
