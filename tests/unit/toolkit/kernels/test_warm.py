@@ -44,6 +44,7 @@ def test_a_zygote_has_them_compiled_once_and_loads_them_when_they_are_there(
         def __init__(self, command: list[str], **_: Any) -> None:
             started.append(command)
 
+    assert not warm.is_warm()  # asks the system what its processor is, once, by a process
     monkeypatch.setattr(subprocess, "Popen", Compiling)
     monkeypatch.setattr(gc, "freeze", lambda: None)
     mother = zygote.Zygote(folder / "socket")
