@@ -95,9 +95,7 @@ def _chosen(
     shares, prior = shares[:, order], prior[order]
     n_missing = n_topics - len(order)
     if n_missing:
-        say(
-            f"{len(order)} topics come from the moments of documents, {n_missing} begin from documents"
-        )
+        say(f"{len(order)} topics come from the moments of documents, {n_missing} begin from documents")
         mixture = draw.gamma(1.0, size=(n_missing, counts.shape[0])) ** 2
         begun = np.asarray(counts.T @ mixture.T)
         begun /= np.maximum(begun.sum(axis=0), 1e-300)

@@ -21,5 +21,5 @@ def compiled() -> Any:
 
 
 def is_loaded() -> bool:
-    """Tell whether the loops are in memory, as in every fork of the zygote: then small bodies are worth it."""
+    """Tell whether the loops are in memory, as in the zygote's forks: then small bodies are worth it."""
     return f"{__package__}._records" in sys.modules
