@@ -1,6 +1,7 @@
 """HyperParameterTuningJob through boto3 against a live server: real trainings of XGBoost and of scripts."""
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -277,7 +278,7 @@ def test_a_job_whose_trials_all_fail_says_so(place):
 def test_the_target_and_no_improvement_end_a_job_before_its_number(place):
     account, bucket = place
     definition = script_definition(account, bucket, epochs="1", pause="0")
-    common = {
+    common: dict[str, Any] = {
         "ranges": LEVELS,
         "definition": definition,
         "metric": "loss",

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from clary.kernel import ids
 from clary.testing.subscriber import subscriber
@@ -100,6 +100,7 @@ def test_a_message_reaches_its_subscriber_signed(account, sns, topic):
         assert message["MessageAttributes"] == {"kind": {"Type": "String", "Value": "test"}}
         with urllib.request.urlopen(message["SigningCertURL"]) as answer:
             key = x509.load_pem_x509_certificate(answer.read()).public_key()
+        assert isinstance(key, rsa.RSAPublicKey)
         names = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
         text = "".join(f"{name}\n{message[name]}\n" for name in names).encode()
         key.verify(base64.b64decode(message["Signature"]), text, padding.PKCS1v15(), hashes.SHA1())

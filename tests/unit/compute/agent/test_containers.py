@@ -10,7 +10,7 @@ from clary.compute.containers import address_of, name_of
 
 
 def container(letter: str) -> Any:
-    """Return a container: `b`uilt-in, `s`cript, or script with packages of its own, `p`."""
+    """Return a container: b for a built-in model, s for a script, p for one with packages of its own."""
     serving = SimpleNamespace(is_script=letter != "b")
     return SimpleNamespace(name=letter, serving=serving, is_plain=letter != "p")
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -37,11 +38,12 @@ def test_a_kernel_that_works_is_no_idleness():
 )
 def test_the_log_warns_before_an_idle_instance_stops(tmp_path, monkeypatch, idle_s, is_over, said):
     lines = []
-    reporter = SimpleNamespace(log=lambda _ms, text, stream: lines.append((text, stream)))
+    reporter: Any = SimpleNamespace(log=lambda _ms, text, stream: lines.append((text, stream)))
     (tmp_path / "home").mkdir()
-    host = SimpleNamespace(spec=SimpleNamespace(request={"Path": "/p"}), home=tmp_path / "home")
+    host: Any = SimpleNamespace(spec=SimpleNamespace(request={"Path": "/p"}), home=tmp_path / "home")
     monkeypatch.setattr(lab, "idle_s", lambda _answer, _now: idle_s)
-    running = NotebookRun(host, SimpleNamespace(), reporter)
+    watch: Any = SimpleNamespace()
+    running = NotebookRun(host, watch, reporter)
     assert running._is_idle(3600.0) is is_over
     if not is_over:
         running._is_idle(3600.0)
