@@ -1,7 +1,7 @@
 """Algorithms of rows on two hosts, each a thread with a training of its own, against one with all rows."""
 
 import json
-import threading
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,8 @@ from clary.algorithms import base
 from clary.algorithms._hosts import Hosts, joined
 from clary.algorithms.base import Example, Question, Source, Training
 from clary.kernel.errors import CustomerError
+from clary.testing.several_hosts import HOSTS, together, training
 
-HOSTS = ("127.0.0.1", "127.0.0.2")
-"""Both are this machine, and both are names that resolve."""
 N_COLUMNS = 5
 
 
@@ -23,45 +22,6 @@ def lines() -> Any:
     group = draw.integers(0, 3, 600)
     rows = draw.normal(size=(600, N_COLUMNS)) + 8 * np.eye(3, N_COLUMNS)[group]
     return [f"{g},{','.join(f'{v:.4f}' for v in row)}\n" for g, row in zip(group, rows, strict=True)]
-
-
-def training(
-    name: str, folder: Any, lines: Any, host: str, hosts: Any, params: Any, content_type: str
-) -> Training:
-    path = folder / host / "train"
-    path.mkdir(parents=True)
-    (path / "part").write_text("".join(lines))
-    return Training(
-        params=base.find(name).validate(params),
-        sources={
-            "train": Source(name="train", path=path, content_type=content_type, distribution="ShardedByS3Key")
-        },
-        model_dir=folder / host / "model",
-        output_data_dir=folder / host / "output",
-        hosts=hosts,
-        host=host,
-        name=f"{folder.name}-{name}",
-        n_threads=1,
-    )
-
-
-def together(functions: Any) -> list[Exception | None]:
-    """Run functions in threads of their own; return what each raised."""
-    raised: list[Exception | None] = [None] * len(functions)
-
-    def run(place: int) -> None:
-        try:
-            functions[place]()
-        except Exception as error:
-            raised[place] = error
-
-    threads = [threading.Thread(target=run, args=(place,), daemon=True) for place in range(len(functions))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-        assert not thread.is_alive()
-    return raised
 
 
 def answers(name: str, model_dir: Any, lines: Any) -> Any:
@@ -125,7 +85,7 @@ def test_two_hosts_on_shards_learn_what_one_learns_on_all(case: str, tmp_path: A
         training(name, tmp_path / "two", part, host, HOSTS, params, content_type)
         for host, part in zip(HOSTS, parts, strict=True)
     ]
-    raised = together([lambda each=each: algorithm.fit(each) for each in pair])
+    raised = together([partial(algorithm.fit, each) for each in pair])
     assert raised == [None, None]
     asked = lines if content_type == "text/csv" else [f"0,{line}" for line in lines]
     np.testing.assert_allclose(
@@ -157,7 +117,7 @@ def test_two_hosts_learn_factors_from_what_occurs_in_their_batches(example: Exam
         )
 
     fit("algo-1", ("algo-1",))
-    assert together([lambda host=host: fit(host, HOSTS) for host in HOSTS]) == [None, None]
+    assert together([partial(fit, host, HOSTS) for host in HOSTS]) == [None, None]
     questions = [Question(body=each, content_type=example.request_type) for each in example.requests]
     said = [
         [json.loads(each.body)["predictions"][0]["score"] for each in predictor.predict_many(questions)]
@@ -172,7 +132,7 @@ def test_a_host_that_cannot_read_its_data_ends_all_at_once(tmp_path: Any, lines:
         training("pca", tmp_path / "bad", part, host, HOSTS, params, content_type)
         for host, part in zip(HOSTS, (lines, ["1,2,3,4,5,x\n"]), strict=True)
     ]
-    raised = together([lambda each=each: base.find("pca").fit(each) for each in pair])
+    raised = together([partial(base.find("pca").fit, each) for each in pair])
     for error in raised:
         assert isinstance(error, CustomerError)
         assert "train/part, line 1: column 6 is 'x'" in str(error)
@@ -198,7 +158,7 @@ def test_hosts_sum_and_exchange_in_the_same_order_everywhere(tmp_path: Any) -> N
             parts = hosts.arrays(np.full((place, 2), place, np.float32))
             seen[place] = (total.tolist(), [part.tolist() for part in parts], hosts.gather(b"%d" % place))
 
-    assert together([lambda place=place: work(place) for place in range(3)]) == [None] * 3
+    assert together([partial(work, place) for place in range(3)]) == [None] * 3
     assert seen[0] == seen[1] == seen[2]
     assert seen[0][0] == [3.0, 30.0]
     assert seen[0][1] == [[], [[1.0, 1.0]], [[2.0, 2.0]] * 2]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from clary.algorithms._declared import RowAlgorithm, channel, metric
+from clary.algorithms._declared import PASSES, RowAlgorithm, channel, metric
 from clary.algorithms.base import Channel, Metric
 from clary.algorithms.linear_learner._hyperparameters import CLASSES, HYPERPARAMETERS, LOSSES
 from clary.kernel.errors import CustomerError
@@ -54,21 +54,7 @@ def _metrics() -> tuple[Metric, ...]:
             found.append(
                 metric(f"{name}:objective_loss:final", "Minimize", rf"{name} \S+_objective", is_tunable=False)
             )
-    return (
-        *found,
-        Metric(
-            name="train:progress",
-            goal="Maximize",
-            regex=r"#progress_metric: host=\S+, completed (\S+) %",
-            is_tunable=False,
-        ),
-        Metric(
-            name="train:throughput",
-            goal="Maximize",
-            regex=r"#throughput_metric: host=\S+, train throughput=(\S+) records/second",
-            is_tunable=False,
-        ),
-    )
+    return (*found, *PASSES)
 
 
 def _num_classes(params: Params) -> None:
