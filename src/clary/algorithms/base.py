@@ -240,7 +240,7 @@ class Algorithm(Protocol):
         ...
 
 
-def names() -> list[str]:
+def names() -> tuple[str, ...]:
     """Return the names of all algorithms, sorted."""
     return registry.stems(PACKAGE)
 

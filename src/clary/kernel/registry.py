@@ -7,14 +7,15 @@ from functools import cache
 from types import ModuleType
 
 
-def stems(package: str) -> list[str]:
-    """Return the names of `package`'s member modules and folders, sorted.
+@cache
+def stems(package: str) -> tuple[str, ...]:
+    """Return the names of `package`'s member modules and folders, sorted; looked for once.
 
     `base` is the seam and names with a leading underscore are private: neither is a member.
     """
     root = importlib.import_module(package)
     names = (module.name for module in pkgutil.iter_modules(root.__path__))
-    return sorted(name for name in names if name != "base" and not name.startswith("_"))
+    return tuple(sorted(name for name in names if name != "base" and not name.startswith("_")))
 
 
 @cache

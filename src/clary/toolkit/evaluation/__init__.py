@@ -20,7 +20,7 @@ from clary.toolkit.evaluation.base import Evaluation, Metric, Options
 __all__ = ["Costs", "Decision", "Evaluation", "Metric", "Options", "Sweep", "evaluate", "export", "kinds"]
 
 
-def kinds() -> list[str]:
+def kinds() -> tuple[str, ...]:
     """Return the kinds of prediction that can be judged."""
     return registry.stems(__name__)
 

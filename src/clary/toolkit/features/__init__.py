@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-def names() -> list[str]:
+def names() -> tuple[str, ...]:
     """Return the transformations there are, by the names of their files."""
     return registry.stems(__name__)
 
