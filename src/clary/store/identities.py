@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -166,15 +167,21 @@ def _cipher(conn: sa.Connection) -> Fernet:
     return cipher
 
 
+@lru_cache(maxsize=1024)
+def _opened(cipher: Fernet, sealed: str) -> str:
+    """Decrypt, once for the many requests that a key signs."""
+    return cipher.decrypt(sealed.encode()).decode()
+
+
 def _from_row(cipher: Fernet, row: Any) -> Credential:
     access_key_id, secret, account, principal, session_token, expires = row
     try:
         return Credential(
             access_key_id,
-            cipher.decrypt(secret.encode()).decode(),
+            _opened(cipher, secret),
             account,
             principal,
-            None if session_token is None else cipher.decrypt(session_token.encode()).decode(),
+            None if session_token is None else _opened(cipher, session_token),
             None if expires is None else from_micros(expires),
         )
     except InvalidToken:
