@@ -20,6 +20,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any, NoReturn
@@ -248,7 +249,8 @@ def _be_agent(home: Path | None, channel: socket.socket | None) -> NoReturn:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
             _take_streams(Path(os.devnull))
-            home = spares.next_home(channel) if channel is not None and code == 0 else None
+            is_clean = code == 0 and threading.active_count() == 1  # nothing of the run goes on
+            home = spares.next_home(channel) if channel is not None and is_clean else None
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:

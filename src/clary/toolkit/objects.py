@@ -306,7 +306,8 @@ class Objects:
         self._s3.close()
 
     def hand_back(self) -> None:
-        """Leave client and connections to the next store of this process; this one is of no use then."""
+        """Leave the client, without a connection, to the next store; this one is of no use then."""
+        self.close()
         s3.hand_back(self._client)
 
     def _check(self) -> None:

@@ -24,7 +24,7 @@ def client() -> "Client":
 
 
 def hand_back(used: "Client") -> None:
-    """Keep a client, connections and all, to be aimed anew: to build one takes 100 ms."""
+    """Keep a client, to be aimed anew: to build one takes 100 ms."""
     if not _ready:
         _ready.append(used)
 
