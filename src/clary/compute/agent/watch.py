@@ -94,8 +94,8 @@ class Watch:
             try:
                 return done.result(LOOK_EVERY_S)
             except FutureTimeout:
-                if done.done():
-                    raise
+                if done.done():  # the work's own, or it ended just now
+                    return done.result()
             if (stop := self.look()) is not None:
                 cancel()
                 with contextlib.suppress(Exception):
