@@ -177,9 +177,12 @@ class Run:
             return RunPhase.STARTING, None
 
     def kill(self) -> None:
-        """Kill the agents, and so their sandboxes; then what may live outside of one."""
+        """Kill the agents, and so their sandboxes; then what may live outside of one.
+
+        An agent whose host has a result is leaving, and may be another run's by the time a signal arrives.
+        """
         for host in self.spec.hosts:
-            for name in ("pid", "program"):
+            for name in ("program",) if self.result(host) else ("pid", "program"):
                 pid = linux.stamped(self.home(host) / name)
                 if pid is not None:
                     kill(pid)

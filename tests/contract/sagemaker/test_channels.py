@@ -228,7 +228,7 @@ def test_a_channel_without_its_data_fails_the_job_in_words(stored, given, words)
     if is_prefix:  # what is no key still is a prefix
         assert described["TrainingJobStatus"] == "Completed"
         return
-    assert described["TrainingJobStatus"] == "Failed"
+    assert described["TrainingJobStatus"] == "Failed", (described, job.lines(), job.model())
     reason = described["FailureReason"]
     assert reason.startswith("ClientError:")
     for word in words:

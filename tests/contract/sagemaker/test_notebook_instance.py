@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from clary.cli import agents
 from clary.testing.notebooks import Visitor, create, frame, settled, stop
+from clary.testing.placement_suite import until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -226,19 +227,19 @@ def test_files_below_sagemaker_outlive_a_stop_and_nothing_else_does(clary_server
 def test_a_lost_instance_is_started_again_with_its_files(clary_server, account, lab):
     _, path, visitor = lab
     visitor.run(path, "open('before.txt', 'w').write('here')")
-    mine = next(
-        each
-        for each in agents.alive(clary_server.settings)
-        if each.name == "shared"
-        and account.account_id in each.folder.parents[1].joinpath("spec.json").read_text()
-    )
-    os.kill(mine.pid, signal.SIGKILL)
-    for _ in range(600):
-        settled(account, "shared")
-        answer = visitor.ask("POST", f"{path}/api/run", "print(open('before.txt').read())")
-        if answer.status == 200:
-            break
-    assert answer.text.strip() == "here"
+
+    def agent_of_shared():
+        for each in agents.alive(clary_server.settings):
+            spec = each.folder.parents[1].joinpath("spec.json")
+            if each.name == "shared" and account.account_id in spec.read_text():
+                return each.pid
+        return None
+
+    killed = agent_of_shared()
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: agent_of_shared() not in {None, killed}, "another agent takes its place", within_s=60)
+    assert settled(account, "shared")["NotebookInstanceStatus"] == "InService"
+    assert visitor.run(path, "print(open('before.txt').read())").strip() == "here"
 
 
 def test_lifecycle_scripts_run_and_their_output_is_logged(clary_server):

@@ -78,8 +78,12 @@ class Host:
         return host
 
     def leave(self) -> None:
-        """Be its agent no more: the process may go on as another's."""
-        (self.home / "pid").unlink(missing_ok=True)
+        """Be its agent no more: the process may go on as another's.
+
+        An empty file stays: whoever started this agent may only now come to write its pid, and must not.
+        """
+        with contextlib.suppress(OSError):  # the run was discarded meanwhile
+            _replace(self.home / "pid", "")
 
     def __enter__(self) -> "Host":
         """Log to `agent.log`, unless whoever started this process has seen to it."""

@@ -84,7 +84,7 @@ def follow(job: Job, world: World, course: Course) -> Move:
     state = runs.state_of(world, run_id_of(job))
     results = list(state.results.values())
     failed = next((each for each in results if each.outcome is Outcome.FAILED), None)
-    if state.phase is RunPhase.LOST:
+    if state.phase is RunPhase.LOST or (state.phase is RunPhase.ENDED and not results):
         return _retry(job, world, course, failed, "the host was lost")
     if state.phase is not RunPhase.ENDED:
         if failed is not None:
