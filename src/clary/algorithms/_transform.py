@@ -111,7 +111,7 @@ class Scoring:
         self._accept = accept
         self._assemble_with = assemble_with
         self._is_single = is_single
-        self._columnar = _Columnar.of(predictor, content_type)
+        self._columnar = Columnar.of(predictor, content_type)
 
     @classmethod
     def of(cls, predictor: Predictor, arguments: Mapping[str, Any]) -> Scoring:
@@ -173,7 +173,7 @@ class Scoring:
         asked = [self._processing.ask(each) for each in payloads]
         written = []
         for payload, answer in zip(payloads, self._answers(asked), strict=True):
-            if answer.status >= 400:
+            if not is_good(answer):
                 return answer.status, answer.body
             done = self._processing.answer(payload, answer.body)
             written.append(assembled(done, self._assemble_with))
@@ -190,7 +190,7 @@ class Scoring:
         return self._predictor.predict_many(questions)
 
 
-class _Columnar:
+class Columnar:
     """The way around the parsing of a model of rows: compiled, and checked against the model's own once.
 
     An algorithm might read its CSV otherwise than as rows of numbers; so the first block is read both ways.
@@ -201,7 +201,8 @@ class _Columnar:
         self._is_trusted: bool | None = None
 
     @classmethod
-    def of(cls, predictor: Predictor, content_type: str) -> _Columnar | None:
+    def of(cls, predictor: Predictor, content_type: str) -> Columnar | None:
+        """Return the way around a model's parsing; None where there is none."""
         is_readable = columns.is_csv(content_type) and columns.is_available()
         return cls(predictor) if is_readable and isinstance(predictor, RowPredictor) else None
 
@@ -247,6 +248,11 @@ class _Columnar:
             return False
         is_alike = known.dtype == rows.dtype and known.shape == rows.shape
         return bool(is_alike and known.tobytes() == rows.tobytes())
+
+
+def is_good(answer: Answer) -> bool:
+    """Tell whether a model answered, and well; the status is 0 where it did not at all."""
+    return 0 < answer.status < 400
 
 
 def _ended(body: bytes) -> bytes:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from clary.serving import replica
 from clary.serving.frames import MAX_FRAME_BYTES
 from clary.serving.handlers import base
 from clary.serving.link import Link
+from clary.serving.patience import Patient
 
 MOST_BYTES = MAX_FRAME_BYTES - 0x20000
 """Of one answer: what a frame holds beside its header."""
@@ -111,7 +112,7 @@ class _Way:
         if len(answer.body) > MOST_BYTES:
             text = f"the container's answer of {len(answer.body)} bytes is more than {MOST_BYTES}"
             answer = Answer(text.encode(), "text/plain", 500)
-        if answer.status >= 400:
+        if not 0 < answer.status < 400:
             self._told["container"] = name
             self.answer = answer
             return
@@ -149,12 +150,30 @@ def main(arguments: Mapping[str, Any]) -> int:
     arguments : mapping
         `socket`; `failure`, the file that takes why a model cannot be loaded; `following`, the socket of the
         next process, or nothing; `stages`, each with `container`, `handler`, `name`, `version`, `model_dir`
-        and, where it is not that of this process, `environment`.
+        and, where it is not that of this process, `environment`; `patience`, with which scripts are asked
+        (`retries`, `timeout_s`), where a batch asks.
+    """
+    stages = loaded(arguments)
+    if stages is None:
+        return replica.NOT_LOADED
+    replica.Replica(Pipeline(stages, following(arguments))).run(Path(arguments["socket"]))
+    return 0
+
+
+def loaded(
+    arguments: Mapping[str, Any], made: Callable[[base.Handler], base.Handler] | None = None
+) -> list[Stage] | None:
+    """Load the stages of a process as `main` is told of them; None where one cannot be.
+
+    Parameters
+    ----------
+    made : callable, optional
+        Makes of each container's handler the one that is asked.
     """
     stages: list[Stage] = []
     for each in arguments["stages"]:
         environ = each.get("environment", os.environ)
-        loaded = replica.loaded(
+        handler = replica.loaded(
             each["handler"],
             each["name"],
             Path(each["model_dir"]),
@@ -162,9 +181,14 @@ def main(arguments: Mapping[str, Any]) -> int:
             failure=arguments["failure"],
             lead=f"{each['container']}: ",
         )
-        if loaded is None:
-            return replica.NOT_LOADED
-        stages.append(Stage.of(each["container"], loaded))
-    following = Link(arguments["following"]) if arguments.get("following") else None
-    replica.Replica(Pipeline(stages, following)).run(Path(arguments["socket"]))
-    return 0
+        if handler is None:
+            return None
+        if arguments.get("patience") and each["handler"] == "script":
+            handler = Patient(handler, **arguments["patience"])
+        stages.append(Stage.of(each["container"], made(handler) if made is not None else handler))
+    return stages
+
+
+def following(arguments: Mapping[str, Any]) -> Link | None:
+    """Return the way to the next process, where there is one."""
+    return Link(arguments["following"]) if arguments.get("following") else None

@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from clary.gateway.edge.limits import Limits
+from clary.kernel import ids
 from clary.serving.frames import Frame, pack
 from clary.toolkit import flat
 from clary.toolkit.flat import Flat, Form
@@ -113,14 +114,40 @@ def test_a_model_in_place_answers_like_its_replica(
 def test_whatever_is_not_plain_goes_to_the_replica(
     site: Site, neighbours: Neighbours, pair: tuple[Replica, Replica], given: dict[str, Any]
 ) -> None:
-    neighbours.route("inplace2", pair[0].path)
-    site.control.push(
-        "route", f"{ACCOUNT}/us-east-1/inplace2", neighbours.routes[f"{ACCOUNT}/us-east-1/inplace2"]
-    )
-    comes_into_place(site, "inplace2", pair[0])
+    name = f"plain-{ids.short()}"  # one that no edge has heard of: what it knew would answer meanwhile
+    neighbours.route(name, pair[0].path)
+    comes_into_place(site, name, pair[0])
     n = len(pair[0].frames)
-    site.client("sagemaker-runtime").invoke_endpoint(EndpointName="inplace2", **given)
+    site.client("sagemaker-runtime").invoke_endpoint(EndpointName=name, **given)
     assert len(pair[0].frames) == n + 1
+
+
+def test_a_model_in_place_answers_while_its_only_replica_restarts(
+    site: Site, neighbours: Neighbours, pair: tuple[Replica, Replica]
+) -> None:
+    name = f"resting-{ids.short()}"
+    key = f"{ACCOUNT}/us-east-1/{name}"
+    neighbours.route(name, pair[0].path)
+    comes_into_place(site, name, pair[0])
+    whole = neighbours.routes[key]
+    (variant,) = whole["variants"]
+    neighbours.routes[key] = {
+        **whole, "variants": [{**variant, "replicas": [], "resting": variant["replicas"]}]
+    }  # fmt: skip
+    client = site.client("sagemaker-runtime")
+    site.control.push("route", key, neighbours.routes[key])
+    eventually(lambda: not _is_answered(client, name, b"1,oops"))  # the push is there: nobody to ask
+    assert [ask(client, name) for _ in range(10)] == [b"1.0\n"] * 10
+    site.control.push("route", key, {**whole, "variants": [{**variant, "replicas": []}]})
+    eventually(lambda: not _is_answered(client, name, b"1,2"))  # gone, and not restarted
+
+
+def _is_answered(client: Any, endpoint: str, body: bytes) -> bool:
+    try:
+        ask(client, endpoint, body)
+    except ClientError as error:
+        return error.response["ResponseMetadata"]["HTTPStatusCode"] != 503
+    return True
 
 
 def test_an_update_never_lets_the_old_model_answer_after_it(

@@ -40,7 +40,7 @@ class Leg:
         self.asks: tuple[Stage, ...] = ()
         self.tells: tuple[Stage, ...] = ()
         self.seats: tuple[Seat, ...] = ()
-        """For each replica, the place where its model may be in this process."""
+        """For each replica, the place where its model may be in this process; for one that restarts, too."""
         self.models: Models | None = None
         """Of a multi-model endpoint, what is known of each; None elsewhere."""
         self.n_turns = 0
@@ -96,7 +96,8 @@ class Routing:
             leg = legs[variant.key] = Leg(place, variant, published, self._tallies.of(place))
             if published.get("multi_model"):
                 leg.models = Models(variant.replicas, self._seat_of)
-            leg.seats = tuple(self._seat_of(each.address) for each in variant.replicas)
+            resting = [each["address"] for each in published.get("resting", ())]
+            leg.seats = tuple(map(self._seat_of, [*(each.address for each in variant.replicas), *resting]))
         routed = Routed(route, document, legs)
         for leg in legs.values():
             parts = [(stage, stage.wants(leg, routed)) for stage in self.stages]

@@ -280,6 +280,7 @@ def mixed(
                 "name": variant["VariantName"],
                 "weight": variant["Weight"] if traffic in {0.0, 1.0} else variant["Weight"] * part / total,
                 "replicas": variant["Replicas"],
+                **({"resting": variant["Resting"]} if variant.get("Resting") else {}),
                 **variant.get("Route", {}),
                 **mirror,
             }

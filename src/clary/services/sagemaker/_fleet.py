@@ -130,6 +130,7 @@ def listing(job: Job, world: World, target: Plan, *, part: float = 1.0) -> tuple
         shown |= _routed(job, variant, capture, plans.asynchronous(target), world)
         listed[variant["VariantName"]] = {**shown, "Replicas": []}
     is_whole = True
+    last = _last_addresses(job)
     for place in places(job, target, part=part):
         state = runs.state_of(world, place.run_id)
         address = next(iter(state.addresses.values()), None)
@@ -137,10 +138,19 @@ def listing(job: Job, world: World, target: Plan, *, part: float = 1.0) -> tuple
             listed[place.variant["VariantName"]]["Replicas"].append({"address": address, "id": place.run_id})
         else:
             is_whole = False
+            if place.seat in last:
+                listed[place.variant["VariantName"]].setdefault("Resting", []).append(last[place.seat])
     for variant in target["variants"]:
         if variant.get("ExecutionMode") == DIRECT:
             _name_containers(listed[variant["VariantName"]], variant)
     return list(listed.values()), is_whole
+
+
+def _last_addresses(job: Job) -> dict[str, dict[str, str]]:
+    """Return the replicas that were listed last, by seat: an edge may have the model of one that restarts."""
+    served = job.record.private.get("served") or ()
+    listed = [replica for each in served for replica in (*each["Replicas"], *each.get("Resting", ()))]
+    return {replica["id"].rpartition("-")[0]: replica for replica in listed}
 
 
 def _name_containers(shown: dict[str, Any], variant: Mapping[str, Any]) -> None:

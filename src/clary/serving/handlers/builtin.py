@@ -15,7 +15,7 @@ class Builtin:
     is_concurrent = True
 
     def __init__(self, predictor: Predictor) -> None:
-        self._predictor = predictor
+        self.predictor = predictor
         self._predict_many = predictor.predict_many
 
     def answer_many(self, questions: Sequence[Question]) -> list[Answer]:
@@ -28,7 +28,7 @@ class Builtin:
 
     def flat(self) -> Flat | None:
         """Return the model as plain arrays, where the algorithm can."""
-        make = getattr(self._predictor, "flat", None)
+        make = getattr(self.predictor, "flat", None)
         found: Flat | None = make() if make is not None else None
         return found
 

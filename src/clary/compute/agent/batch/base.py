@@ -29,6 +29,9 @@ class Model(Protocol):
     - After `close` every future ends. Methods may be called from any thread.
     """
 
+    takes_stretches: bool
+    """A payload may be many lines where one at a time is asked for: the model cuts it."""
+
     def ask(self, payload: bytes) -> "Future[bytes]":
         """Have a payload transformed."""
         ...

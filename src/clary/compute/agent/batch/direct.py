@@ -38,6 +38,7 @@ class DirectModel:
     def __init__(
         self, connection: socket.socket, plan: Plan, threads: int, compiled: Compiled | None = None
     ) -> None:
+        self.takes_stretches = plan.limit_bytes > 0
         self._compiled = compiled
         self._n_columns = 0
         self._line = Line(connection)
@@ -104,7 +105,7 @@ class DirectModel:
                 with self._lock:
                     future = self._asked.pop(slot)
                 self._free.put(slot)
-                if told["status"] < 400:
+                if 0 < told["status"] < 400:
                     future.set_result(body)
                 else:
                     message = body.decode("utf-8", "replace")

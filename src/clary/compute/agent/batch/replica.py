@@ -106,6 +106,8 @@ class ReplicaModel:
         Of the containers, where there are several: a refusal says whose it is.
     """
 
+    takes_stretches = False
+
     def __init__(
         self, addresses: Sequence[str], plan: Plan, processing: Processing, names: Sequence[str] = ()
     ) -> None:

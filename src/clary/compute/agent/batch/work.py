@@ -137,8 +137,9 @@ class Work:
 
     def _transform(self, item: Item, output: Output) -> None:
         plan = self._plan
+        strategy = split.MULTI if plan.is_single_lines and self._model.takes_stretches else plan.strategy
         payloads = split.payloads(
-            self._pieces(item), split=plan.split, strategy=plan.strategy, limit_bytes=plan.limit_bytes
+            self._pieces(item), split=plan.split, strategy=strategy, limit_bytes=plan.limit_bytes
         )
         waiting: deque[Future[bytes]] = deque()
         try:

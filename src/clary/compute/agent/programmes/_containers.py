@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ class Container:
 
     def __init__(self, host: Host, place: int, watch: Watch, reporter: Reporter) -> None:
         document: Mapping[str, Any] = host.spec.request["Containers"][place]
-        self.name = name_of(document, place)
+        self.name = name_of(document, place) if len(host.spec.request["Containers"]) > 1 else ""
         self.host = seat(host, place)
         self.environment: Mapping[str, str] = document.get("Environment") or {}
         self.serving = ServingRun(self.host, watch, Below(reporter, self.name))
@@ -95,7 +95,7 @@ class Container:
 class Process:
     """One process of the replica: a container, or several in a row."""
 
-    def __init__(self, owner: Container, part: Part, address: str) -> None:
+    def __init__(self, owner: Container, part: Part | None, address: str) -> None:
         self.owner = owner
         self.address = address
         self.n_restarts = 0
@@ -120,6 +120,12 @@ class Process:
         return self.owner.serving.await_health(self.running, self.address)
 
     @property
+    def pump(self) -> Pump:
+        """Its last lines."""
+        assert self._pump is not None
+        return self._pump
+
+    @property
     def exit(self) -> Exit | None:
         """How it ended, where it has."""
         return self.running.wait(0) if self.running is not None else None
@@ -133,8 +139,7 @@ class Process:
 
     def failed(self, exit_: Exit, n_restarts: int) -> Result:
         """Return the result of a replica that this process ended."""
-        assert self._pump is not None
-        return self.owner.serving.failed(exit_, self._pump, n_restarts, of=f" {self.owner.name}")
+        return self.owner.serving.failed(exit_, self.pump, n_restarts, of=f" {self.owner.name}")
 
     def close(self) -> None:
         """End it."""
@@ -160,7 +165,7 @@ class ContainersRun:
         self._host.enter(RunPhase.STARTING)
         for each in self._containers:
             each.packages = each.serving.packages()
-        processes = self._processes()
+        processes = processes_of(self._containers, is_direct=self._is_direct)
         try:
             return self._keep_up(processes)
         finally:
@@ -170,34 +175,6 @@ class ContainersRun:
     def _stage(self, objects: Objects) -> None:
         for each in self._containers:
             each.serving.stage(objects)
-
-    def _processes(self) -> list[Process]:
-        groups = [[each] for each in self._containers] if self._is_direct else grouped(self._containers)
-        owners = [next((each for each in group if each.serving.is_script), group[0]) for group in groups]
-        folder = serving.socket_folder(owners[0].host.home)  # in a home that its process may write
-        made = []
-        for place, (group, owner) in enumerate(zip(groups, owners, strict=True)):
-            following = place + 1 if not self._is_direct and place + 1 < len(groups) else 0
-            part = self._part(group, owner, folder, place, following)
-            made.append(Process(owner, part, address_of(str(folder / serving.SOCKET), place)))
-        return made
-
-    def _part(
-        self, group: Sequence[Container], owner: Container, folder: Path, place: int, following: int
-    ) -> Part:
-        def inside(number: int) -> str:
-            return address_of(f"{SOCKET_FOLDER}/{serving.SOCKET}", number)
-
-        common = {"socket": inside(place), "failure": f"{INSIDE}/{FAILURE}"}
-        if self._is_direct:
-            return Part(call=serving.REPLICA, arguments=owner.serving.described() | common, sockets=folder)
-        beside = {each.name: f"{MODELS}/{each.name}" for each in group if each is not owner}
-        stages = [
-            each.stage(beside.get(each.name, f"{INSIDE}/model"), is_owner=each is owner) for each in group
-        ]
-        arguments = common | {"stages": stages, "following": inside(following) if following else ""}
-        binds = [(str(each.host.ml / "model"), beside[each.name]) for each in group if each is not owner]
-        return Part(call=PIPELINE, arguments=arguments, sockets=folder, ro_binds=tuple(binds))
 
     def _keep_up(self, processes: Sequence[Process]) -> Result:
         """Run the processes, and again those that end; return how the replica ended for good."""
@@ -254,6 +231,64 @@ class _EndedError(Exception):
     def __init__(self, process: Process) -> None:
         super().__init__()
         self.process = process
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """How a row is asked by a transform job."""
+
+    call: str
+    """Of the first process, instead of `PIPELINE`."""
+    arguments: Mapping[str, Any]
+    """Of the first process, beside those of `PIPELINE`."""
+    patience: Mapping[str, Any]
+    """Of every process."""
+
+
+def processes_of(
+    containers: Sequence[Container], *, is_direct: bool = False, batch: Batch | None = None
+) -> list[Process]:
+    """Return the processes that containers become, the first first; their packages are there already."""
+    groups = [[each] for each in containers] if is_direct else grouped(containers)
+    owners = [next((each for each in group if each.serving.is_script), group[0]) for group in groups]
+    folder = serving.socket_folder(owners[0].host.home)  # in a home that its process may write
+    made = []
+    for place, (group, owner) in enumerate(zip(groups, owners, strict=True)):
+        arguments: dict[str, Any] = {"socket": _inside(place), "failure": f"{INSIDE}/{FAILURE}"}
+        if is_direct:
+            arguments |= owner.serving.described()
+            part = Part(call=serving.REPLICA, arguments=arguments, sockets=folder)
+        else:
+            if batch is not None:
+                arguments["patience"] = batch.patience
+            arguments["following"] = _inside(place + 1) if place + 1 < len(groups) else ""
+            part = _part(group, owner, arguments, folder, batch if place == 0 else None)
+        made.append(Process(owner, part, address_of(str(folder / serving.SOCKET), place)))
+    return made
+
+
+def _inside(place: int) -> str:
+    return address_of(f"{SOCKET_FOLDER}/{serving.SOCKET}", place)
+
+
+def _part(
+    group: Sequence[Container], owner: Container, arguments: dict[str, Any], folder: Path, batch: Batch | None
+) -> Part:
+    """Return one process of a row."""
+    beside = {each.name: f"{MODELS}/{each.name}" for each in group if each is not owner}
+    arguments["stages"] = [
+        each.stage(beside.get(each.name, f"{INSIDE}/model"), is_owner=each is owner) for each in group
+    ]
+    if batch is not None:
+        arguments |= batch.arguments
+    return Part(
+        call=batch.call if batch is not None else PIPELINE,
+        arguments=arguments,
+        sockets=folder,
+        ro_binds=tuple(
+            (str(each.host.ml / "model"), beside[each.name]) for each in group if each is not owner
+        ),
+    )
 
 
 def grouped(containers: Sequence[Container]) -> list[list[Container]]:

@@ -5,8 +5,8 @@ Downloading ──▶ Starting ──▶ Transforming ──▶ result
     ▼               │ an object fails: the others go on, the job fails in the end
   result ◀──────────┘
 
-The agent reads, splits, writes; models are loaded and asked in sandboxes. A built-in model gets blocks of
-shared memory (`batch/direct.py`), every other one frames (`batch/replica.py`).
+The agent reads, splits, writes; models are loaded and asked in sandboxes. A built-in model and a row of
+several get blocks of shared memory (`batch/direct.py`), every other one frames (`batch/replica.py`).
 """
 
 import contextlib
@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from clary.compute.agent import failure
 from clary.compute.agent.batch import capture, direct
@@ -26,14 +27,12 @@ from clary.compute.agent.batch.replica import ReplicaModel
 from clary.compute.agent.batch.work import Tally, Work, stamp
 from clary.compute.agent.execute import objects_for
 from clary.compute.agent.host import INSIDE, REASON_CHARS, Host
-from clary.compute.agent.logs import Pump
-from clary.compute.agent.programmes._containers import Below, seat
-from clary.compute.agent.programmes.serving import FAILURE, SOCKET, SOCKET_FOLDER, ServingRun, socket_folder
+from clary.compute.agent.programmes._containers import Batch, Container, Process, processes_of
+from clary.compute.agent.programmes.serving import FAILURE, SOCKET, SOCKET_FOLDER, Part, socket_folder
 from clary.compute.agent.reports import Reporter
 from clary.compute.agent.watch import InterruptionError, Watch
 from clary.compute.base import Outcome, Result, RunPhase
-from clary.compute.containers import name_of
-from clary.compute.runners.base import Exit, Program, Running
+from clary.compute.runners.base import Exit
 from clary.kernel.clock import epoch_ms
 from clary.kernel.errors import CustomerError
 from clary.toolkit import beneath, channels
@@ -48,7 +47,9 @@ ACCEPT_S = 600.0
 """For a built-in model to load."""
 ENDING_S = 2.0
 """Between a model's last word and its exit."""
-
+ROW = "clary.serving.blocks:main"
+DOOR = "door.sock"
+"""Where a program comes to be asked in blocks, beside the replica's own socket."""
 
 SHOWN = 300
 """Characters of one object's fault in the FailureReason."""
@@ -75,11 +76,9 @@ class TransformRun:
         self._watch = watch
         self._reporter = reporter
         self._plan = Plan.from_request(host.spec.request)
-        containers = host.spec.request["Containers"]
-        names = [name_of(each, n) if len(containers) > 1 else "" for n, each in enumerate(containers)]
-        self._places = [
-            Place(seat(host, n), watch, Below(reporter, name), name) for n, name in enumerate(names)
-        ]
+        n = len(host.spec.request["Containers"])
+        self._containers = [Container(host, place, watch, reporter) for place in range(n)]
+        self._places: list[Place] = []
 
     def run(self) -> Result:
         """Return how it ended."""
@@ -105,23 +104,59 @@ class TransformRun:
         channel = replace(self._plan.channel, distribution="ShardedByS3Key")
         hosts = self._host.spec.hosts
         items = Share(channel, channels.resolve(channel, objects), hosts, self._host.name).of_epoch(0)
-        for place in self._places:
-            place.stage(objects)
+        for each in self._containers:
+            each.serving.stage(objects)
         return items
 
     def _started(self, stack: contextlib.ExitStack, items: Sequence[Item]) -> Model:
         """Start the models' programs and return the way to ask them."""
-        if len(self._places) == 1 and self._places[0].is_builtin:
-            n_bytes = sum(item.entry.size or 0 for item in items if item.entry is not None)
-            return self._places[0].direct(stack, self._plan, n_bytes)
-        addresses = [place.replica(stack, self._plan) for place in self._places]
+        for each in self._containers:
+            each.packages = each.serving.packages()
+        kinds = {each.host.spec.runtime.kind for each in self._containers}
+        if kinds == {"builtin"} or (len(self._containers) > 1 and kinds <= {"builtin", "framework"}):
+            return self._direct(stack, items)
+        return self._replicas(stack)
+
+    def _replicas(self, stack: contextlib.ExitStack) -> Model:
+        """Start every container; they are asked over frames, one after the other."""
+        plan = self._plan
+        for each in self._containers:
+            address = str(socket_folder(each.host.home) / SOCKET)
+            self._places.append(Place(Process(each, None, address), self._watch))
+            self._places[-1].start(stack)
+        for place in self._places:
+            place.await_health()
         processing = Processing.of(
-            self._plan.processing,
-            content_type=self._plan.content_type,
-            split=self._plan.split,
-            is_stamped=self._plan.is_stamped,
+            plan.processing, content_type=plan.content_type, split=plan.split, is_stamped=plan.is_stamped
         )
-        return ReplicaModel(addresses, self._plan, processing, [place.name for place in self._places])
+        addresses = [place.process.address for place in self._places]
+        return ReplicaModel(addresses, plan, processing, [each.name for each in self._containers])
+
+    def _direct(self, stack: contextlib.ExitStack, items: Sequence[Item]) -> Model:
+        """Start the model's own program, or that of a row; it is asked in blocks."""
+        plan, spec = self._plan, self._host.spec
+        threads = max(1, min(spec.size.cpus, os.cpu_count() or 1))
+        first = self._containers[0]
+        if len(self._containers) > 1:
+            patience = {"retries": plan.retries, "timeout_s": plan.timeout_s}
+            batch = Batch(call=ROW, arguments=_described(plan, threads), patience=patience)
+            processes = processes_of(self._containers, batch=batch)
+        else:
+            arguments = first.serving.described() | _described(plan, threads)
+            folder = socket_folder(first.host.home)
+            part = Part(call=direct.PROGRAM, arguments=arguments, sockets=folder)
+            processes = [Process(first, part, str(folder / SOCKET))]
+        self._places = [Place(each, self._watch) for each in processes]
+        listening = stack.enter_context(direct.door(Path(processes[0].address).with_name(DOOR)))
+        for place in self._places:
+            place.start(stack)
+        for place in self._places[1:]:
+            place.await_health()
+        n_bytes = sum(item.entry.size or 0 for item in items if item.entry is not None)
+        is_large = n_bytes >= columns.COMPILED_BYTES and columns.is_csv(plan.content_type)
+        is_read_here = is_large and len(self._containers) == 1
+        compiled = columns.Compiled() if is_read_here else None
+        return direct.DirectModel(self._places[0].accepted(listening), plan, threads, compiled)
 
     def _transformed(self, objects: Objects, model: Model, items: list[Item]) -> Tally:
         """Do the work, while looking after the models."""
@@ -140,14 +175,12 @@ class TransformRun:
         try:
             tally = self._watch.during(lambda: work.run(items), cancel)
             if any(status == 0 for _, status, _ in tally.failures):  # no answer came: is there anybody?
-                for place in self._places:
-                    place.raise_failure()
+                self._raise_failure()
             capture.write(objects, self._plan, tally.published, f"{self._plan.job}/{self._host.name}")
         except (InterruptionError, ModelFailedError):
             raise
         except Exception:  # of whatever kind: where a model has ended, that is why
-            for place in self._places:
-                place.raise_failure()
+            self._raise_failure()
             raise
         finally:
             over.set()
@@ -155,15 +188,43 @@ class TransformRun:
             guard.join()
         return tally
 
+    def _raise_failure(self) -> None:
+        """Raise why a program has ended, where one has; one that hung up in good order is not to blame."""
+        until = time.monotonic() + ENDING_S
+        while True:
+            ended = [(place, exit_) for place in self._places if (exit_ := place.process.exit) is not None]
+            if ended:
+                place, exit_ = next((each for each in ended if each[1].code != 0), ended[0])
+                raise ModelFailedError(place.why(exit_, "The model ended before its work"), exit_)
+            if time.monotonic() > until:
+                return
+            time.sleep(0.02)
+
     def _guard(self, over: threading.Event, cancel: Callable[[], None]) -> None:
         """Call everything off when a model's program ends too early."""
         while not over.wait(0.1):
-            if any(place.has_ended for place in self._places):
+            if any(place.process.exit is not None for place in self._places):
                 cancel()
                 return
 
     def _tell(self, text: str) -> None:
         self._reporter.log(epoch_ms(), stamp(text), DATA_LOG)
+
+
+def _described(plan: Plan, threads: int) -> dict[str, Any]:
+    """Return what a program that is asked in blocks is told of the job."""
+    return {
+        "socket": f"{SOCKET_FOLDER}/{DOOR}",
+        "failure": f"{INSIDE}/{FAILURE}",
+        "threads": threads,
+        "content_type": plan.content_type,
+        "accept": plan.accept,
+        "split": plan.split,
+        "assemble_with": plan.assemble_with,
+        "is_single": plan.is_single_lines,
+        "is_stamped": plan.is_stamped,
+        "processing": dict(plan.processing),
+    }
 
 
 def _reason(tally: Tally, n_objects: int) -> str:
@@ -177,74 +238,22 @@ def _reason(tally: Tally, n_objects: int) -> str:
 
 
 class Place:
-    """One container of the model on this host."""
+    """One program of the model on this host."""
 
-    def __init__(self, host: Host, watch: Watch, reporter: Reporter, name: str = "") -> None:
-        self.name = name
-        """Of the container, where the model has several."""
-        self._host = host
-        self._serving = ServingRun(host, watch, reporter)
+    def __init__(self, process: Process, watch: Watch) -> None:
+        self.process = process
         self._watch = watch
-        self._running: Running | None = None
-        self._pump: Pump | None = None
 
-    @property
-    def is_builtin(self) -> bool:
-        """The model is of an algorithm of ours."""
-        return self._host.spec.runtime.kind == "builtin"
+    def start(self, stack: contextlib.ExitStack) -> None:
+        """Start it; the stack ends it."""
+        stack.callback(self.process.close)
+        self.process.start()
 
-    @property
-    def has_ended(self) -> bool:
-        """Its program has ended."""
-        return self._running is not None and self._running.wait(0) is not None
+    def await_health(self) -> None:
+        """Wait until the replica is well."""
+        self._raise_early(self.process.await_health())
 
-    def stage(self, objects: Objects) -> None:
-        """Bring in model and code."""
-        self._serving.stage(objects)
-
-    def replica(self, stack: contextlib.ExitStack, plan: Plan) -> str:
-        """Start a replica; return its address once it is well."""
-        address = str(socket_folder(self._host.home) / SOCKET)
-        Path(address).unlink(missing_ok=True)
-        self._start(stack, self._serving.program(self._serving.packages()))
-        assert self._running is not None
-        exit_ = self._serving.await_health(self._running, address)
-        self._raise_early(exit_)
-        return address
-
-    def direct(self, stack: contextlib.ExitStack, plan: Plan, n_bytes: int) -> Model:
-        """Start the algorithm's own program; return the way to ask it once its model is loaded."""
-        threads = max(1, min(self._host.spec.size.cpus, os.cpu_count() or 1))
-        listening = stack.enter_context(direct.door(socket_folder(self._host.home) / SOCKET))
-        self._start(stack, self._direct_program(plan, threads))
-        is_large = n_bytes >= columns.COMPILED_BYTES and columns.is_csv(plan.content_type)
-        compiled = columns.Compiled() if is_large else None
-        return direct.DirectModel(self._accepted(listening), plan, threads, compiled)
-
-    def _direct_program(self, plan: Plan, threads: int) -> Program:
-        spec = self._host.spec
-        arguments = {
-            "socket": f"{SOCKET_FOLDER}/{SOCKET}",
-            "name": spec.runtime.name,
-            "version": spec.runtime.version,
-            "model_dir": f"{INSIDE}/model",
-            "failure": f"{INSIDE}/{FAILURE}",
-            "threads": threads,
-            "content_type": plan.content_type,
-            "accept": plan.accept,
-            "split": plan.split,
-            "assemble_with": plan.assemble_with,
-            "is_single": plan.is_single_lines,
-            "is_stamped": plan.is_stamped,
-            "processing": dict(plan.processing),
-        }
-        served = self._serving.program(self._serving.packages())
-        return replace(served, call=direct.PROGRAM, arguments=arguments)
-
-    def _start(self, stack: contextlib.ExitStack, program: Program) -> None:
-        self._running, self._pump = stack.enter_context(self._serving.executor.running(program))
-
-    def _accepted(self, listening: socket.socket) -> socket.socket:
+    def accepted(self, listening: socket.socket) -> socket.socket:
         """Wait for the program to connect.
 
         Raises
@@ -252,14 +261,13 @@ class Place:
         CustomerError
             It did not in time.
         """
-        assert self._running is not None
         until = time.monotonic() + ACCEPT_S
         listening.settimeout(0.05)
         while time.monotonic() < until:
             try:
                 connection, _ = listening.accept()
             except TimeoutError:
-                self._raise_early(self._running.wait(0))
+                self._raise_early(self.process.exit)
                 if (stop := self._watch.look()) is not None:
                     raise InterruptionError(stop.outcome) from None
                 continue
@@ -271,20 +279,15 @@ class Place:
         if isinstance(exit_, Outcome):
             raise InterruptionError(exit_)
         if exit_ is not None:
-            raise ModelFailedError(self._why(exit_, "The model could not be started"), exit_)
+            raise ModelFailedError(self.why(exit_, "The model could not be started"), exit_)
 
-    def raise_failure(self) -> None:
-        """Raise why the model's program has ended, where it has."""
-        exit_ = self._running.wait(ENDING_S) if self._running is not None else None
-        if exit_ is not None:
-            raise ModelFailedError(self._why(exit_, "The model ended before its work"), exit_)
-
-    def _why(self, exit_: Exit, lead: str) -> str:
-        assert self._pump is not None
-        spec, ended = self._host.spec, failure.of_exit(exit_)
+    def why(self, exit_: Exit, lead: str) -> str:
+        """Return the FailureReason of a program that ended."""
+        owner, pump = self.process.owner, self.process.pump
+        spec, ended = owner.host.spec, failure.of_exit(exit_)
         if exit_.is_out_of_memory:
-            return failure.out_of_memory(spec, ended, self._pump.tail)
-        written = beneath.read_text(self._host.ml, FAILURE, REASON_CHARS).strip()
-        last = written or failure.last_words(self._pump.tail or self._pump.last)
-        where = f"{self.name}: " if self.name else ""
+            return failure.out_of_memory(spec, ended, pump.tail)
+        written = beneath.read_text(owner.host.ml, FAILURE, REASON_CHARS).strip()
+        last = written or failure.last_words(pump.tail or pump.last)
+        where = f"{owner.name}: " if owner.name else ""
         return failure.clip(f"AlgorithmError: {where}{lead}, with {ended}: ", last, "")
