@@ -18,6 +18,7 @@ VENV := .venv
 SDK2 := .venvs/sdk2
 SDK3 := .venvs/sdk3
 LAB  := .venvs/notebooks
+NETS := .venvs/torch
 BIN  := $(VENV)/bin
 PY   := $(BIN)/python
 SET_UP := $(PYTHON) requirements/environment.py
@@ -31,6 +32,7 @@ CLIENT2  := $(SDK2)/.ready
 AWS      := $(SDK2)/.ready-aws
 CLIENT3  := $(SDK3)/.ready
 LABS     := $(LAB)/.ready
+TORCHED  := $(NETS)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check test-all lint fix bench docs lock clean distclean
@@ -71,6 +73,11 @@ $(CLIENT3): requirements/sdk3.lock requirements/environment.py
 	@$(SET_UP) $(SDK3) sdk3.lock --first "$(TORCH)"
 	@touch $@
 
+# Clary and its tests beside torch: for the algorithms that stand on it.
+$(TORCHED): requirements/clary.lock requirements/dev.lock requirements/torch.lock requirements/environment.py pyproject.toml
+	@$(SET_UP) $(NETS) clary.lock dev.lock torch.lock --first "$(TORCH)" --project
+	@touch $@
+
 demo:
 	@$(MAKE) --no-print-directory -j2 $(RUN) $(CLIENT2)
 	@$(PY) demo --client $(SDK2)/bin/python
@@ -81,9 +88,10 @@ test:
 	@CLARY_COVERAGE_DIR=$(CURDIR)/build/coverage $(PY) -m pytest -q -n $(JOBS) --dist $(DIST) -m "not slow and not postgres and not sdk_v3" $(PYTEST)
 
 test-all: lint
-	@$(MAKE) --no-print-directory -j2 $(DEV) $(BROWSER) $(AWS) $(CLIENT3) $(LABS)
+	@$(MAKE) --no-print-directory -j2 $(DEV) $(BROWSER) $(AWS) $(CLIENT3) $(LABS) $(TORCHED)
 	@rm -rf build/coverage
 	@CLARY_COVERAGE_DIR=$(CURDIR)/build/coverage $(PY) -m pytest -q -n $(JOBS) --dist $(DIST) --hypothesis-profile=wide $(PYTEST)
+	@$(NETS)/bin/python -m pytest -q -n $(JOBS) --dist $(DIST) -m torch $(PYTEST)
 
 check: lint
 	@$(PY) -m pytest -q -n $(JOBS) tests/unit $(PYTEST)
@@ -113,7 +121,7 @@ docs: $(SITE)
 # Writes requirements/*.lock anew; needs pip-tools in the environment.
 lock: $(DEV)
 	@$(PY) -m pip install --quiet pip-tools
-	@$(PY) requirements/lock.py
+	@TORCH="$(TORCH)" $(PY) requirements/lock.py
 
 clean:
 	@rm -rf build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -8,9 +8,11 @@ sdk2.lock    client environment: SageMaker Python SDK v2, pictures, the demo's d
 notebooks.lock  environment of notebook instances: JupyterLab, the SageMaker SDK
 aws.lock     on top of it: the `aws` command
 sdk3.lock    client environment: SageMaker Python SDK v3; torch is installed before it
+torch.lock   on top of clary.lock and dev.lock: what torch stands on; torch is installed before it
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -46,13 +48,20 @@ def requirements() -> dict[str, list[str]]:
         "sdk2": (HERE / "sdk2.in").read_text().splitlines(),
         "aws": ["-c sdk2.lock", *(HERE / "aws.in").read_text().splitlines()],
         "sdk3": (HERE / "sdk3.in").read_text().splitlines(),
+        "torch": [
+            "-c clary.lock",
+            "-c dev.lock",
+            *project["project"]["optional-dependencies"]["torch"],
+            os.environ.get("TORCH", "torch"),
+        ],
     }
 
 
 def compile_lock(name: str, lines: list[str]) -> None:
     """Resolve `lines` into `<name>.lock`."""
-    extra = ["--unsafe-package", "torch"] if name == "sdk3" else []
-    if name == "sdk3":
+    stands_on_torch = name in {"sdk3", "torch"}
+    extra = ["--unsafe-package", "torch"] if stands_on_torch else []
+    if stands_on_torch:
         extra += [] if "TORCH_WHEELS" not in os.environ else ["--find-links", os.environ["TORCH_WHEELS"]]
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / f"{name}.in"
@@ -71,6 +80,7 @@ def compile_lock(name: str, lines: list[str]) -> None:
         ]
         subprocess.run(command, check=True, cwd=folder)  # noqa: S603 - our own command line
         written = target.read_text().replace(f"{HERE}/", "").replace(f"{folder}/", "")
+        written = re.sub(r"(?m)^torch==(?:.*\\\n)+.*\n(?: +#.*\n)*", "", written)  # it is installed first
         (HERE / f"{name}.lock").write_text(HEADER + written)
 
 

@@ -8,6 +8,11 @@ from clary.testing.algorithm_suite import AlgorithmSuite
 
 
 class TestAlgorithms(AlgorithmSuite):
-    @pytest.fixture(params=base.names())
+    @pytest.fixture(
+        params=[
+            pytest.param(name, marks=[pytest.mark.torch] if base.find(name).extra == "torch" else [])
+            for name in base.names()
+        ]
+    )
     def algorithm(self, request: pytest.FixtureRequest) -> Algorithm:
         return base.find(request.param)

@@ -95,6 +95,7 @@ class RowAlgorithm:
     channels: ClassVar[tuple[Channel, ...]]
     metrics: ClassVar[tuple[Metric, ...]] = ()
     instances: ClassVar[Instances] = Instances(cpu=True, gpu=True, distributed=True)
+    extra: ClassVar[str] = ""
     request_types: ClassVar[tuple[str, ...]] = (CSV, JSON, JSONLINES, RECORDIO)
     answer_types: ClassVar[tuple[str, ...]] = (JSON, JSONLINES, CSV, RECORDIO)
 

@@ -204,6 +204,8 @@ class Algorithm(Protocol):
     channels: ClassVar[tuple[Channel, ...]]
     metrics: ClassVar[tuple[Metric, ...]]
     instances: ClassVar[Instances]
+    extra: ClassVar[str]
+    """Extra of the package that it stands on, named as the module that it brings: `torch`; empty for none."""
     request_types: ClassVar[tuple[str, ...]]
     """Content types of requests; the first is the default."""
     answer_types: ClassVar[tuple[str, ...]]

@@ -10,6 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from clary.algorithms import base as algorithms
 from clary.compute.base import Runtime
 from clary.kernel import registry
 from clary.kernel.errors import ValidationException
@@ -40,7 +41,8 @@ ALGORITHMS = (
     "seq2seq",
     "xgboost",
 )
-"""Repositories of the built-in algorithms; the folder in `clary.algorithms` has the name in snake case."""
+"""Repositories of the built-in algorithms; the folder in `clary.algorithms` has the name in snake case, and
+that of `forecasting-deepar` is `deepar`."""
 
 PROCESSOR = "clary-"
 """How the repositories of Clary's own processing images begin; the rest is a file of `toolkit/processors`."""
@@ -117,8 +119,11 @@ def parse(uri: str) -> Image:
     return Image(repository=repository, tag=match["tag"] or "")
 
 
-def resolve(uri: str) -> Runtime:
+def resolve(uri: str, account: str = "") -> Runtime:
     """Return what an image URI stands for.
+
+    Where a container engine is set up, whatever is not ours is a container; so is an image in the registry of
+    `account`, the caller's own, whatever its name.
 
     A `sagemaker-xgboost` image is returned as `framework`: whether it runs the built-in algorithm or a
     script, only `sagemaker_program` of the hyperparameters tells.
@@ -129,27 +134,45 @@ def resolve(uri: str) -> Runtime:
         Nothing here runs that image; the text says which images run.
     """
     image = parse(uri)
+    has_engine = bool(Settings.load().containers)
+    if has_engine and account and uri.startswith(f"{account}.dkr.ecr."):
+        return _container(uri, image)
     if image.repository in ALGORITHMS:
         return _algorithm(image)
     if image.repository.startswith(PROCESSOR):
         return _processor(image)
     for framework in _FRAMEWORKS:
         if re.fullmatch(framework.pattern, image.repository):
-            return _framework(framework, image)
+            return (
+                _framework(framework, image)
+                if framework.is_served or not has_engine
+                else _container(uri, image)
+            )
+    if has_engine:
+        return _container(uri, image)
     raise ValidationException(
-        f"image {uri!r} is none that Clary runs itself, and no container engine is configured; "
-        f"images that run here: {', '.join(runnable())}"
+        f"image {uri!r} is none that Clary runs itself, and no container engine is configured "
+        f"(CLARY_CONTAINERS=podman or docker sets one up); images that run here: {', '.join(runnable())}"
     )
 
 
 def runnable() -> list[str]:
     """Return the repositories that run on this machine."""
     here = registry.stems("clary.algorithms")
-    names = [repository for repository in ALGORITHMS if _folder(repository) in here]
+    names = [
+        repository
+        for repository in ALGORITHMS
+        if (folder := _folder(repository)) in here
+        and (not (extra := algorithms.find(folder).extra) or _is_installed(extra, ""))
+    ]
     names += ["sagemaker-xgboost", "sagemaker-scikit-learn"]
     if _is_installed("torch"):
         names += ["pytorch-training", "pytorch-inference", "sagemaker-pytorch"]
     return sorted(names)
+
+
+def _container(uri: str, image: Image) -> Runtime:
+    return Runtime(kind="container", name=uri, version=image.tag)
 
 
 def _algorithm(image: Image) -> Runtime:
@@ -159,14 +182,20 @@ def _algorithm(image: Image) -> Runtime:
             f"the built-in algorithm {image.repository!r} is not available yet; "
             f"images that run here: {', '.join(runnable())}"
         )
-    return Runtime(kind="builtin", name=folder, version=image.tag)
+    extra = algorithms.find(folder).extra
+    if extra and not _is_installed(extra, ""):
+        raise ValidationException(
+            f"the built-in algorithm {image.repository!r} needs {extra}, which is not installed; "
+            f"install it with: pip install 'clary[{extra}]'"
+        )
+    return Runtime(kind="builtin", name=folder, version=image.tag, zygote=extra or "base")
 
 
 def _framework(framework: _Framework, image: Image) -> Runtime:
     if not framework.is_served:
         raise ValidationException(
-            f"{framework.name} images ({image.repository}) need a container engine, and none is configured; "
-            f"images that run here: {', '.join(runnable())}"
+            f"{framework.name} images ({image.repository}) need a container engine, and none is configured "
+            f"(CLARY_CONTAINERS=podman or docker sets one up); images that run here: {', '.join(runnable())}"
         )
     if framework.needs and not _is_installed(framework.needs):
         raise ValidationException(
@@ -193,7 +222,7 @@ def _processor(image: Image) -> Runtime:
 
 
 def _folder(repository: str) -> str:
-    return repository.replace("-", "_")
+    return repository.removeprefix("forecasting-").replace("-", "_")
 
 
 def _is_installed(module: str, chosen: str | None = None) -> bool:

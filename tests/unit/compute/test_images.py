@@ -43,6 +43,19 @@ def test_an_algorithm_without_a_folder_is_named_as_not_available(name: str) -> N
         images.resolve(f"{EAST}/{name}:1")
 
 
+def test_an_algorithm_whose_extra_is_missing_is_refused_with_the_line_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(images.algorithms.find("kmeans"), "extra", "torch", raising=False)
+    monkeypatch.setattr(images, "_is_installed", lambda *_: False)
+    with pytest.raises(ValidationException, match=r"'kmeans' needs torch, .*: pip install 'clary\[torch\]'"):
+        images.resolve(f"{EAST}/kmeans:1")
+    assert "kmeans" not in images.runnable()
+    monkeypatch.setattr(images, "_is_installed", lambda *_: True)
+    assert images.resolve(f"{EAST}/kmeans:1").zygote == "torch"
+    assert "kmeans" in images.runnable()
+
+
 @pytest.mark.parametrize("tag", ["0.20.0-cpu-py3", "0.23-1-cpu-py3", "1.2-1-cpu-py3", "1.4-2-cpu-py3"])
 def test_scikit_learn_is_a_framework(tag: str) -> None:
     runtime = images.resolve(f"{EAST}/sagemaker-scikit-learn:{tag}")

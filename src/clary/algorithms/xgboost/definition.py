@@ -77,6 +77,7 @@ class Xgboost:
     )
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     instances: ClassVar[Instances] = Instances(cpu=True, gpu=True, distributed=True)
+    extra: ClassVar[str] = ""
     request_types: ClassVar[tuple[str, ...]] = (
         "text/libsvm",
         "text/x-libsvm",
