@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from clary.algorithms import base
 from clary.compute import images
 from clary.kernel import registry
 from clary.kernel.errors import ValidationException
@@ -46,7 +47,7 @@ def test_an_algorithm_without_a_folder_is_named_as_not_available(name: str) -> N
 def test_an_algorithm_whose_extra_is_missing_is_refused_with_the_line_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(images.algorithms.find("kmeans"), "extra", "torch", raising=False)
+    monkeypatch.setattr(base.find("kmeans"), "extra", "torch", raising=False)
     monkeypatch.setattr(images, "_is_installed", lambda *_: False)
     with pytest.raises(ValidationException, match=r"'kmeans' needs torch, .*: pip install 'clary\[torch\]'"):
         images.resolve(f"{EAST}/kmeans:1")
