@@ -112,3 +112,32 @@ def test_the_one_lineage_group_is_shared_with_nobody(sagemaker):
     assert shown["LineageGroupArn"] == group["LineageGroupArn"]
     with pytest.raises(ClientError, match="not shared"):
         sagemaker.get_lineage_group_policy(LineageGroupName=group["LineageGroupName"])
+
+
+@pytest.mark.inferred
+def test_an_endpoint_s_models_are_found_from_the_endpoint_s_side_too(sagemaker):
+    """Source: SageMaker SDK 2.257, `EndpointContext.models` and `models_v2`."""
+    model, place = artifact(sagemaker, "s3://e/model", kind="Model"), context(sagemaker, "served")
+    source = {"SourceUri": "uri:deployment"}
+    deployment = sagemaker.create_action(
+        ActionName="deployment", ActionType="ModelDeployment", Source=source, Status="Completed"
+    )["ActionArn"]
+    sagemaker.add_association(SourceArn=model, DestinationArn=deployment, AssociationType="ContributedTo")
+    sagemaker.add_association(SourceArn=deployment, DestinationArn=place, AssociationType="AssociatedWith")
+
+    def ends(**of):
+        found = sagemaker.list_associations(**of)["AssociationSummaries"]
+        return [(each["SourceArn"], each["DestinationArn"], each["DestinationType"]) for each in found]
+
+    assert ends(SourceArn=place, DestinationType="ModelDeployment") == [
+        (place, deployment, "ModelDeployment")
+    ]
+    assert ends(SourceArn=deployment, DestinationType="Model") == [(deployment, model, "Model")]
+    assert ends(SourceArn=place) == []
+    found = sagemaker.query_lineage(
+        StartArns=[place], Direction="Descendants", Filters={"Types": ["ModelDeployment"]}
+    )
+    assert [each["Arn"] for each in found["Vertices"]] == [deployment]
+    own = artifact(sagemaker, "s3://e/own", kind="Model")
+    sagemaker.add_association(SourceArn=deployment, DestinationArn=own, AssociationType="Produced")
+    assert ends(SourceArn=deployment, DestinationType="Model") == [(deployment, own, "Model")]

@@ -112,6 +112,15 @@ def test_or_and_sub_expressions(account):
     assert found(account, SearchExpression={"SubExpressions": [both], "Filters": [failed]}) == ["empty-1"]
 
 
+@pytest.mark.inferred
+def test_an_arn_equals_any_of_several(account):
+    """Source: SageMaker SDK 2.257, `Artifact.downstream_trials`, which joins ARNs by commas."""
+    client = account.client("sagemaker")
+    names = ("empty-1", "trained")
+    arns = [client.describe_training_job(TrainingJobName=name)["TrainingJobArn"] for name in names]
+    assert sorted(found(account, ("TrainingJobArn", "Equals", ",".join(arns)))) == sorted(names)
+
+
 def test_results_are_sorted_by_any_property_and_paged(account):
     client = account.client("sagemaker")
     assert found(account, SortBy="TrainingJobName", SortOrder="Ascending") == [

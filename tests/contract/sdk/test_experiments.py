@@ -56,7 +56,21 @@ def test_the_lineage_classes_find_what_a_job_and_an_endpoint_left(v2: Client) ->
     assert seen["produced"] == ["Produced"]
     assert seen["n_edges"] >= 5
     assert [each["SourceArn"] for each in seen["component"]] == [job_arn]
-    assert f"{seen['job']}-aws-training-job" in seen["in_trial"]
+    component = f"{seen['job']}-aws-training-job"
+    assert component in seen["in_trial"]
+    assert seen["models"] == seen["models_v2"] == seen["trained_models"] == [seen["made"]]
+    assert seen["endpoint_datasets"] == seen["component_datasets"] == [seen["uri"]]
+    assert seen["endpoint_jobs"] == [job_arn]
+    assert seen["endpoint_components"] == [component]
+    assert seen["none"] == [[], [], None]
+    assert seen["action"] == "ModelDeployment"
+    assert {seen["model_uri"], seen["uri"]} <= set(seen["action_artifacts"])
+    assert seen["dataset_contexts"] == [seen["name"]]
+    assert seen["upstream"] == [seen["data_arn"]]  # where a query starts is in its answer
+    assert seen["component_models"] == [seen["model_uri"]]
+    assert seen["to_endpoint"] == ["Input ModelDeployment"]
+    assert seen["of_job"] == ["Input DataSet", "Input Image", "Output Model"]
+    assert set(seen["deployment_down"]) == {seen["deployment"], seen["context"]}
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Associations of lineage entities, and QueryLineage, which walks along them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -9,9 +9,10 @@ from clary.kernel.errors import ResourceNotFound, ValidationException
 from clary.resource import tokens
 from clary.resource.call import Call
 from clary.resource.declare import Resource
-from clary.resource.listing import page_of
+from clary.resource.listing import Page, page_of
 from clary.resource.operation import operation
 from clary.services.sagemaker import _lineage as lineage
+from clary.services.sagemaker import _lineage_readings as readings
 from clary.services.sagemaker._experiments import CREATED
 from clary.store import records
 from clary.store.conditions import Condition, Group
@@ -65,6 +66,17 @@ def delete_association(call: Call, request: Mapping[str, Any]) -> Mapping[str, A
 @operation("ListAssociations")
 def list_associations(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return one page; a type is an entity's own (`DataSet`) or its kind (`Artifact`)."""
+    reading = readings.of_list(request)
+    if reading is not None and not _listed(call, {**request, "MaxResults": 1, "NextToken": ""}).items:
+        page = _listed(call, reading.request(request))
+        items = [readings.turned(each) if reading.is_backward else each for each in page.items]
+    else:
+        page = _listed(call, request)
+        items = page.items
+    return {"AssociationSummaries": items} | ({"NextToken": page.next_token} if page.next_token else {})
+
+
+def _listed(call: Call, request: Mapping[str, Any]) -> Page:
     where = [
         Group(
             "any", (Condition(f"{end}Type", "eq", request[f"{end}Type"]), _kind(end, request[f"{end}Type"]))
@@ -73,8 +85,7 @@ def list_associations(call: Call, request: Mapping[str, Any]) -> Mapping[str, An
         if f"{end}Type" in request
     ]
     rest = {name: value for name, value in request.items() if name not in {"SourceType", "DestinationType"}}
-    page = page_of(call, ASSOCIATION, rest, *where)
-    return {"AssociationSummaries": page.items} | ({"NextToken": page.next_token} if page.next_token else {})
+    return page_of(call, ASSOCIATION, rest, *where)
 
 
 def _kind(end: str, kind: str) -> Condition:
@@ -94,26 +105,32 @@ def query_lineage(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     for name, value, most in (("MaxDepth", depth, MAX_DEPTH), ("MaxResults", limit, PAGE)):
         if not 1 <= value <= most:
             raise ValidationException(f"{name} {value} must be between 1 and {most}.")
-    direction = request.get("Direction", "Both")
-
-    def walked(conn: Connection) -> tuple[dict[str, Record], list[Mapping[str, Any]]]:
-        arns: dict[str, None] = {}
-        edges: dict[tuple[str, str], Mapping[str, Any]] = {}
-        for is_down, name in ((False, "Ascendants"), (True, "Descendants")):
-            if direction in {name, "Both"}:
-                near, along = lineage.walk(
-                    conn, call.account, call.region, starts, is_down=is_down, depth=depth
-                )
-                arns |= dict.fromkeys(near)
-                edges |= {(each["SourceArn"], each["DestinationArn"]): each for each in along}
-        found = records.find_by_arns(conn, arns)
-        return {arn: found[arn] for arn in arns if arn in found}, list(edges.values())
-
-    found, edges = call.read(walked)
+    found, edges = call.read(_walked, call, starts, request.get("Direction", "Both"), depth)
     if starts[0] not in found:
         raise ResourceNotFound(f"Lineage entity '{starts[0]}' does not exist.")
-    vertices = [_vertex(each) for each in found.values() if _fits(each, request.get("Filters", {}))]
+    vertices = _fitting(found, request)
+    if not vertices and readings.is_of_query(request):
+        found, edges = call.read(_walked, call, starts, "Ascendants", 1)
+        vertices = _fitting(found, request)
     return _page(vertices, edges, request, limit)
+
+
+def _walked(
+    conn: Connection, call: Call, starts: Sequence[str], direction: str, depth: int
+) -> tuple[dict[str, Record], list[Mapping[str, Any]]]:
+    arns: dict[str, None] = {}
+    edges: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for is_down, name in ((False, "Ascendants"), (True, "Descendants")):
+        if direction in {name, "Both"}:
+            near, along = lineage.walk(conn, call.account, call.region, starts, is_down=is_down, depth=depth)
+            arns |= dict.fromkeys(near)
+            edges |= {(each["SourceArn"], each["DestinationArn"]): each for each in along}
+    found = records.find_by_arns(conn, arns)
+    return {arn: found[arn] for arn in arns if arn in found}, list(edges.values())
+
+
+def _fitting(found: Mapping[str, Record], request: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [_vertex(each) for each in found.values() if _fits(each, request.get("Filters", {}))]
 
 
 def _vertex(record: Record) -> dict[str, str]:

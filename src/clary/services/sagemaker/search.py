@@ -123,6 +123,8 @@ def _filter(kind: Searched, each: Mapping[str, Any], *, below: str = "") -> Clau
         value = asked.value(each.get("Operator", "Equals"), text)
     else:
         value = None
+    if operator == "eq" and name.endswith("Arn") and isinstance(value, str) and "," in value:
+        operator, value = "in", tuple(value.split(","))  # so the SDK's lineage asks for several
     if asked.also is not None:
         return _either(asked.also, operator, value)
     if asked.metric is None:

@@ -12,9 +12,10 @@ from sagemaker.estimator import Estimator
 from sagemaker.experiments import Run, list_runs, load_run
 from sagemaker.experiments.experiment import Experiment
 from sagemaker.inputs import TrainingInput
-from sagemaker.lineage.artifact import Artifact, ModelArtifact
+from sagemaker.lineage.artifact import Artifact, DatasetArtifact, ModelArtifact
 from sagemaker.lineage.association import Association
 from sagemaker.lineage.context import EndpointContext
+from sagemaker.lineage.lineage_trial_component import LineageTrialComponent
 from sagemaker.lineage.query import (
     LineageEntityEnum,
     LineageFilter,
@@ -22,6 +23,7 @@ from sagemaker.lineage.query import (
     LineageQueryDirectionEnum,
     LineageSourceEnum,
 )
+from sagemaker.lineage.visualizer import LineageTableVisualizer
 from sagemaker.s3 import S3Uploader
 from sagemaker.sklearn import SKLearn
 
@@ -145,9 +147,47 @@ def lineage():
             for each in client.list_trial_components(TrialName=run.run_group_name)["TrialComponentSummaries"]
         ],
         "job": job,
-    }
+    } | accessors(data, made, endpoint, f"{job}-aws-training-job")
     predictor.delete_endpoint()
     return answer
+
+
+def accessors(data, made, endpoint, component_name):
+    """Return what the other readers of `sagemaker.lineage` answer, as names."""
+    dataset = DatasetArtifact.load(data.artifact_arn, sagemaker_session=session)
+    component = LineageTrialComponent.load(component_name, sagemaker_session=session)
+    down, up = LineageQueryDirectionEnum.DESCENDANTS, LineageQueryDirectionEnum.ASCENDANTS
+    (action,) = endpoint.actions(direction=up)
+    table = LineageTableVisualizer(session)
+    shown = table.show(endpoint_arn=endpoint.source.source_uri)
+    trained = table.show(training_job_name=component_name.removesuffix("-aws-training-job"))
+    return {
+        "made": made.artifact_arn,
+        "data_arn": data.artifact_arn,
+        "model_uri": made.source.source_uri,
+        "models": [each.destination_arn for each in endpoint.models()],
+        "models_v2": [each.artifact_arn for each in endpoint.models_v2()],
+        "endpoint_datasets": [each.source.source_uri for each in endpoint.dataset_artifacts()],
+        "endpoint_jobs": endpoint.training_job_arns(),
+        "endpoint_components": [each.trial_component_name for each in endpoint.trial_components()],
+        "none": [endpoint.processing_jobs(), endpoint.transform_jobs(), endpoint.pipeline_execution_arn()],
+        "action": action.action_type,
+        "action_artifacts": [each.source.source_uri for each in action.artifacts(direction=up)],
+        "trained_models": [each.destination_arn for each in dataset.trained_models()],
+        "dataset_contexts": [each.context_name for each in dataset.endpoint_contexts()],
+        "upstream": [each.artifact_arn for each in dataset.upstream_datasets()],
+        "component_models": [each.source.source_uri for each in component.models()],
+        "component_datasets": [each.source.source_uri for each in component.dataset_artifacts()],
+        "to_endpoint": sorted(set(shown["Direction"] + " " + shown["Type"])),
+        "of_job": sorted(set(trained["Direction"] + " " + trained["Type"])),
+        "deployment_down": [
+            vertex.arn
+            for vertex in LineageQuery(session)
+            .query(start_arns=[action.action_arn], direction=down, include_edges=False)
+            .vertices
+        ],
+        "deployment": action.action_arn,
+    }
 
 
 def inside():
