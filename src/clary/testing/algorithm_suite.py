@@ -36,7 +36,7 @@ def train(
     folder: Path,
     channels: Mapping[str, Sequence[bytes]] | None = None,
 ) -> Path:
-    """Train on an example, in a folder of its own; return the model folder. Skip where an extra is missing."""
+    """Train on an example, in a folder of its own; return the model folder. Skip without its extra."""
     if algorithm.extra:
         pytest.importorskip(algorithm.extra, reason=f"needs pip install 'clary[{algorithm.extra}]'")
     sources = {}
