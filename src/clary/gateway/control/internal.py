@@ -12,6 +12,7 @@ from clary.kernel import ids
 from clary.kernel.errors import ResourceNotFound, ValidationException
 from clary.resource.call import Call
 from clary.services.s3.bucket import owner_of
+from clary.services.sagemaker._notebook_machine import noun_of
 from clary.services.sagemaker.training_job import interrupt
 from clary.serving import components
 from clary.store import identities, records
@@ -62,7 +63,7 @@ class Internal:
         return as_json(route) if route else as_json({"message": "unknown"}, 404)
 
     def _notebook(self, _request: Request, account: str, region: str, name: str) -> Response:
-        record = self._world.store.read(records.find, account, region, "NotebookInstance", name)
+        record = self._world.store.read(records.find, account, region, noun_of(name), name)
         route = record.private.get("route") if record else None
         return as_json(route) if route else as_json({"message": "unknown"}, 404)
 

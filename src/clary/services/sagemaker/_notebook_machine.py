@@ -6,7 +6,7 @@ Pending ──▶ InService ──▶ Stopping ──▶ Stopped ──▶ Pendi
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -35,6 +35,8 @@ STEADY_S = 600.0
 IDLE_TAG = "clary:idle-stop-minutes"
 """Tag of an instance that says after how many idle minutes it stops; 0 never."""
 ROOT = "/_clary/notebook"
+APP_PREFIX = "-"
+"""Begins the key of an App, and no name of a NotebookInstance: both have one kind of path."""
 
 MACHINE = Machine(
     noun="NotebookInstance",
@@ -54,16 +56,28 @@ MACHINE = Machine(
 @MACHINE.step("Pending")
 def start(job: Job, world: World) -> Move:
     """Launch the run if need be; in service once JupyterLab answers."""
+    context = {"log_group": LOG_GROUP, "log_stream": "{name}"}
+    return begin(job, world, _spec, role_arn=job["RoleArn"], context=context)
+
+
+def begin(
+    job: Job,
+    world: World,
+    spec_of: Callable[[Job, World], RunSpec],
+    *,
+    role_arn: str,
+    context: Mapping[str, str],
+) -> Move:
+    """Launch a run of JupyterLab if need be, and say where that leads: an instance's, or an app's."""
     run_id = run_id_of(job)
     if not job.memory.get("launched"):
-        context = {"log_group": LOG_GROUP, "log_stream": "{name}"}
-        spec = _spec(job, world)
-        world.placement.launch(runs.open_run(world, spec, role_arn=job["RoleArn"], context=context))
+        spec = spec_of(job, world)
+        world.placement.launch(runs.open_run(world, spec, role_arn=role_arn, context=context))
     state = runs.state_of(world, run_id)
     if state.phase is RunPhase.SERVING:
         address = next(iter(state.addresses.values()))
         memory = {"since": world.clock().timestamp()}
-        private = {"is_created": True, "route": _publish(job, world, address)}
+        private = {"is_created": True, "route": publish(job, world, address)}
         return Move("InService", memory=memory, private=private, after_s=WATCH_S)
     if state.phase not in {RunPhase.ENDED, RunPhase.LOST}:
         return Move("Pending", memory={"launched": True}, after_s=POLL_S)
@@ -71,44 +85,64 @@ def start(job: Job, world: World) -> Move:
     runs.close_run(world, run_id)
     is_ours = result is None or result.is_retryable or result.outcome is not Outcome.FAILED
     if is_ours and job.memory.get("tries", 1) < TRIES:
-        return Move("Pending", memory=_next(job, tries=job.memory.get("tries", 1) + 1), after_s=POLL_S)
+        return Move("Pending", memory=next_start(job, tries=job.memory.get("tries", 1) + 1), after_s=POLL_S)
     reason = result.reason if result else "InternalServerError: the instance was lost while it started."
-    return Move("Failed", {"FailureReason": reason}, memory=_next(job), after_s=REST_S)
+    return Move("Failed", {"FailureReason": reason}, memory=next_start(job), after_s=REST_S)
 
 
 @MACHINE.step("InService")
 def serve(job: Job, world: World) -> Move:
     """Act on a stop; start again what was lost, its volume is still there."""
-    if job.intent.get("stop"):
-        _publish(job, world, "")
-        return Move("Stopping", private={"route": None})
+    return watch(job, world, asked="stop", stopping="Stopping", stopped="Stopped")
+
+
+def watch(job: Job, world: World, *, asked: str, stopping: str, stopped: str) -> Move:
+    """Look at a run in service, and say where that leads.
+
+    Parameters
+    ----------
+    asked : str
+        Intent that ends it.
+    stopping, stopped : str
+        Names of the states behind.
+    """
+    if job.intent.get(asked):
+        publish(job, world, "")
+        return Move(stopping, private={"route": None})
     state = runs.state_of(world, run_id_of(job))
     if state.phase not in {RunPhase.ENDED, RunPhase.LOST}:
         return Move("InService", after_s=WATCH_S)
-    _publish(job, world, "")
+    publish(job, world, "")
     result = next(iter(state.results.values()), None)
     runs.close_run(world, run_id_of(job))
     private: dict[str, Any] = {"route": None, "intent": {}}
     if result is not None and result.outcome is Outcome.STOPPED:
-        return Move("Stopped", memory=_next(job), private=private, after_s=REST_S)
+        return Move(stopped, memory=next_start(job), private=private, after_s=REST_S)
     was_steady = world.clock().timestamp() - job.memory.get("since", 0.0) > STEADY_S
     tries = 1 if was_steady else job.memory.get("tries", 1) + 1
     is_full = result is not None and result.exit_code is None and result.signal is None
     if tries > TRIES or (is_full and result is not None and not result.is_retryable):
         reason = result.reason if result else "InternalServerError: the instance was lost again and again."
-        return Move("Failed", {"FailureReason": reason}, memory=_next(job), private=private, after_s=REST_S)
-    return Move("Pending", memory=_next(job, tries=tries), private=private)
+        return Move(
+            "Failed", {"FailureReason": reason}, memory=next_start(job), private=private, after_s=REST_S
+        )
+    return Move("Pending", memory=next_start(job, tries=tries), private=private)
 
 
 @MACHINE.step("Stopping")
 def stop(job: Job, world: World) -> Move:
     """Wait until the run has ended."""
+    return ending(job, world, stopping="Stopping", stopped="Stopped")
+
+
+def ending(job: Job, world: World, *, stopping: str, stopped: str) -> Move:
+    """Stop the run, and say whether it has ended."""
     run_id = run_id_of(job)
     world.placement.stop(run_id, outcome=Outcome.STOPPED, grace_s=STOP_GRACE_S)
     if runs.state_of(world, run_id).phase not in {RunPhase.ENDED, RunPhase.LOST}:
-        return Move("Stopping", after_s=POLL_S)
+        return Move(stopping, after_s=POLL_S)
     runs.close_run(world, run_id)
-    return Move("Stopped", memory=_next(job), private={"intent": {}}, after_s=REST_S)
+    return Move(stopped, memory=next_start(job), private={"intent": {}}, after_s=REST_S)
 
 
 @MACHINE.step("Stopped", "Failed", "Updating")
@@ -143,7 +177,14 @@ def delete(job: Job, world: World) -> Move:
 def run_id_of(job: Job) -> str:
     """Return the id of the present start's run."""
     born = job.record.created.isoformat()
-    return runs.run_id_of(job.record.arn, job.record.key, born, job.memory.get("start", 1))
+    return runs.run_id_of(
+        job.record.arn, job.record.key.removeprefix(APP_PREFIX), born, job.memory.get("start", 1)
+    )
+
+
+def noun_of(key: str) -> str:
+    """Return the noun that a path's last part names: an instance, or an app of Studio."""
+    return "App" if key.startswith(APP_PREFIX) else "NotebookInstance"
 
 
 def path_of(record: Record) -> str:
@@ -162,12 +203,12 @@ def volume_of(record: Record, world: World) -> Path:
     return world.settings.data_dir / "notebooks" / record.account / mark
 
 
-def _next(job: Job, *, tries: int = 1) -> dict[str, Any]:
+def next_start(job: Job, *, tries: int = 1) -> dict[str, Any]:
     """Return the memory with which the next start begins: a run of its own."""
     return {"start": int(job.memory.get("start", 1)) + 1, "tries": tries, "launched": False}
 
 
-def _publish(job: Job, world: World, address: str) -> dict[str, str] | None:
+def publish(job: Job, world: World, address: str) -> dict[str, str] | None:
     """Tell the edges where the instance answers, or that it does no more."""
     record = job.record
     route = {"address": address, "seal": seal_of(record, world)} if address else None

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     check_role(call, request["RoleArn"])
     _check_members(call, request)
     _check_quota(call)
-    _check_environment(call.world.settings)
+    check_environment(call.world.settings)
     shown = {member: value for member, value in DEFAULTS.items() if member not in request}
     if "SecurityGroupIds" in request:
         shown["SecurityGroups"] = request["SecurityGroupIds"]
@@ -83,7 +83,7 @@ def _check_quota(call: Call) -> None:
         )
 
 
-def _check_environment(settings: Settings) -> None:
+def check_environment(settings: Settings) -> None:
     """Refuse what could not start: without JupyterLab there is nothing to open.
 
     Raises
@@ -225,11 +225,11 @@ def create_presigned_url(call: Call, request: Mapping[str, Any]) -> Mapping[str,
         raise ValidationException(
             "Notebooks need a host name of their own, another than the console's: set CLARY_NOTEBOOK_HOST."
         )
-    token = secrets.token_urlsafe(32)
-    link = {
-        "until": call.now.timestamp() + LINK_S,
-        "session_s": request.get("SessionExpirationDurationInSeconds", SESSION_S),
-    }
+    token, add = links_with(
+        call.now.timestamp(),
+        life_s=LINK_S,
+        session_s=request.get("SessionExpirationDurationInSeconds", SESSION_S),
+    )
 
     def change(current: Record) -> Record:
         if current.status != "InService":
@@ -237,12 +237,22 @@ def create_presigned_url(call: Call, request: Mapping[str, Any]) -> Mapping[str,
                 f"Status ({current.status}) not in ([InService]). Unable to create a presigned URL for "
                 f"Notebook Instance ({current.arn})."
             )
-        now_s = call.now.timestamp()
-        links = {mark: each for mark, each in _links(current).items() if each["until"] > now_s}
-        return replace(current, private={**current.private, "links": {**links, mark_of(token): link}})
+        return add(current)
 
     call.amend(record, change)
     return {"AuthorizedUrl": f"{urlsplit(call.world.settings.url).scheme}://{where}/?authToken={token}"}
+
+
+def links_with(now_s: float, *, life_s: int, session_s: int) -> tuple[str, Callable[[Record], Record]]:
+    """Return the token of a new presigned URL, and what notes it in a record."""
+    token = secrets.token_urlsafe(32)
+    link = {"until": now_s + life_s, "session_s": session_s}
+
+    def change(current: Record) -> Record:
+        links = {mark: each for mark, each in _links(current).items() if each["until"] > now_s}
+        return replace(current, private={**current.private, "links": {**links, mark_of(token): link}})
+
+    return token, change
 
 
 def mark_of(token: str) -> str:
@@ -253,6 +263,12 @@ def mark_of(token: str) -> str:
 def _links(record: Record) -> dict[str, Any]:
     links: dict[str, Any] = record.private.get("links", {})
     return links
+
+
+def is_awaited(record: Record, token: str, now_s: float) -> bool:
+    """Tell whether a token is good, and opens as soon as what it opens is in service."""
+    link = _links(record).get(mark_of(token))
+    return link is not None and link["until"] > now_s and record.status == "Pending"
 
 
 def redeemed(record: Record, token: str, now_s: float) -> tuple[Record, int] | None:
