@@ -151,8 +151,8 @@ def resolve(uri: str, account: str = "") -> Runtime:
     if has_engine:
         return _container(uri, image)
     raise ValidationException(
-        f"image {uri!r} is none that Clary runs itself, and no container engine is configured "
-        f"(CLARY_CONTAINERS=podman or docker sets one up); images that run here: {', '.join(runnable())}"
+        f"image {uri!r} is none that Clary runs itself, and no container engine is configured; "
+        f"CLARY_CONTAINERS=podman or docker sets one up; images that run here: {', '.join(runnable())}"
     )
 
 
@@ -194,8 +194,8 @@ def _algorithm(image: Image) -> Runtime:
 def _framework(framework: _Framework, image: Image) -> Runtime:
     if not framework.is_served:
         raise ValidationException(
-            f"{framework.name} images ({image.repository}) need a container engine, and none is configured "
-            f"(CLARY_CONTAINERS=podman or docker sets one up); images that run here: {', '.join(runnable())}"
+            f"{framework.name} images ({image.repository}) need a container engine, and none is configured; "
+            f"CLARY_CONTAINERS=podman or docker sets one up; images that run here: {', '.join(runnable())}"
         )
     if framework.needs and not _is_installed(framework.needs):
         raise ValidationException(

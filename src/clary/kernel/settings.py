@@ -43,6 +43,8 @@ class Settings:
     """Python of the environment that runs scripts; empty means the server's own."""
     sandbox: str = "auto"
     """`auto`, `bwrap` or `none`: how a job is walled off."""
+    containers: str = ""
+    """`podman`, `docker` or the URL of an engine's socket: real images run; empty runs none."""
     isolation_uid: int = 61000
     """First of the user ids that jobs run under when Clary runs as root."""
     audit_log: str = ""

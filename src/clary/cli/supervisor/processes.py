@@ -9,6 +9,7 @@ from dataclasses import replace
 from clary.cli.supervisor import probes
 from clary.cli.supervisor.process import Process
 from clary.compute import accelerator, zygote
+from clary.compute.docker import service
 from clary.gateway import objects
 from clary.gateway.listener import INHERITED, listen
 from clary.gateway.objects import Command
@@ -24,6 +25,8 @@ def platform(settings: Settings) -> Sequence[Process]:
     listed = [_zygote(settings, "base"), _control(settings)]
     if objects.is_embedded(settings):
         listed.insert(0, _objects(settings))
+    if service.is_own(settings):
+        listed.insert(0, _containers(settings))
     if accelerator.count(settings):
         listed.append(_accelerator(settings))
     # Kept open here: no connection is refused or dropped while an edge restarts.
@@ -78,6 +81,25 @@ def _control(settings: Settings) -> Process:
 
     return Process(
         name="control", command=command, ready=lambda: probes.http(HEALTH, socket=path), grace_s=10.0
+    )
+
+
+def _containers(settings: Settings) -> Process:
+    path = service.socket_path(settings)
+
+    def command() -> Command:
+        path.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Command(
+            argv=service.command(settings), environment=environment(settings), directory=settings.data_dir
+        )
+
+    return Process(
+        name="containers",
+        command=command,
+        ready=lambda: probes.listens(path),
+        umask=0o022,
+        is_required=False,  # jobs that need it say so; nobody else does
     )
 
 

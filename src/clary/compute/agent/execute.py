@@ -1,6 +1,7 @@
 """Starting a host's program: its runner, its log lines, its metrics."""
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,9 +10,11 @@ from clary.compute.agent.logs import Pump
 from clary.compute.agent.reports import Reporter
 from clary.compute.agent.scraping import MetricScraper
 from clary.compute.agent.watch import Ending, Watch
+from clary.compute.docker import pull, service
+from clary.compute.docker.client import DockerError
 from clary.compute.runners.base import Program, Runner, Running
 from clary.kernel.clock import epoch_ms
-from clary.kernel.errors import CustomerError
+from clary.kernel.errors import CustomerError, SetupError
 from clary.kernel.registry import member
 from clary.kernel.settings import Settings
 from clary.toolkit.metrics import Scraper
@@ -28,16 +31,11 @@ def runner_for(host: Host) -> Runner:
 
     Raises
     ------
-    CustomerError
-        The image needs a container engine, and there is none.
+    SetupError
+        The image needs a container engine, and `CLARY_CONTAINERS` names none.
     """
     name = "container" if host.spec.runtime.kind == "container" else "process"
-    try:
-        module = member("clary.compute.runners", name)
-    except LookupError:
-        raise CustomerError(
-            f"the image {host.spec.runtime.name} is none that Clary serves itself, and it runs no containers."
-        ) from None
+    module = member("clary.compute.runners", name)
     runner: Runner = getattr(module, f"{name.title()}Runner")(Settings.load())
     return runner
 
@@ -72,6 +70,27 @@ class Executor:
         self._reporter = reporter
         self._runner: Runner | None = None
         self._scraper = MetricScraper(_definitions(host), reporter.metric, self._say)
+
+    def bring_image(self, cancel: threading.Event) -> None:
+        """Have the run's image in the container engine; how that goes is in the host's log.
+
+        Raises
+        ------
+        CustomerError
+            It cannot be had.
+        SetupError
+            The engine does not answer.
+        """
+        settings, uri = Settings.load(), self._host.spec.runtime.name
+        if not service.is_on(settings):
+            raise CustomerError(
+                f"The image {uri} is none that Clary serves itself, and no container engine is set up: "
+                "CLARY_CONTAINERS=podman or docker does so."
+            )
+        try:
+            pull.ensure(service.connect(settings), uri, pull.Source(reference=uri), self._say, cancel)
+        except DockerError as error:
+            raise SetupError(f"no container engine: {error}") from error
 
     @contextmanager
     def ahead(self, binds: tuple[tuple[str, str], ...] = ()) -> Iterator[None]:

@@ -99,8 +99,10 @@ def training(host: Host, packages: Packages, binds: Sequence[tuple[str, str]]) -
         "binds": tuple(binds),
         "ro_binds": packages.ro_binds,
     }
+    specification = request.get("AlgorithmSpecification") or {}
+    if spec.runtime.kind == "container":
+        return Job(contained(host, specification, base, "train", **common))
     if is_verbatim(request):
-        specification = request["AlgorithmSpecification"]
         argv = (*specification.get("ContainerEntrypoint", ()), *specification.get("ContainerArguments", ()))
         variables = {**machine_environment(), **AS_ROOT, **base, "PATH": packages.path(base)}
         return Job(Program(argv=argv, environment=variables, **common))
@@ -114,6 +116,28 @@ def training(host: Host, packages: Packages, binds: Sequence[tuple[str, str]]) -
             "(hyperparameter sagemaker_program), or ContainerEntrypoint."
         )
     return _script(host, packages, name, base, common)
+
+
+def contained(
+    host: Host, named: Mapping[str, Any], environment: Mapping[str, str], argument: str, **common: Any
+) -> Program:
+    """Return the program of a real image.
+
+    Parameters
+    ----------
+    named : mapping
+        May have `ContainerEntrypoint` and `ContainerArguments`, which are taken verbatim.
+    argument : str
+        Of the image's own entry point where the request names nothing; empty for none.
+
+    Source: developer guide, "How Amazon SageMaker AI runs your training image": `docker run <image> train`.
+    """
+    entrypoint = tuple(named.get("ContainerEntrypoint") or ())
+    argv = tuple(named.get("ContainerArguments") or ())
+    if not (entrypoint or argv) and argument:
+        argv = (argument,)
+    image = host.spec.runtime.name
+    return Program(image=image, entrypoint=entrypoint, argv=argv, environment=environment, **common)
 
 
 def _script(host: Host, packages: Packages, name: str, base: dict[str, str], common: dict[str, Any]) -> Job:

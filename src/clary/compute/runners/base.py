@@ -31,9 +31,13 @@ class Program:
     """Writable (path outside, path inside) pairs."""
     ro_binds: tuple[tuple[str, str], ...] = ()
     """Read-only (path outside, path inside) pairs."""
+    image: str = ""
+    """A real image: `argv` are then the arguments of its entry point, which may be none."""
+    entrypoint: tuple[str, ...] = ()
+    """Instead of the image's own."""
 
     def __post_init__(self) -> None:
-        if bool(self.argv) == bool(self.call):
+        if not self.image and bool(self.argv) == bool(self.call):
             raise ValueError("a Program has either `argv` or `call`, exactly one of them")
 
 

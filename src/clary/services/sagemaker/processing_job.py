@@ -42,7 +42,7 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _check_program(request: Mapping[str, Any], runtime: Runtime) -> None:
-    if runtime.kind == "processor" or request["AppSpecification"].get("ContainerEntrypoint"):
+    if runtime.kind in {"processor", "container"} or request["AppSpecification"].get("ContainerEntrypoint"):
         return
     raise ValidationException(
         "AppSpecification.ContainerEntrypoint is required: image "

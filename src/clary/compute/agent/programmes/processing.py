@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from clary.compute.agent import failure, packages, processors
+from clary.compute.agent import failure, processors
 from clary.compute.agent.execute import Executor, objects_for
 from clary.compute.agent.host import INSIDE, REASON_CHARS, Host
 from clary.compute.agent.reports import Reporter
@@ -62,7 +62,7 @@ class ProcessingRun:
         pipes = objects.sibling()
         self._watch.during(lambda: self._stage(objects, pipes), objects.cancel.set)
         host.enter(RunPhase.PROCESSING)
-        overlay = packages.writable(host, packages.runtime(processors.setting_of(host)))
+        overlay = processors.packages_of(host)
         program = processors.program(host, overlay, tuple((out, into) for into, out in self._binds.items()))
         with self._companions(objects, pipes):
             ending, pump = self._executor.to_end(program, limit_s=self._limit_s())
@@ -100,6 +100,8 @@ class ProcessingRun:
     def _stage(self, objects: Objects, pipes: Objects) -> None:
         """Bring in everything the program finds: configuration, inputs, the folders of its outputs."""
         host, request = self._host, self._request
+        if host.spec.runtime.kind == "container":
+            self._executor.bring_image(objects.cancel)
         cluster = request["ProcessingResources"]["ClusterConfig"]
         resources = {
             "InstanceType": host.spec.instance_type,

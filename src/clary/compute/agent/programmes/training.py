@@ -146,7 +146,10 @@ class TrainingRun:
             code.result()
 
     def _stage_code(self, objects: Objects) -> None:
-        """Unpack the submitted source directory."""
+        """Unpack the submitted source directory; a real image does so itself."""
+        if self._host.spec.runtime.kind == "container":
+            self._executor.bring_image(objects.cancel)
+            return
         submitted = programs.hyperparameters(self._request).get("sagemaker_submit_directory")
         is_script = self._host.spec.runtime.kind != "builtin" and not programs.is_verbatim(self._request)
         if submitted and is_script:
@@ -201,7 +204,8 @@ class TrainingRun:
     def _packages(self) -> Packages:
         """Return the Python environment of the program, installed if need be."""
         host, request = self._host, self._request
-        if host.spec.runtime.kind == "builtin" and not programs.is_verbatim(request):
+        is_builtin = host.spec.runtime.kind == "builtin" and not programs.is_verbatim(request)
+        if is_builtin or host.spec.runtime.kind == "container":
             return Packages(requirements.interpreter())
         python = packages.runtime()
 
