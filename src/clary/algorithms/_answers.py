@@ -42,6 +42,11 @@ REQUESTS = (
     "text/csv;label_size=0",
 )
 """Content types of CSV that is features alone, as clients send them."""
+FORMATS = {
+    **dict.fromkeys((JSON, "application/json; charset=utf-8", "application/json;charset=utf-8"), "json"),
+    **dict.fromkeys(jsonlines.CONTENT_TYPES, "jsonlines"),
+}
+"""Further content types that are answered in place, and as what they are read."""
 _VERBOSE = ("", "; verbose=true", ";verbose=true")
 _MARK = "*"
 _NAMES = {

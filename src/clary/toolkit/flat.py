@@ -59,6 +59,8 @@ class Flat:
     numbers: Mapping[str, float | int | str] = field(default_factory=dict)
     requests: tuple[str, ...]
     """Content types, as clients send them, of bodies that are rows of CSV with nothing but features."""
+    formats: Mapping[str, str] = field(default_factory=dict)
+    """Of further content types, as what their bodies are read: `json`, `jsonlines` or `libsvm`."""
     forms: Mapping[str, Form]
     """By what the client accepts, as it sends it; empty for a client that says nothing."""
 
@@ -70,6 +72,7 @@ def write(flat: Flat, path: Path) -> None:
         "n_features": flat.n_features,
         "numbers": dict(flat.numbers),
         "requests": list(flat.requests),
+        "formats": dict(flat.formats),
         "forms": {accept: _form_document(form) for accept, form in flat.forms.items()},
         "arrays": {},
     }
@@ -133,6 +136,7 @@ def parse(whole: bytes) -> Flat:
             arrays={str(name): _array(whole, first, each) for name, each in header["arrays"].items()},
             numbers=dict(header["numbers"]),
             requests=tuple(map(str, header["requests"])),
+            formats={str(kind): str(name) for kind, name in header.get("formats", {}).items()},
             forms={str(accept): _form(each) for accept, each in header["forms"].items()},
         )
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:

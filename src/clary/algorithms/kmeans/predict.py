@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clary.algorithms import _artifact
-from clary.algorithms._answers import REQUESTS, ColumnPredictor, Columns, product
+from clary.algorithms._answers import FORMATS, REQUESTS, ColumnPredictor, Columns, product
 from clary.kernel.errors import CustomerError
 from clary.toolkit.flat import Flat
 
@@ -77,6 +77,7 @@ class KMeansPredictor(ColumnPredictor):
             n_features=self.n_features,
             arrays={"centres": self.centres},
             requests=REQUESTS,
+            formats=FORMATS,
             forms=self.forms(np.zeros((1, 2), np.float32)),
         )
 

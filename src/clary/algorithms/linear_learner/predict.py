@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clary.algorithms import _artifact
-from clary.algorithms._answers import REQUESTS, ColumnPredictor, Columns, product
+from clary.algorithms._answers import FORMATS, REQUESTS, ColumnPredictor, Columns, product
 from clary.algorithms.linear_learner._hyperparameters import BINARY, CLASSES
 from clary.algorithms.linear_learner._losses import sigmoid, softmax
 from clary.kernel.errors import CustomerError
@@ -85,6 +85,7 @@ class LinearPredictor(ColumnPredictor):
                 "threshold": self.threshold,
             },
             requests=REQUESTS,
+            formats=FORMATS,
             forms=self.forms(np.zeros((1, len(self.bias)), np.float32)),
         )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from clary.algorithms import _artifact
-from clary.algorithms._answers import REQUESTS, ColumnPredictor, Columns, product
+from clary.algorithms._answers import FORMATS, REQUESTS, ColumnPredictor, Columns, product
 from clary.kernel.errors import CustomerError
 from clary.toolkit.flat import Flat
 
@@ -67,6 +67,7 @@ class PcaPredictor(ColumnPredictor):
             arrays={"weights": np.ascontiguousarray(self.weights.T), "bias": self.bias},
             numbers={"link": "identity", "label": "none"},
             requests=REQUESTS,
+            formats=FORMATS,
             forms=self.forms(np.zeros((1, len(self.bias)), np.float32)),
         )
 

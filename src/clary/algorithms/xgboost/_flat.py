@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MOST_NODES = 200_000
 """More take seconds to unfold, and too long for a row to be answered in place."""
 REQUESTS = ("text/csv", "csv", "text/csv; charset=utf-8", "text/csv;charset=utf-8", "text/csv; label_size=0")
+FORMATS = dict.fromkeys(("text/libsvm", "text/x-libsvm", "libsvm", ""), "libsvm")
 N_PROBES = 512
 _LINKS = {
     "binary:logistic": "sigmoid",
@@ -57,6 +58,7 @@ def flat(scorer: Scorer, forms: Mapping[str, Form]) -> Flat | None:
         arrays=arrays,
         numbers={"link": forest.link},
         requests=REQUESTS,
+        formats=FORMATS,
         forms=forms,
     )
 

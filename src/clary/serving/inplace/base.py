@@ -5,7 +5,7 @@ nothing: a file comes from a sandbox in which a customer's model was read.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clary.kernel import registry
+from clary.serving.inplace._readers import READERS, Reader
 from clary.toolkit import flat as flat_files
 from clary.toolkit.flat import Flat, FlatError, Form
 
@@ -25,6 +26,7 @@ ROW_S = 0.0001
 ROOM_BYTES = 1 << 20
 """Of the buffer that rows are read into."""
 MOST_ROWS = 512
+Answering = Callable[[bytes], Sequence[float] | None]
 _SHARE = 1 / 16
 """Weight of the latest request in the measured cost."""
 
@@ -42,9 +44,14 @@ class Scorer(Protocol):
     """Numbers a row."""
     n_bytes: int
     """Memory that the model takes."""
+    rows: NDArray[np.float32]
+    """Room for rows that others have read, shape (n_most, n_features), C order."""
 
     def answer(self, body: bytes) -> Sequence[float] | None:
         """Return the numbers of each row, one after the other; None for what the replica should answer."""
+
+    def score(self, n_rows: int) -> Sequence[float] | None:
+        """Return the same of the first of `rows`."""
 
 
 class Model:
@@ -52,45 +59,90 @@ class Model:
 
     def __init__(self, flat: Flat, scorer: Scorer) -> None:
         self._scorer = scorer
-        self._requests = frozenset(flat.requests)
+        csv = Format(scorer.answer)
+        self.formats = dict.fromkeys(flat.requests, csv)
+        """By content type, as clients send it."""
+        made = {name: Format(self._reading(READERS[name])) for name in {*flat.formats.values()}}
+        self.formats |= {kind: made[name] for kind, name in flat.formats.items()}
         self._spellings = {accept: _Spelling(form, scorer.n_outputs) for accept, form in flat.forms.items()}
         self._n_outputs = scorer.n_outputs
         self.n_bytes = scorer.n_bytes
-        self._first_cost_s = self.cost_s = self._measured(flat.n_features)
-        """Seconds for one byte of a body."""
-        self.most_bytes = int(TURN_S / self.cost_s)
+        self.row_s = csv.measure(_row("csv", flat.n_features))
+        for name, each in made.items():
+            if self.row_s <= ROW_S:
+                each.measure(_row(name, flat.n_features))
 
-    def _measured(self, n_features: int) -> float:
-        row = b",".join([b"0.12345678"] * n_features)
-        best_s = math.inf
-        for _ in range(8):
-            begun = perf_counter()
-            self._scorer.answer(row)
-            best_s = min(best_s, perf_counter() - begun)
-        self.row_s = best_s
-        return max(best_s / len(row), 1e-10)
+    def _reading(self, read: Reader) -> Answering:
+        """Return a way to answer bodies that are read first, and scored then."""
+        scorer = self._scorer
+
+        def answer(body: bytes) -> Sequence[float] | None:
+            n_rows = read(body, scorer.rows)
+            return scorer.score(n_rows) if n_rows else None
+
+        return answer
 
     def answer(self, body: bytes, content_type: str, accept: str) -> tuple[str, bytes] | None:
         """Return the answer's content type and body; None for a request that the replica should answer."""
-        spelling = self._spellings.get(accept)
-        if spelling is None or len(body) > self.most_bytes or content_type not in self._requests:
+        spelling, way = self._spellings.get(accept), self.formats.get(content_type)
+        if spelling is None or way is None or len(body) > way.most_bytes:
             return None
         begun = perf_counter()
-        values = self._scorer.answer(body)
+        values = way.answer(body)
         if values is None or not math.isfinite(sum(values)):
             return None
         text = spelling.one % tuple(values) if len(values) == self._n_outputs else spelling.many(values)
         found = spelling.content_type, text.encode()
         took_s = (perf_counter() - begun) / (len(body) + 64)
-        cost_s = self.cost_s
-        self.cost_s = cost_s = cost_s + (min(took_s, 4 * cost_s) - cost_s) * _SHARE
-        self.most_bytes = int(TURN_S / cost_s)
+        cost_s = way.cost_s
+        way.cost_s = cost_s = cost_s + (min(took_s, 4 * cost_s) - cost_s) * _SHARE
+        way.most_bytes = int(TURN_S / cost_s)
         return found
 
     def relax(self) -> None:
         """Come back towards the cost of the first measurement: what made it dear may be over."""
+        for way in {*self.formats.values()}:
+            way.relax()
+
+
+class Format:
+    """One way to read bodies, and what it costs for this model."""
+
+    __slots__ = ("_first_cost_s", "answer", "cost_s", "most_bytes")
+
+    def __init__(self, answer: Answering) -> None:
+        self.answer = answer
+        self._first_cost_s = self.cost_s = TURN_S
+        """Seconds for one byte of a body."""
+        self.most_bytes = 1
+
+    def measure(self, row: bytes) -> float:
+        """Learn the cost from a body of one row; return the seconds it took."""
+        best_s = math.inf
+        for _ in range(8):
+            begun = perf_counter()
+            self.answer(row)
+            best_s = min(best_s, perf_counter() - begun)
+        self._first_cost_s = self.cost_s = max(best_s / len(row), 1e-10)
+        self.most_bytes = int(TURN_S / self.cost_s)
+        return best_s
+
+    def relax(self) -> None:
+        """Come back towards the first cost."""
         self.cost_s += (self._first_cost_s - self.cost_s) * _SHARE
         self.most_bytes = int(TURN_S / self.cost_s)
+
+
+def _row(name: str, n_features: int) -> bytes:
+    """Return a body of one row in one of the formats."""
+    values = ["0.12345678"] * n_features
+    if name == "libsvm":
+        return " ".join(f"{place}:{value}" for place, value in enumerate(values)).encode()
+    row = ",".join(values)
+    if name == "csv":
+        return row.encode()
+    line = f'{{"features": [{row}]}}'
+    return (line if name == "jsonlines" else f'{{"instances": [{line}]}}').encode()
 
 
 class _Spelling:

@@ -17,13 +17,20 @@ class Scorer:
 
     def __init__(self, centres: Any) -> None:
         self._centres = centres
-        self._rows = room(centres.shape[1])
-        self._scores = np.empty((len(self._rows), 2), np.float32)
-        self.n_bytes = centres.nbytes + self._rows.nbytes + self._scores.nbytes
+        self.rows = room(centres.shape[1])
+        self._scores = np.empty((len(self.rows), 2), np.float32)
+        self.n_bytes = centres.nbytes + self.rows.nbytes + self._scores.nbytes
 
     def answer(self, body: bytes) -> Sequence[float] | None:
         """Find the nearest centre of each row of a body."""
-        n_rows = linear.nearest(body, self._centres, self._rows, self._scores)
+        return self._found(linear.nearest(body, self._centres, self.rows, self._scores))
+
+    def score(self, n_rows: int) -> Sequence[float] | None:
+        """Find the nearest centre of the first of `rows`."""
+        linear.measure(self._centres, self.rows[:n_rows], self._scores)
+        return self._found(n_rows)
+
+    def _found(self, n_rows: int) -> Sequence[float] | None:
         if n_rows < 1:
             return None
         found: list[float] = self._scores[:n_rows].ravel().tolist()

@@ -15,18 +15,23 @@ class Scorer:
 
     def __init__(self, forest: Forest) -> None:
         self._forest = forest
-        self._rows = room(forest.n_features)
-        self._scores = np.empty((len(self._rows), forest.base.shape[0]), np.float32)
+        self.rows = room(forest.n_features)
+        self._scores = np.empty((len(self.rows), forest.base.shape[0]), np.float32)
         self.n_outputs = forest.n_outputs
-        arrays = (forest.nodes, forest.splits, forest.values, forest.trees, self._rows, self._scores)
+        arrays = (forest.nodes, forest.splits, forest.values, forest.trees, self.rows, self._scores)
         self.n_bytes = sum(array.nbytes for array in arrays)
 
     def answer(self, body: bytes) -> Sequence[float] | None:
         """Score the rows of a body."""
-        n_rows = self._forest.answer(body, self._rows, self._scores)
+        n_rows = self._forest.answer(body, self.rows, self._scores)
         if n_rows < 1:
             return None
         found: list[float] = self._scores[:n_rows, : self.n_outputs].ravel().tolist()
+        return found
+
+    def score(self, n_rows: int) -> Sequence[float]:
+        """Score the first of `rows`."""
+        found: list[float] = self._forest.score(self.rows[:n_rows]).ravel().tolist()
         return found
 
 

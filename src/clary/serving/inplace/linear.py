@@ -20,15 +20,24 @@ class Scorer:
         self._weights, self._bias, self._link = weights, bias, link
         self._label, self._threshold = label, threshold
         n_scores, n_features = weights.shape
-        self._rows = room(n_features)
-        self._scores = np.empty((len(self._rows), n_scores), np.float32)
+        self.rows = room(n_features)
+        self._scores = np.empty((len(self.rows), n_scores), np.float32)
         self.n_outputs = n_scores + (label != "none")
-        arrays = (weights, bias, self._rows, self._scores)
+        arrays = (weights, bias, self.rows, self._scores)
         self.n_bytes = sum(array.nbytes for array in arrays)
 
     def answer(self, body: bytes) -> Sequence[float] | None:
         """Score the rows of a body."""
-        n_rows = linear.answer(body, self._weights, self._bias, self._link, self._rows, self._scores)
+        return self._found(
+            linear.answer(body, self._weights, self._bias, self._link, self.rows, self._scores)
+        )
+
+    def score(self, n_rows: int) -> Sequence[float] | None:
+        """Score the first of `rows`."""
+        linear.score(self.rows[:n_rows], self._weights, self._bias, self._link, self._scores)
+        return self._found(n_rows)
+
+    def _found(self, n_rows: int) -> Sequence[float] | None:
         if n_rows < 1:
             return None
         scores = self._scores[:n_rows]

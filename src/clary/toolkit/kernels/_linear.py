@@ -81,20 +81,25 @@ def linked(link: Any, row: Any, found: Any, scores: Any) -> Any:
             scores[row, output] = certain(share - wide, share + wide)
 
 
+@kernel(types.void(WEIGHTS, BIAS, types.int64, ROWS, types.int64, SUMS, ROWS))
+def score(weights: Any, bias: Any, link: Any, rows: Any, n_rows: Any, found: Any, scores: Any) -> Any:
+    """Score the first rows."""
+    for row in range(n_rows):
+        sums(weights, bias, rows, row, found)
+        linked(link, row, found, scores)
+
+
 @kernel(types.int64(BODY, WEIGHTS, BIAS, types.int64, ROWS, SUMS, ROWS))
 def answer(body: Any, weights: Any, bias: Any, link: Any, rows: Any, found: Any, scores: Any) -> Any:
     """Read CSV and score it; return the rows, or -1 for what the kernel does not read."""
     n_rows = parse(body, 0x2C, rows)
-    for row in range(n_rows):
-        sums(weights, bias, rows, row, found)
-        linked(link, row, found, scores)
+    score(weights, bias, link, rows, n_rows, found, scores)
     return n_rows
 
 
-@kernel(types.int64(BODY, WEIGHTS, ROWS, ROWS))
-def nearest(body: Any, centres: Any, rows: Any, scores: Any) -> Any:
-    """Read CSV; write which centre is nearest, and how far it is; NaN where another may be as near."""
-    n_rows = parse(body, 0x2C, rows)
+@kernel(types.void(WEIGHTS, ROWS, types.int64, ROWS))
+def measure(centres: Any, rows: Any, n_rows: Any, scores: Any) -> Any:
+    """Write which centre is nearest to each row, and how far it is; NaN where another may be as near."""
     n_centres, n_features = centres.shape
     for row in range(n_rows):
         first, second, place, size = np.inf, np.inf, 0, 0.0
@@ -115,4 +120,11 @@ def nearest(body: Any, centres: Any, rows: Any, scores: Any) -> Any:
         low, high = np.sqrt(first) * (1.0 - rounding), np.sqrt(first) * (1.0 + rounding)
         scores[row, 0] = np.float32(place) if is_certain else np.float32(np.nan)
         scores[row, 1] = certain(low, high)
+
+
+@kernel(types.int64(BODY, WEIGHTS, ROWS, ROWS))
+def nearest(body: Any, centres: Any, rows: Any, scores: Any) -> Any:
+    """Read CSV and measure it; return the rows, or -1 for what the kernel does not read."""
+    n_rows = parse(body, 0x2C, rows)
+    measure(centres, rows, n_rows, scores)
     return n_rows

@@ -69,11 +69,22 @@ def answer(
         return found
     n_rows = csv.parse(body, rows)
     if n_rows > 0:
-        values = rows[:n_rows].astype(np.float64)
-        sums = values @ weights.T + bias
-        slack = (np.abs(values) @ np.abs(weights.T) + np.abs(bias)) * ((weights.shape[1] + 2) * ROUNDING)
-        scores[:n_rows] = _certain(*_linked(link, sums, slack))
+        score(rows[:n_rows], weights, bias, link, scores)
     return n_rows
+
+
+def score(
+    rows: NDArray[Any], weights: NDArray[Any], bias: NDArray[Any], link: str, scores: NDArray[Any]
+) -> None:
+    """Write the scores of rows that are read already, as `answer` does."""
+    kernel = compiled()
+    if kernel is not None:
+        kernel.score(weights, bias, LINKS.index(link), rows, len(rows), np.empty((2, len(bias))), scores)
+        return
+    values = rows.astype(np.float64)
+    sums = values @ weights.T + bias
+    slack = (np.abs(values) @ np.abs(weights.T) + np.abs(bias)) * ((weights.shape[1] + 2) * ROUNDING)
+    scores[: len(rows)] = _certain(*_linked(link, sums, slack))
 
 
 def nearest(body: bytes, centres: NDArray[Any], rows: NDArray[Any], scores: NDArray[Any]) -> int:
@@ -96,8 +107,19 @@ def nearest(body: bytes, centres: NDArray[Any], rows: NDArray[Any], scores: NDAr
         found: int = kernel.nearest(body, centres, rows, scores)
         return found
     n_rows = csv.parse(body, rows)
+    if n_rows > 0:
+        measure(centres, rows[:n_rows], scores)
+    return n_rows
+
+
+def measure(centres: NDArray[Any], rows: NDArray[Any], scores: NDArray[Any]) -> None:
+    """Write what is nearest to rows that are read already, as `nearest` does."""
+    kernel = compiled()
+    if kernel is not None:
+        kernel.measure(centres, rows, len(rows), scores)
+        return
     rounding = (centres.shape[1] + 4) * ROUNDING
-    for row in range(n_rows):
+    for row in range(len(rows)):
         value = rows[row].astype(np.float64)
         squares = np.square(value - centres).sum(axis=1)
         size = float((np.abs(value * centres) + np.square(centres)).sum(axis=1).max())
@@ -107,7 +129,6 @@ def nearest(body: bytes, centres: NDArray[Any], rows: NDArray[Any], scores: NDAr
         scores[row, 0] = place if is_certain else np.nan
         distance = np.sqrt(first)
         scores[row, 1] = _certain(distance * (1.0 - rounding), distance * (1.0 + rounding))
-    return n_rows
 
 
 def _certain(low: Any, high: Any) -> Any:

@@ -1,5 +1,6 @@
 """Linear models, components, centres: what is answered in place is, byte for byte, the replica's answer."""
 
+import json
 from functools import cache
 from typing import Any
 
@@ -64,16 +65,48 @@ def placed(name: str) -> Model:
     return Model(made, registry.member(base.PACKAGE, made.kind).load(made))
 
 
+def unbounded(model: Model) -> None:
+    """Let a model answer whatever requests cost until now."""
+    for each in model.formats.values():
+        each.most_bytes = 1 << 20
+
+
 @pytest.mark.parametrize("accept", ACCEPTS)
 @pytest.mark.parametrize("name", MODELS)
 def test_plain_rows_are_answered_in_place_in_the_same_bytes(name: str, accept: str) -> None:
     predictor, model = MODELS[name], placed(name)
-    model.most_bytes = 1 << 20  # whatever it cost until now
+    unbounded(model)
     for n_rows in (1, 3):
         rows = DRAW.normal(size=(n_rows, N_FEATURES)).astype(np.float32)
         body = "\n".join(",".join(map(repr, row)) for row in rows.tolist()).encode()
         answer = predictor.predict_many([Question(body=body, content_type="text/csv", accept=accept)])[0]
         assert model.answer(body, "text/csv", accept) == (answer.content_type, answer.body)
+
+
+def bodies(rows: Any) -> dict[str, bytes]:
+    """Return rows as JSON, JSON Lines, and both with a list of columns."""
+    dense: list[Any] = [{"features": row} for row in rows]
+    data: list[Any] = [{"data": {"features": {"values": row}}} for row in rows]
+    sparse: list[Any] = [
+        {"data": {"features": {"keys": [0, 4], "shape": [N_FEATURES], "values": row[:2]}}} for row in rows
+    ]
+    found = {}
+    for name, each in (("dense", dense), ("data", data), ("sparse", sparse)):
+        found[f"application/json {name}"] = json.dumps({"instances": each}).encode()
+        found[f"application/jsonlines {name}"] = "\n".join(map(json.dumps, each)).encode()
+    return found
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_documents_of_rows_are_answered_in_place_in_the_same_bytes(name: str) -> None:
+    predictor, model = MODELS[name], placed(name)
+    unbounded(model)
+    for n_rows in (1, 3):
+        rows = DRAW.normal(size=(n_rows, N_FEATURES)).tolist()
+        for kind, body in bodies(rows).items():
+            content_type = kind.partition(" ")[0]
+            answer = predictor.predict_many([Question(body=body, content_type=content_type)])[0]
+            assert model.answer(body, content_type, "") == (answer.content_type, answer.body), kind
 
 
 NUMBERS = st.one_of(
@@ -101,7 +134,7 @@ BODIES = st.one_of(
 )
 def test_whatever_is_asked_both_answer_alike(body: bytes, accept: str, content_type: str, name: str) -> None:
     model = placed(name)
-    model.most_bytes = 1 << 20
+    unbounded(model)
     found = model.answer(body, content_type, accept)
     if found is None:
         return
@@ -110,15 +143,73 @@ def test_whatever_is_asked_both_answer_alike(body: bytes, accept: str, content_t
     assert (answer.status, answer.content_type, answer.body) == (200, *found)
 
 
+VALUES: st.SearchStrategy[Any] = st.one_of(
+    st.floats(-1e3, 1e3),
+    st.integers(-(2**70), 2**70),
+    st.sampled_from([None, "1", "x", 1e39, True, [], -0.0]),
+)
+ROWS = st.one_of(
+    st.lists(VALUES, min_size=N_FEATURES, max_size=N_FEATURES),
+    st.lists(st.floats(-5, 5), min_size=N_FEATURES, max_size=N_FEATURES),
+    st.lists(VALUES, max_size=8),
+)
+KEYS = st.lists(st.one_of(st.integers(-1, 7), st.floats(0, 3), st.booleans()), max_size=4)
+FEATURES = st.one_of(
+    ROWS,
+    st.fixed_dictionaries({"values": ROWS}),
+    st.fixed_dictionaries(
+        {"values": st.lists(VALUES, max_size=4), "keys": KEYS},
+        optional={"shape": st.sampled_from([[], [6], [7], [2], ["6"], 6, None])},
+    ),
+    st.fixed_dictionaries(
+        {
+            "values": st.lists(st.floats(-5, 5), min_size=2, max_size=2),
+            "keys": st.lists(st.integers(0, 6), min_size=2, max_size=2),
+        }
+    ),
+)
+INSTANCES = st.one_of(
+    st.fixed_dictionaries({"features": FEATURES}),
+    st.fixed_dictionaries(
+        {"data": st.fixed_dictionaries({"features": FEATURES})}, optional={"features": ROWS}
+    ),
+    st.fixed_dictionaries({"data": FEATURES, "features": FEATURES}),
+    ROWS,
+)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered", "ignore:invalid value")
+@settings(deadline=None, max_examples=400)
+@given(
+    instances=st.lists(INSTANCES, max_size=3),
+    is_lines=st.booleans(),
+    name=st.sampled_from(["regressor", "multiclass", "kmeans"]),
+)
+def test_whatever_documents_say_both_answer_alike(instances: list[Any], is_lines: bool, name: str) -> None:
+    model = placed(name)
+    unbounded(model)
+    lines = "\n".join(map(json.dumps, instances))
+    body = (lines if is_lines else json.dumps({"instances": instances})).encode()
+    content_type = "application/jsonlines" if is_lines else "application/json"
+    found = model.answer(body, content_type, "")
+    if found is None:
+        return
+    answer = MODELS[name].predict_many([Question(body=body, content_type=content_type)])[0]
+    assert (answer.status, answer.content_type, answer.body) == (200, *found)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_with_and_without_numba_the_same_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = placed(name)
     rows = DRAW.normal(size=(50, N_FEATURES)).tolist()
-    bodies = [",".join(map(repr, row)).encode() for row in rows]
-    found = [model.answer(body, "text/csv", "") for body in bodies]
+    lines = [",".join(map(repr, row)).encode() for row in rows]
+    documents = [json.dumps({"instances": [{"features": row}]}).encode() for row in rows]
+    told = [model.answer(body, "application/json", "") for body in documents]
+    found = [model.answer(body, "text/csv", "") for body in lines]
     monkeypatch.setattr(linear, "compiled", lambda: None)
-    model.most_bytes = 1 << 20
-    assert [model.answer(body, "text/csv", "") for body in bodies] == found
+    unbounded(model)
+    assert [model.answer(body, "text/csv", "") for body in lines] == found
+    assert [model.answer(body, "application/json", "") for body in documents] == told
     assert None not in found
 
 

@@ -102,12 +102,48 @@ def test_whatever_is_asked_both_answer_alike(
     body: bytes, accept: str, content_type: str, objective: str, image: str
 ) -> None:
     predictor, model = pair(objective, image)
-    model.most_bytes = 1 << 20  # whatever it cost until now
+    for each in model.formats.values():
+        each.most_bytes = 1 << 20  # whatever it cost until now
     found = model.answer(body, content_type, accept)
     if found is None:
         return
     answer = predictor.predict_many([Question(body=body, content_type=content_type, accept=accept)])[0]
     assert (answer.status, answer.content_type, answer.body) == (200, *found)
+
+
+PAIRS = st.one_of(
+    st.tuples(st.integers(0, N_FEATURES - 1), st.floats(-5, 5)).map("{0[0]}:{0[1]!r}".format),
+    st.sampled_from(
+        ["0:nan", "1:inf", "2:1e39", "9:1", "-1:2", "+2:3", "1:2:3", "qid:4", "1", "# 2", "1_0:2", "3:"]
+    ),
+)
+LIBSVM = st.lists(
+    st.tuples(st.sampled_from(["", "1 ", "0:1 "]), st.lists(PAIRS, max_size=N_FEATURES)).map(
+        lambda made: made[0] + " ".join(made[1])
+    ),
+    max_size=4,
+).map(lambda lines: "\n".join(lines).encode())
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+@settings(deadline=None, max_examples=300)
+@given(body=LIBSVM, objective=st.sampled_from(["binary:logistic", "multi:softprob"]))
+def test_whatever_libsvm_says_both_answer_alike(body: bytes, objective: str) -> None:
+    predictor, model = pair(objective, "1.7-1")
+    for each in model.formats.values():
+        each.most_bytes = 1 << 20
+    found = model.answer(body, "text/libsvm", "")
+    if found is None:
+        return
+    answer = predictor.predict_many([Question(body=body, content_type="text/libsvm")])[0]
+    assert (answer.status, answer.content_type, answer.body) == (200, *found)
+
+
+def test_libsvm_is_answered_in_place() -> None:
+    predictor, model = pair("binary:logistic", "1.7-1")
+    body = b"1 0:0.5 3:-1.25\n0:1 1:2 2:3 3:4 4:5 5:6\n"
+    answer = predictor.predict_many([Question(body=body, content_type="text/x-libsvm")])[0]
+    assert model.answer(body, "text/x-libsvm", "") == (answer.content_type, answer.body)
 
 
 def test_plain_requests_are_answered_in_place() -> None:
