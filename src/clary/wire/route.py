@@ -23,7 +23,7 @@ from clary.wire.service import Operation, metadata, protocols_of, service, signi
 
 JSON_SERVICES = (
     "sagemaker", "logs", "cloudwatch", "ecr", "stepfunctions", "sqs", "dynamodb", "events", "secretsmanager",
-    "kms", "glue", "athena", "application-autoscaling", "ssm", "emr", "codecommit",
+    "kms", "glue", "athena", "application-autoscaling", "ssm", "emr", "codecommit", "service-quotas",
 )  # fmt: skip
 QUERY_SERVICES = ("sts", "iam", "sns", "cloudwatch", "cloudformation", "autoscaling", "sqs")
 DATA_PLANES = (

@@ -8,6 +8,46 @@ from clary.wire import canonical
 from clary.wire.signature import ALGORITHM, sign_text, signing_key
 
 
+def presign(
+    *,
+    method: str,
+    host: str,
+    path: str,
+    query: Mapping[str, str],
+    access_key_id: str,
+    secret: str,
+    region: str,
+    now: datetime,
+    life_s: int,
+    session_token: str | None = None,
+) -> str:
+    """Return path and query of an S3 request that anybody may send for a while, its body unsigned."""
+    amz_date = canonical.to_amz_date(now.timestamp())
+    scope = f"{amz_date[:8]}/{region}/s3/aws4_request"
+    fields = {
+        **query,
+        "X-Amz-Algorithm": ALGORITHM,
+        "X-Amz-Credential": f"{access_key_id}/{scope}",
+        "X-Amz-Date": amz_date,
+        "X-Amz-Expires": str(life_s),
+        "X-Amz-SignedHeaders": "host",
+        **({"X-Amz-Security-Token": session_token} if session_token else {}),
+    }
+    encoded = canonical.query_encoded(
+        "&".join(f"{quote(a, safe='')}={quote(b, safe='')}" for a, b in fields.items())
+    )
+    lines = (
+        method,
+        canonical.path_of(path, is_s3=True),
+        encoded,
+        f"host:{host}\n",
+        "host",
+        "UNSIGNED-PAYLOAD",
+    )
+    signature = sign_text(signing_key(secret, amz_date[:8], region, "s3"), amz_date, scope, "\n".join(lines))
+    return f"{path}?{encoded}&X-Amz-Signature={signature}"
+
+
 def sign(
     *,
     method: str,
