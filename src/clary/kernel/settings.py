@@ -71,6 +71,15 @@ class Settings:
     accelerator_cores: int = 0
     """Threads of a model in its turn on a slice of CPU; 0 means half of the machine's cores."""
 
+    registry_host: str = ""
+    """Host and port that image names begin with; empty means those that Clary listens on."""
+    registry_bucket: str = "clary-registry"
+    """Bucket of the object store that holds the images' bytes; no account's."""
+    registry_create: str = ""
+    """`on-push` makes a repository that an image is pushed to; empty leaves that to CreateRepository."""
+    registry_keep_hours: float = 24.0
+    """Hours that unfinished uploads, and blobs that no image names, are kept."""
+
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **given: object) -> "Settings":
         """Read settings: `given` wins over `CLARY_*` in `environ`, which wins over the defaults.

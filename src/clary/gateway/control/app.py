@@ -1,7 +1,8 @@
-"""The control plane's ASGI application: four kinds of path, one thread pool.
+"""The control plane's ASGI application: five kinds of path, one thread pool.
 
 /_clary/console…  the browser's
 /_clary/…    public: agents' reports, jobs' credentials, health
+/v2/…        the registry of images
 /internal/…  the edge's and the command line's, on the unix socket alone
 all else     AWS: the chain in `chain`
 """
@@ -21,6 +22,8 @@ from clary.gateway.control.reports import Reports
 from clary.gateway.control.stream import Receive, Send, send_pieces
 from clary.gateway.control.watch import Watch
 from clary.gateway.mlflow.app import Mlflow
+from clary.gateway.registry.app import Registry
+from clary.gateway.registry.door import Door
 from clary.kernel.settings import Settings
 from clary.wire.http import Request, Response
 
@@ -63,6 +66,8 @@ class Control:
                 ("/_clary/mlflow/", Mlflow(self._platform).answer),
                 ("/_clary/notebook/", Notebooks(self._platform).answer),
                 ("/_clary/", Reports(self._platform).answer),
+                ("/v2", Registry(self._platform).answer),
+                ("/internal/registry/", Door(self._platform).answer),
                 ("/internal/", Internal(self._platform, console).answer),
                 ("/", chain.answer),
             )

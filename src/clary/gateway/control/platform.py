@@ -17,6 +17,7 @@ from clary.gateway.control.asynchronous import Invocations
 from clary.gateway.control.capture import Uploader
 from clary.gateway.control.deliveries import Deliveries
 from clary.gateway.control.usage import Meter
+from clary.gateway.registry.sweep import Sweeper
 from clary.kernel import ids
 from clary.kernel.clock import now
 from clary.kernel.errors import SetupError
@@ -48,6 +49,7 @@ class Platform:
     uploader: Uploader
     invocations: Invocations
     deliveries: Deliveries
+    sweeper: Sweeper
 
     @classmethod
     def start(cls, settings: Settings, publish: Publish) -> "Platform":
@@ -89,6 +91,7 @@ class Platform:
             Uploader(world).start(),
             Invocations(world).start(),
             Deliveries(world).start(),
+            Sweeper(world).start(),
         )
         _sweep(world)
         platform.ensure_default_account()
@@ -102,6 +105,7 @@ class Platform:
         self.uploader.close()
         self.invocations.close()
         self.deliveries.close()
+        self.sweeper.close()
         self.world.store.close()
 
     def create_account(self, name: str) -> dict[str, str]:

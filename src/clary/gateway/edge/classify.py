@@ -5,6 +5,7 @@
     GET / of a browser                                    the edge: on to the console
     /_clary/notebook/…                                    a notebook instance
     /_clary/…                                             control plane
+    /v2/…, unsigned, not of a bucket's host               the registry of images
     POST /endpoints/{name}/invocations, scope sagemaker   replica
     X-Amz-Target, or a credential scope other than s3     control plane
     everything else                                       object store
@@ -23,6 +24,8 @@ _QUERY_SCOPE = re.compile(r"(?:^|&)X-Amz-Credential=([^&]*)")
 _FULL_SCOPE = re.compile(r"([^/]+)/\d{8}/([^/]*)/([^/]+)/aws4_request$")
 _INVOCATION = re.compile(r"^/endpoints/([^/]+)/(invocations|async-invocations|invocations-response-stream)$")
 _UNSIGNED_STS = re.compile(r"^sts\.(?:[a-z0-9-]+\.)?amazonaws\.com(?:\.cn)?(?::\d+)?$")
+_REGISTRY = re.compile(r"^/v2(?:/|$)")
+_BUCKET_HOST = re.compile(r"\.s3[.-][a-z0-9.-]*amazonaws\.com")
 METRICS_PATH = "/_clary/metrics/edge"
 NOTEBOOKS = "/_clary/notebook/"
 
@@ -37,6 +40,7 @@ class Kind(StrEnum):
     CONNECT = "connect"
     TELEMETRY = "telemetry"
     NOTEBOOK = "notebook"
+    REGISTRY = "registry"
     HOME = "home"
     """A browser at the address itself."""
     HIDDEN = "hidden"
@@ -84,6 +88,8 @@ def classify(head: Head, signer: Scope | None) -> Kind:  # noqa: PLR0911 - the r
         return Kind.HIDDEN if is_internal(path) else Kind.CONTROL
     if signer is None and head.method == "POST" and path == "/" and _UNSIGNED_STS.match(host):
         return Kind.CONTROL  # AssumeRoleWithWebIdentity and AssumeRoleWithSAML carry no signature
+    if signer is None and _REGISTRY.match(path) and not _BUCKET_HOST.search(host):
+        return Kind.REGISTRY  # no bucket has a name of two characters
     is_plain_get = signer is None and path == "/" and head.method == "GET"
     if is_plain_get and "text/html" in head.fields.get("accept", ""):
         return Kind.HOME

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,12 +98,29 @@ class ControlPlane:
         return table.knows(key)
 
     async def _get(self, path: str, patience_s: float) -> tuple[int, bytes]:
+        return await self._asked("GET", _ask_head(path), patience_s)
+
+    async def ask(self, path: str, question: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask the control plane what it must hear in JSON; perhaps twice, when it dies before it answers.
+
+        Raises
+        ------
+        Away
+            It does not answer, or not with an answer.
+        """
+        body = json.dumps(question).encode()
+        status, answer = await self._asked("POST", _tell_head(path, len(body)) + body, self._limits.away_s)
+        if status != 200:
+            raise Away(f"the control plane answered {status} to {path}")
+        return dict(json.loads(answer))
+
+    async def _asked(self, method: str, request: bytes, patience_s: float) -> tuple[int, bytes]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience_s
         while True:
             upstream = await connect(self.pool, max(0.0, deadline - loop.time()))
             gather = _Gather()
-            upstream.ask(gather, "GET", _ask_head(path))
+            upstream.ask(gather, method, request)
             try:
                 answer = await asyncio.wait_for(gather.whole, max(patience_s, 5.0))
             except (ConnectionError, TimeoutError) as error:

@@ -24,6 +24,7 @@ from clary.gateway.edge.limits import Limits
 from clary.gateway.edge.metrics import Metrics
 from clary.gateway.edge.notebooks import Notebooks
 from clary.gateway.edge.objects import Objects
+from clary.gateway.edge.registry import Registry
 from clary.gateway.edge.replicas import Replicas
 from clary.gateway.edge.stages.base import PACKAGE as STAGES
 from clary.gateway.edge.stages.base import Site, Stage
@@ -87,6 +88,7 @@ class Edge:
         self.authority = Authority(settings.data_dir, (settings.host,))
         self._proxy = ConnectProxy(self, upstream_proxy)
         self._notebooks = Notebooks(self.control, self.limits, settings, clock)
+        self._registry = Registry(self.control, self.limits, clock)
 
     def _stages(self) -> list[Stage]:
         """Make the stages of invocations, one of each file of their folder."""
@@ -127,6 +129,8 @@ class Edge:
                     self.spawn(self.control.answer(exchange), exchange)
             case Kind.NOTEBOOK if not exchange.is_tunnel:
                 self.spawn(self._notebooks.answer(exchange), exchange)
+            case Kind.REGISTRY:
+                self.spawn(self._registry.answer(exchange), exchange)
             case Kind.OBJECTS:
                 self.spawn(self._objects.answer(exchange), exchange)
             case Kind.EDGE:
@@ -209,6 +213,7 @@ class Edge:
             self.replicas.close()
             self._objects.close()
             self._notebooks.close()
+            self._registry.close()
             self.control.pool.close()
             if self._access_log is not None:
                 self._access_log.close()
@@ -250,5 +255,6 @@ class Edge:
             self.control.pool.sweep()
             self._objects.sweep()
             self._notebooks.sweep()
+            self._registry.sweep()
             if self._access_log is not None:
                 self._access_log.flush()

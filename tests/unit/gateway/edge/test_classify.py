@@ -42,6 +42,13 @@ def signed(service: str) -> dict[str, str]:
         ("GET /_clary/../internal/objects", {}, Kind.HIDDEN),
         ("GET /internal/objects", signed("sagemaker"), Kind.HIDDEN),
         ("GET /internal/key", signed("s3"), Kind.OBJECTS),
+        ("GET /v2/", {}, Kind.REGISTRY),
+        ("PUT /v2/name/manifests/latest", {"Authorization": "Basic QVdTOng="}, Kind.REGISTRY),
+        ("GET /v2/key", {"Host": "1.dkr.ecr.us-east-1.amazonaws.com"}, Kind.REGISTRY),
+        ("GET /v2/key", {"Host": "bucket.s3.amazonaws.com"}, Kind.OBJECTS),
+        ("GET /v2/key", {"Host": "bucket.s3.eu-west-1.amazonaws.com"}, Kind.OBJECTS),
+        ("GET /v2/key", signed("s3"), Kind.OBJECTS),
+        ("GET /v2key", {}, Kind.OBJECTS),
         ("CONNECT example.org:443", {}, Kind.CONNECT),
     ],
 )

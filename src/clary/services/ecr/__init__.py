@@ -1,0 +1,1 @@
+"""Elastic Container Registry: repositories, images and layers, per account and region."""
