@@ -28,7 +28,7 @@ def _default(each: Hyperparameter) -> str:
         return "**required**"
     if each.default is None:
         return ""
-    return ", ".join(each.default) if isinstance(each.default, tuple) else f"{each.default}"
+    return ", ".join(map(str, each.default)) if isinstance(each.default, tuple) else f"{each.default}"
 
 
 def _tuned(each: Hyperparameter) -> str:

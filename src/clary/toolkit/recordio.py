@@ -6,6 +6,7 @@ A payload is one frame. Readers also take MXNet's split records: parts 1, 2 … 
 writer cut out.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from struct import Struct
 from typing import BinaryIO
@@ -82,6 +83,43 @@ def records(stream: BinaryIO) -> Iterator[bytes]:
         if part == _LAST:
             yield _JOINT.join(parts)
             parts = []
+
+
+def spans(stream: BinaryIO) -> Iterator[tuple[tuple[int, int], ...]]:
+    """Yield where the payloads of a file lie: place and length of each of their parts.
+
+    Raises
+    ------
+    RecordIOError
+        A frame has no magic number, or ends too early; the text names its place.
+    """
+    size = stream.seek(0, os.SEEK_END)
+    at = 0
+    parts: list[tuple[int, int]] = []
+    while at < size:
+        stream.seek(at)
+        magic, mixed = _HEAD.unpack(_exactly(stream, _HEAD.size, at))
+        if magic != MAGIC:
+            raise RecordIOError(
+                f"no RecordIO frame at byte {at}: found {magic:#010x} instead of {MAGIC:#010x}"
+            )
+        part, length = mixed >> 29, mixed & LONGEST
+        if at + _HEAD.size + length > size:
+            raise RecordIOError(
+                f"the RecordIO frame at byte {at} ends after {size - at - _HEAD.size} of {length} bytes"
+            )
+        if part != _WHOLE and bool(parts) == (part == _FIRST):
+            raise RecordIOError(f"a split RecordIO record before byte {at} lacks a part")
+        parts.append((at + _HEAD.size, length))
+        if part in {_WHOLE, _LAST}:
+            yield tuple(parts)
+            parts = []
+        at += _HEAD.size + length + (-length % 4)
+
+
+def joined(parts: Iterable[bytes]) -> bytes:
+    """Return a payload whose parts were found by `spans`."""
+    return _JOINT.join(parts)
 
 
 def _exactly(stream: BinaryIO, length: int, at: int, *, may_end: bool = False) -> bytes:

@@ -1,0 +1,1 @@
+"""What the algorithms that look at images share."""

@@ -1,0 +1,1 @@
+"""Image Classification, SageMaker's built-in `image-classification`."""
