@@ -65,6 +65,8 @@ class Running(Protocol):
 
     pid: int
     """Of the program's first process, as the caller sees it."""
+    address: str
+    """Where it answers, `http://host:port`, if it is a container; else empty."""
 
     def wait(self, timeout_s: float | None = None) -> Exit | None:
         """Wait for the end, at most `timeout_s` seconds; None waits for ever, 0 only looks."""

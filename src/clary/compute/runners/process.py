@@ -209,6 +209,8 @@ class ProcessRunner:
 class ProcessRunning:
     """A program that a launcher forked."""
 
+    address = ""
+
     def __init__(self, launched: launcher.Launched, box: sandbox.Sandbox | None, parent: int) -> None:
         self.pid = launched.pid
         self._launched = launched

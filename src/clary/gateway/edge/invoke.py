@@ -32,7 +32,7 @@ from clary.gateway.edge.metrics import Metrics
 from clary.gateway.edge.multimodel import MOST_MOVES, TARGET
 from clary.gateway.edge.parts import Parts
 from clary.gateway.edge.relay import Away
-from clary.gateway.edge.replicas import ReplicaConnection, Replicas
+from clary.gateway.edge.replicas import Connection, Replicas
 from clary.gateway.edge.stages.base import Reply
 from clary.kernel.errors import SignatureFault
 from clary.serving import components
@@ -242,7 +242,7 @@ class Invoke:
         one.tried = (door,)
         self._spawn(self._connect(one, door), one.exchange)
 
-    def _ask(self, one: Invocation, connection: ReplicaConnection) -> None:
+    def _ask(self, one: Invocation, connection: Connection) -> None:
         one.deadline = self.deadline()
         one.asked_at = perf_counter()
         connection.ask(one, one.header, self._clock())

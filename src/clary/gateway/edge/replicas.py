@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from clary.serving.frames import Decoder, Frame, FrameError, framed
+
+if TYPE_CHECKING:
+    from clary.gateway.edge.http_replicas import ContainerConnection
 
 MOST_ASKED = 1024
 """Invocations in flight at one replica; more are refused, for they would wait longer than clients do."""
@@ -120,13 +123,17 @@ class ReplicaConnection(asyncio.Protocol):
             asker.late()
 
 
+Connection: TypeAlias = "ReplicaConnection | ContainerConnection"
+"""To a replica, in either of the two languages."""
+
+
 class Replicas:
     """Every replica that is connected, by address."""
 
     def __init__(self, *, rest_s: float) -> None:
         self._rest_s = rest_s
-        self._open: dict[str, ReplicaConnection] = {}
-        self._opening: dict[str, asyncio.Task[ReplicaConnection]] = {}
+        self._open: dict[str, Connection] = {}
+        self._opening: dict[str, asyncio.Task[Connection]] = {}
         self.get = self._open.get
         """Return the connection to an address, or None when it is not open."""
 
@@ -135,7 +142,7 @@ class Replicas:
         connection = self._open.get(address)
         return connection.n_in_flight if connection is not None else 0
 
-    async def connect(self, address: str) -> ReplicaConnection:
+    async def connect(self, address: str) -> Connection:
         """Return the connection to `address`, opening it if need be.
 
         Raises
@@ -152,14 +159,24 @@ class Replicas:
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(task)
 
-    async def _connect(self, address: str) -> ReplicaConnection:
+    async def _connect(self, address: str) -> Connection:
         try:
+            if address.startswith("http://"):
+                return await self._connect_container(address)
             connection = ReplicaConnection(address, self._gone)
             await asyncio.get_running_loop().create_unix_connection(lambda: connection, address)
             self._open[address] = connection
             return connection
         finally:
             self._opening.pop(address, None)
+
+    async def _connect_container(self, address: str) -> Connection:
+        from clary.gateway.edge.http_replicas import ContainerConnection  # noqa: PLC0415 - they know each other
+
+        container = ContainerConnection(address)
+        await container.connect()
+        self._open[address] = container
+        return container
 
     def _gone(self, connection: ReplicaConnection) -> None:
         if self._open.get(connection.address) is connection:

@@ -14,7 +14,7 @@ class Replica:
 
     id: str
     address: str
-    """Path of its unix socket."""
+    """Path of its unix socket; of a container, `http://host:port`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,7 @@ class ServingRun:
         """Run the replica once; return its exit, or the outcome of a stop, and whether it was ever well."""
         Path(address).unlink(missing_ok=True)
         with self.executor.running(program) as (running, pump):
+            address = running.address or address
             exit_ = self.await_health(running, address)
             if exit_ is not None:
                 return exit_, pump, False
@@ -218,13 +219,15 @@ class ServingRun:
         ml = self._host.ml
         for folder in ("model", "code", "output"):
             (ml / folder).mkdir(parents=True, exist_ok=True)
+        if self.is_contained:
+            self.executor.bring_image(objects.cancel)
         source = (self._container.get("ModelDataSource") or {}).get("S3DataSource")
         if source:
             self._stage_source(objects, source)
         elif (url := self._container.get("ModelDataUrl")) and not self.is_multi:
             fetch_archive(objects, url, ml / "model", self._host.work)
         submitted = str(self._environment().get("SAGEMAKER_SUBMIT_DIRECTORY") or "")
-        if submitted.startswith("s3://"):
+        if submitted.startswith("s3://") and not self.is_contained:
             fetch_archive(objects, submitted, ml / "model/code", self._host.work)
 
     def _stage_source(self, objects: Objects, source: Mapping[str, Any]) -> None:
@@ -243,7 +246,7 @@ class ServingRun:
     def packages(self) -> Packages:
         """Return the Python environment of the model's code, installed if need be."""
         code = self._host.ml / "model/code"
-        if self._host.spec.runtime.kind == "builtin" or not code.is_dir():
+        if self._host.spec.runtime.kind == "builtin" or self.is_contained or not code.is_dir():
             return Packages(requirements.interpreter())
         return install(self._host, self._watch, self.executor, packages.runtime(), code)
 
@@ -264,6 +267,9 @@ class ServingRun:
         base = programs.platform_environment(host)
         for name in ("TRAINING_JOB_NAME", "TRAINING_JOB_ARN"):
             base.pop(name, None)
+        if self.is_contained and part is None:
+            network = not host.spec.request.get("EnableNetworkIsolation", False)
+            return programs.contained(host, {}, {**base, **self._environment()}, "serve", network=network)
         environment = {**base, **self._environment(), "PATH": found.path(base)}
         sockets = socket_folder(host.home)
         own = {"socket": f"{SOCKET_FOLDER}/{SOCKET}", "failure": f"{INSIDE}/{FAILURE}"}
@@ -305,6 +311,11 @@ class ServingRun:
             "memory_mib": self._host.spec.size.memory_mib,
             "is_cached": setting.get("ModelCacheSetting", "Enabled") == "Enabled",
         }
+
+    @property
+    def is_contained(self) -> bool:
+        """Whether a real image answers, over HTTP."""
+        return self._host.spec.runtime.kind == "container"
 
     @property
     def is_script(self) -> bool:
