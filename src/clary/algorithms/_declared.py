@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, ClassVar
 
+from clary.algorithms import _decision
 from clary.algorithms.base import Channel, Instances, Metric, Predictor, Training
 from clary.toolkit.hyperparameters import Hyperparameter, Integer, Params, Rule, Text, validate
 
@@ -96,6 +97,8 @@ class RowAlgorithm:
     metrics: ClassVar[tuple[Metric, ...]] = ()
     instances: ClassVar[Instances] = Instances(cpu=True, gpu=True, distributed=True)
     extra: ClassVar[str] = ""
+    decides: ClassVar[bool] = False
+    """Whether `load` reads the threshold of `decision.json`; elsewhere such a file is refused."""
     request_types: ClassVar[tuple[str, ...]] = (CSV, JSON, JSONLINES, RECORDIO)
     answer_types: ClassVar[tuple[str, ...]] = (JSON, JSONLINES, CSV, RECORDIO)
 
@@ -109,6 +112,8 @@ class RowAlgorithm:
 
     def load(self, model_dir: Path, environ: Mapping[str, str]) -> Predictor:
         """Load what `fit` left."""
+        if not self.decides:
+            _decision.threshold(model_dir, unfit=self.name.replace("_", "-"))
         predictor: Predictor = importlib.import_module(f"clary.algorithms.{self.name}.predict").load(
             model_dir, environ
         )

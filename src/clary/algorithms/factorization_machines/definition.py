@@ -82,6 +82,7 @@ class FactorizationMachines(RowAlgorithm):
     """Pairs of columns by their factors, SageMaker's built-in `factorization-machines`."""
 
     name: ClassVar[str] = "factorization_machines"
+    decides: ClassVar[bool] = True
     title: ClassVar[str] = "Factorization Machines"
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
         Integer(name="feature_dim", min=1, doc="Features of a row."),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clary.algorithms import _artifact
+from clary.algorithms import _artifact, _decision
 from clary.algorithms._answers import ColumnPredictor, Columns
 from clary.algorithms.base import Refusal
 from clary.algorithms.factorization_machines._model import linked
@@ -49,18 +49,22 @@ def load(model_dir: Path, environ: Mapping[str, str]) -> MachinePredictor:
         raise CustomerError(
             "Unable to load model: linear must have a member for each row of factors, and bias one"
         )
-    return MachinePredictor(model, environ)
+    kind = str(model["predictor_type"])
+    decided = _decision.threshold(model_dir, unfit="" if kind == BINARY else f"predictor_type {kind}")
+    return MachinePredictor(model, environ, 0.5 if decided is None else decided)
 
 
 class MachinePredictor(ColumnPredictor):
     """A loaded model that answers requests."""
 
-    def __init__(self, model: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    def __init__(self, model: Mapping[str, Any], environ: Mapping[str, str], threshold: float = 0.5) -> None:
         super().__init__(environ)
         self.weights = np.column_stack((model["linear"], model["factors"])).astype(np.float64)
         """Of each column: its weight, then its factors."""
         self.bias = float(model["bias"])
         self.is_binary = str(model["predictor_type"]) == BINARY
+        self.threshold = threshold
+        """Least score of class 1, of a binary classifier."""
 
     @property
     def n_features(self) -> int:
@@ -89,5 +93,5 @@ class MachinePredictor(ColumnPredictor):
     def columns(self, scores: Scores, *, is_verbose: bool) -> Columns:
         """Return `score`, and `predicted_label` of a classifier."""
         if self.is_binary:
-            return {"score": scores, "predicted_label": (scores >= 0.5).astype(np.int64)}
+            return {"score": scores, "predicted_label": (scores >= self.threshold).astype(np.int64)}
         return {"score": scores}

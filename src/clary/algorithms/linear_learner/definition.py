@@ -78,6 +78,7 @@ class LinearLearner(RowAlgorithm):
     """Linear models, SageMaker's built-in `linear-learner`."""
 
     name: ClassVar[str] = "linear_learner"
+    decides: ClassVar[bool] = True
     title: ClassVar[str] = "Linear Learner"
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = HYPERPARAMETERS
     rules: ClassVar[tuple[Rule, ...]] = (_num_classes, _loss)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clary.algorithms import _artifact
+from clary.algorithms import _artifact, _decision
 from clary.algorithms._answers import FORMATS, REQUESTS, ColumnPredictor, Columns, product
 from clary.algorithms.linear_learner._hyperparameters import BINARY, CLASSES
 from clary.algorithms.linear_learner._losses import sigmoid, softmax
@@ -37,6 +37,10 @@ def load(model_dir: Path, environ: Mapping[str, str]) -> LinearPredictor:
     model = _artifact.load(_artifact.find(model_dir), _NAMES)
     if model["weight"].ndim != 2 or model["bias"].shape != model["weight"].shape[:1]:
         raise CustomerError("Unable to load model: bias must have a member for each row of weight")
+    kind = str(model["predictor_type"])
+    decided = _decision.threshold(model_dir, unfit="" if kind == BINARY else f"predictor_type {kind}")
+    if decided is not None:
+        model["threshold"] = np.float64(decided)
     return LinearPredictor(model, environ)
 
 

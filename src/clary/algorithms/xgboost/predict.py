@@ -5,7 +5,6 @@ Source: open `sagemaker-xgboost-container`, serve.py and serve_utils.py: content
 
 from __future__ import annotations
 
-import json
 import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from xgboost.core import XGBoostError
 
+from clary.algorithms import _decision
 from clary.algorithms._rows import RowPredictor, Scores
 from clary.algorithms.base import Answer, Question, Refusal
 from clary.algorithms.xgboost import _artifact, _flat
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from clary.toolkit.flat import Flat
 
-DECISION_FILE = "decision.json"
-"""What `clary.toolkit.evaluation.export` writes; that package is too heavy to be read for a name."""
 _ACCEPTED = (
     "csv",
     "libsvm",
@@ -40,6 +38,8 @@ _ACCEPTED = (
     "text/x-libsvm",
     "application/x-recordio-protobuf",
 )
+_DECIDED = ("binary:logistic", "binary:logitraw")
+"""Objectives whose label a threshold decides."""
 _VOTING = ("multi:softmax", "binary:hinge")
 """Objectives that predict classes: of several models the commonest class counts, else the mean."""
 
@@ -55,7 +55,7 @@ def load(model_dir: Path, environ: Mapping[str, str]) -> XgboostPredictor:
     found = [
         path
         for path in model_dir.iterdir()
-        if path.is_file() and not path.name.startswith(".") and path.name != DECISION_FILE
+        if path.is_file() and not path.name.startswith(".") and path.name != _decision.FILE
     ]
     ours = [path for path in found if path.name.startswith(_artifact.MODEL_FILE)]
     paths = sorted(path for path in ours or found if not path.name.endswith(".sagemaker-ignore"))
@@ -68,24 +68,9 @@ def load(model_dir: Path, environ: Mapping[str, str]) -> XgboostPredictor:
         Scorer(_artifact.from_bytes(path.read_bytes(), f"Unable to load model: {path.name}"), n_threads)
         for path in paths
     ]
-    return XgboostPredictor(scorers, environ, _threshold(model_dir / DECISION_FILE))
-
-
-def _threshold(decision: Path) -> float | None:
-    """Return the threshold that an evaluation has put into the model; None where there is none.
-
-    Raises
-    ------
-    CustomerError
-        The file is no decision.
-    """
-    if not decision.is_file():
-        return None
-    try:
-        document = json.loads(decision.read_text())
-        return float(document["threshold"]) if "threshold" in document else None
-    except (ValueError, TypeError) as error:
-        raise CustomerError(f"Unable to load model: {DECISION_FILE}: {error}") from error
+    objective = scorers[0].objective
+    unfit = "" if objective in _DECIDED else f"objective {objective}"
+    return XgboostPredictor(scorers, environ, _decision.threshold(model_dir, unfit=unfit))
 
 
 class XgboostPredictor(RowPredictor):

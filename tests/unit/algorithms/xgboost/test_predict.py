@@ -284,3 +284,10 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
     (tmp_path / ".hidden").write_bytes(b"")
     with pytest.raises(CustomerError, match="there is no file xgboost-model"):
         load(tmp_path)
+
+
+def test_an_objective_without_a_threshold_refuses_a_decision(tmp_path):
+    _artifact.save(boosted("multi:softprob", num_class=3), tmp_path / "xgboost-model")
+    evaluation.export(tmp_path, {"kind": "multiclass", "classes": ["a", "b", "c"]})
+    with pytest.raises(CustomerError, match="objective multi:softprob answers no label that a threshold"):
+        load(tmp_path)
