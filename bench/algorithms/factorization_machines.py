@@ -1,7 +1,7 @@
 """Factorization Machines: MovieLens' ratings, and whether a film is liked, against a libFM-class sampler.
 
-The sampler is myfm's (Markov chain Monte Carlo, as libFM's best), in an environment of its own. Ratings are
-Object2Vec's; where they cannot be had they are drawn, and the error is not judged.
+The sampler is myfm's (Markov chain Monte Carlo, as libFM's best), in an environment of its own. Where ratings
+cannot be had they are drawn, and the error is not judged.
 """
 
 import subprocess
@@ -11,8 +11,8 @@ import numpy as np
 from bench._bars import Report
 from bench._peers import NotInstalledError
 from bench.algorithms import _elsewhere
+from bench.algorithms._ratings import ratings as movielens
 from bench.algorithms._trainings import arrays, clock, staged, train
-from bench.algorithms.object2vec import _ratings
 from scipy import sparse
 from sklearn.metrics import roc_auc_score
 
@@ -48,7 +48,7 @@ STEP = 4.0
 
 
 def run(report: Report) -> None:
-    people, films, ratings, is_real = _ratings()
+    people, films, ratings, is_real = movielens()
     groups = (int(people.max()) + 1, int(films.max()) + 1)
     keys = np.column_stack((people, groups[0] + films)).ravel()
     starts = np.arange(0, len(keys) + 1, 2)

@@ -129,15 +129,22 @@ class Adagrad(Optimizer):
 
     name = "adagrad"
     n_statistics = 1
+    keep: ClassVar[float] = 1.0
+    """Share of the sum that stays."""
+    share: ClassVar[float] = 1.0
+    """Of a square that is added."""
+    tiny: ClassVar[float] = 1e-7
 
     def change(
         self, gradient: NDArray[np.float32], statistics: list[NDArray[np.float32]], n_steps: int
     ) -> NDArray[np.float32]:
         """Return what is taken from the parameters."""
         [squares] = statistics
-        squares += gradient * gradient
+        if self.keep < 1:
+            squares *= np.float32(self.keep)
+        squares += np.float32(self.share) * gradient * gradient
         gradient *= np.float32(self.learning_rate)
-        gradient /= np.sqrt(squares + np.float32(1e-7))
+        gradient /= np.sqrt(squares + np.float32(self.tiny))
         return gradient
 
 
@@ -166,22 +173,11 @@ class Adam(Optimizer):
         return gradient
 
 
-class Rmsprop(Optimizer):
+class Rmsprop(Adagrad):
     """Steps by a fading mean of squares."""
 
     name = "rmsprop"
-    n_statistics = 1
-
-    def change(
-        self, gradient: NDArray[np.float32], statistics: list[NDArray[np.float32]], n_steps: int
-    ) -> NDArray[np.float32]:
-        """Return what is taken from the parameters."""
-        [square] = statistics
-        square *= np.float32(0.9)
-        square += np.float32(0.1) * gradient * gradient
-        gradient *= np.float32(self.learning_rate)
-        gradient /= np.sqrt(square + np.float32(1e-8))
-        return gradient
+    keep, share, tiny = 0.9, 0.1, 1e-8
 
 
 class Adadelta(Optimizer):
