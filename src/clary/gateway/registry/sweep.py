@@ -30,6 +30,8 @@ from clary.toolkit.objects import Objects
 PAUSE_S = 600.0
 SETTLED = timedelta(minutes=15)
 """After the end of an upload, before its objects go: a writer that does not know yet may still put one."""
+SHORTEST = timedelta(seconds=2 * _images.RENEW_S)
+"""That anything is kept: a link younger than half of it is not renewed by the image that needs it."""
 log = logging.getLogger(__name__)
 
 
@@ -69,7 +71,7 @@ class Sweeper:
 def sweep(world: World, objects: Objects) -> None:
     """Clear away what is due now."""
     now = world.clock()
-    kept_since = now - timedelta(hours=world.settings.registry_keep_hours)
+    kept_since = now - max(timedelta(hours=world.settings.registry_keep_hours), SHORTEST)
     for policy in _all(world, _lifecycle.OWNER, POLICY):
         expire(world, policy, now)
     for account in world.store.read(identities.accounts):

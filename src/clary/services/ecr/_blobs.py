@@ -141,7 +141,12 @@ def end(conn: Connection, place: Place, upload: str, now: datetime, *, blob: str
 
 
 def finish(conn: Connection, place: Place, upload: str, size: int, digest: str, now: datetime) -> bool:
-    """Make an upload of `size` bytes the blob of `digest`, which was computed of them; False if it was known.
+    """Make an upload of `size` bytes the blob of `digest`, which was computed of them.
+
+    Returns
+    -------
+    bool
+        False where the repository had it already.
 
     Raises
     ------
@@ -155,16 +160,17 @@ def finish(conn: Connection, place: Place, upload: str, size: int, digest: str, 
         raise WrongPlaceError(known.size)
     repository_of(conn, place)
     end(conn, place, upload, now, blob=digest)
+    is_new = blob_of(conn, place, digest) is None
     if link(conn, place, digest, now):
-        return False
+        return is_new
     document = {"upload": upload, "size": size, "repositories": {place.link: now.timestamp()}}
     private = {"segments": list(known.segments)}
     blob = Record(place.account, EVERYWHERE, BLOB, digest, "", "", now, now, document, private)
     try:
         records.insert(conn, blob)
     except Duplicate:  # on PostgreSQL, another control plane was as fast
-        return not link(conn, place, digest, now)
-    return True
+        link(conn, place, digest, now)
+    return is_new
 
 
 def is_finished(conn: Connection, place: Place, upload: str, digest: str) -> bool:

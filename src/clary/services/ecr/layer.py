@@ -94,7 +94,7 @@ def complete_layer_upload(call: Call, request: Mapping[str, Any]) -> Mapping[str
         raise AwsError(text, code="InvalidLayerException")
     is_new = _blobs.write(call.world.store, _blobs.finish, place, upload, known.size, digests[0], call.now)
     if not is_new:
-        text = f"Layer with digest '{digests[0]}' already exists in the registry with id '{place.account}'"
+        text = f"Layer with digest '{digests[0]}' already exists in the {place.words}"
         raise AwsError(text, code="LayerAlreadyExistsException")
     return {
         "registryId": place.account,
