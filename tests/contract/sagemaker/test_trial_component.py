@@ -5,6 +5,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from clary.testing.jobs import training_request, upload_csv, wait_for_endpoint, wait_for_job
+from clary.testing.processing import ProcessingScript
+from clary.testing.transform import Transform, create_model
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.documented]
 
@@ -108,6 +110,37 @@ def test_a_job_of_an_experiment_alone_gets_a_trial_of_its_own(account, trained, 
     found = sagemaker.list_trials(TrialComponentName="auto-2-aws-training-job")["TrialSummaries"]
     assert [each["TrialName"] for each in found] == ["auto-2-aws-trial"]
     wait_for_job(account, "auto-2")
+
+
+def test_processing_and_transform_jobs_join_the_trial_that_they_name(account, trained):
+    sagemaker = account.client("sagemaker")
+    sagemaker.create_trial(ExperimentName="auto", TrialName="auto-others")
+    config = {"ExperimentName": "auto", "TrialName": "auto-others"}
+    source = trained["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
+    model = create_model(account, trained["ModelArtifacts"]["S3ModelArtifacts"])
+    transform = Transform.create(
+        account,
+        model,
+        source,
+        DataProcessing={"InputFilter": "$[1:]"},
+        ExperimentConfig={**config, "TrialComponentDisplayName": "Scoring"},
+    )
+    processing = ProcessingScript.create(
+        account, "print(1)", ExperimentConfig={**config, "TrialComponentDisplayName": "Preparing"}
+    )
+    members = sagemaker.list_trial_components(TrialName="auto-others")["TrialComponentSummaries"]
+    names = {each["DisplayName"]: each["TrialComponentName"] for each in members}
+    assert names == {
+        "Scoring": f"{transform.name}-aws-transform-job",
+        "Preparing": f"{processing.name}-aws-processing-job",
+    }
+    described = [processing.wait(), transform.wait()]
+    assert [each["ExperimentConfig"]["TrialName"] for each in described] == ["auto-others"] * 2
+    for name in names.values():
+        shown = sagemaker.describe_trial_component(TrialComponentName=name)
+        assert shown["Status"] == {"PrimaryStatus": "Completed"}
+    with pytest.raises(ClientError, match="'nowhere' does not exist"):
+        ProcessingScript.create(account, "print(1)", ExperimentConfig={"TrialName": "nowhere"})
 
 
 def test_an_experiment_that_does_not_exist_is_refused_at_create(account, request_of):

@@ -66,3 +66,13 @@ def test_version_3_tunes_a_script_and_a_built_in_algorithm(tuning3: Client) -> N
     seen = tuning3("script")
     assert seen["status"] == "Completed", seen["reason"]
     assert seen["best"] > 0.8
+
+
+@pytest.mark.sdk_v3
+@pytest.mark.slow
+def test_version_3_starts_from_a_parent_and_stops(tuning3: Client) -> None:
+    assert tuning3("more", tuning3("built_in")["name"]) == {
+        "statuses": ["Completed", "Stopped"],
+        "kind": "TransferLearning",
+        "described": "Completed",
+    }

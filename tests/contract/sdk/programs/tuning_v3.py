@@ -9,6 +9,12 @@ import numpy as np
 from sagemaker.core import image_uris
 from sagemaker.core.helper.session_helper import Session, get_execution_role
 from sagemaker.core.parameter import CategoricalParameter, ContinuousParameter, IntegerParameter
+from sagemaker.core.shapes import (
+    HyperbandStrategyConfig,
+    HyperParameterTuningJobStrategyConfig,
+    HyperParameterTuningJobWarmStartConfig,
+    ParentHyperParameterTuningJob,
+)
 from sagemaker.train import ModelTrainer
 from sagemaker.train.configs import Compute, InputData, SourceCode
 from sagemaker.train.tuner import HyperparameterTuner
@@ -71,6 +77,7 @@ def built_in():
     return {
         "status": described["HyperParameterTuningJobStatus"],
         "n": len(table),
+        "name": described["HyperParameterTuningJobName"],
         "best_name": tuner.best_training_job(),
         "best_of_table": table.loc[table["FinalObjectiveValue"].idxmax(), "TrainingJobName"],
     }
@@ -103,4 +110,56 @@ def script():
         "status": described["HyperParameterTuningJobStatus"],
         "reason": described.get("FailureReason"),
         "best": best.get("FinalHyperParameterTuningJobObjectiveMetric", {}).get("Value"),
+    }
+
+
+def xgboost(rounds=8):
+    """Return a trainer of the built-in algorithm."""
+    return ModelTrainer(
+        training_image=image_uris.retrieve("xgboost", region, "1.7-1"),
+        base_job_name="v3-more",
+        compute=compute,
+        role=role,
+        hyperparameters={"objective": "binary:logistic", "num_round": rounds, "eval_metric": "auc"},
+        sagemaker_session=session,
+    )
+
+
+def more(parent):
+    """Start from a finished job, and stop one of Hyperband."""
+    ranges = {"eta": ContinuousParameter(0.05, 0.5), "max_depth": IntegerParameter(1, 8)}
+    inputs = channels("train", "validation")
+    child = HyperparameterTuner(
+        xgboost(),
+        "validation:auc",
+        ranges,
+        max_jobs=2,
+        max_parallel_jobs=2,
+        warm_start_config=HyperParameterTuningJobWarmStartConfig(
+            parent_hyper_parameter_tuning_jobs=[
+                ParentHyperParameterTuningJob(hyper_parameter_tuning_job_name=parent)
+            ],
+            warm_start_type="TransferLearning",
+        ),
+    )
+    child.tune(inputs, job_name=f"{parent[:24]}-child", wait=False)
+    long = HyperparameterTuner(
+        xgboost(20_000),
+        "validation:auc",
+        {"eta": ContinuousParameter(0.001, 0.002)},
+        strategy="Hyperband",
+        strategy_config=HyperParameterTuningJobStrategyConfig(
+            hyperband_strategy_config=HyperbandStrategyConfig(min_resource=10_000, max_resource=20_000)
+        ),
+        max_jobs=2,
+        max_parallel_jobs=2,
+    )
+    long.tune(inputs, job_name=f"{parent[:24]}-long", wait=False)
+    long.stop_tuning_job()
+    answers = [wait(each) for each in (child, long)]
+    child.wait()
+    return {
+        "statuses": [each["HyperParameterTuningJobStatus"] for each in answers],
+        "kind": answers[0]["WarmStartConfig"]["WarmStartType"],
+        "described": child.describe().hyper_parameter_tuning_job_status,
     }
