@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from clary.store import copying, identities, logs
 from clary.store.database import Store
 from clary.store.schema import METADATA
 from clary.testing.store_suite import StoreSuite
@@ -106,3 +107,19 @@ class TestPostgres(StoreSuite):
     @pytest.fixture
     def store(self, postgres: Store) -> Store:
         return emptied(postgres)
+
+
+@pytest.mark.postgres
+def test_every_row_of_the_embedded_store_goes_to_postgresql_and_back(postgres: Store, tmp_path: Path) -> None:
+    """Numbers of rows go on behind those that came; what was copied there and back is the same."""
+    emptied(postgres)
+    with Store.open(f"sqlite:///{tmp_path / 'a.db'}") as embedded, Store.open("sqlite://") as back:
+        lines = [(n, f"line {n}") for n in range(3)]
+        embedded.write(logs.append, "111122223333", "us-east-1", "/g", "s", lines, 1)
+        embedded.write(identities.create_account, "moved", "111122223333")
+        copying.copy(embedded, postgres)
+        postgres.write(logs.append, "111122223333", "us-east-1", "/g", "s", [(9, "after")], 2)
+        copying.copy(postgres, back)
+        found = back.read(logs.events, "111122223333", "us-east-1", "/g", "s")
+        assert [event.message for event in found] == ["line 0", "line 1", "line 2", "after"]
+    emptied(postgres)

@@ -1,0 +1,94 @@
+"""`clary backup`, `restore` and `migrate` as a person uses them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from botocore.exceptions import ClientError
+
+from clary.testing.server import ClaryServer
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def clary(*arguments, data_dir, **environ):
+    given = [
+        sys.executable,
+        "-m",
+        "clary.cli.main",
+        arguments[0],
+        "--data-dir",
+        str(data_dir),
+        *arguments[1:],
+    ]
+    environ = {f"CLARY_{name.upper()}": value for name, value in environ.items()}
+    return subprocess.run(given, check=False, capture_output=True, text=True, env=os.environ | environ)
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory):
+    """Return a server that was used, still running, and its account."""
+    server = ClaryServer.start(tmp_path_factory.mktemp("backup") / "used")
+    account = server.account("team")
+    s3, sagemaker = account.client("s3"), account.client("sagemaker")
+    s3.create_bucket(Bucket="kept-bucket")
+    for key in ("a/b.txt", "sp ace/ü.txt"):
+        s3.put_object(
+            Bucket="kept-bucket", Key=key, Body=key.encode(), ContentType="text/x-a", Metadata={"m": "1"}
+        )
+    s3.put_object(Bucket="kept-bucket", Key="big", Body=bytes(range(256)) * 80_000)
+    sagemaker.create_experiment(ExperimentName="kept", Tags=[{"Key": "k", "Value": "v"}])
+    yield server, account
+    server.stop()
+
+
+def check(server, account):
+    """See everything in another server with the same keys."""
+    there = server.account("team")
+    assert there.secret_access_key == account.secret_access_key
+    s3 = there.client("s3")
+    assert s3.get_object(Bucket="kept-bucket", Key="big")["Body"].read() == bytes(range(256)) * 80_000
+    answer = s3.get_object(Bucket="kept-bucket", Key="sp ace/ü.txt")
+    assert (answer["Body"].read(), answer["ContentType"], answer["Metadata"]) == (
+        "sp ace/ü.txt".encode(),
+        "text/x-a",
+        {"m": "1"},
+    )
+    arn = there.client("sagemaker").describe_experiment(ExperimentName="kept")["ExperimentArn"]
+    assert there.client("sagemaker").list_tags(ResourceArn=arn)["Tags"] == [{"Key": "k", "Value": "v"}]
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        s3.list_objects_v2(Bucket="never-there")
+
+
+def test_a_backup_of_a_running_clary_stands_up_elsewhere(used, tmp_path):
+    server, account = used
+    file = tmp_path / "clary.tar"
+    done = clary("backup", str(file), data_dir=server.data_dir)
+    assert done.returncode == 0, done.stderr
+    assert "3 objects" in done.stdout
+    assert file.stat().st_mode & 0o777 == 0o600
+    done = clary("restore", str(file), data_dir=tmp_path / "restored")
+    assert done.returncode == 0, done.stderr
+    restored = ClaryServer.start(tmp_path / "restored")
+    try:
+        check(restored, account)
+    finally:
+        restored.stop()
+    again = clary("restore", str(file), data_dir=tmp_path / "restored")
+    assert (again.returncode, "holds a Clary already" in again.stderr) == (1, True)
+
+
+def test_a_store_moves_to_another_database(used, tmp_path):
+    server, account = used
+    url = f"sqlite:///{tmp_path / 'other.db'}"
+    done = clary("migrate", "--to", url, data_dir=server.data_dir)
+    assert "Clary is running on this data" in done.stderr
+    server.stop()
+    done = clary("migrate", "--to", url, data_dir=server.data_dir)
+    assert done.returncode == 0, done.stderr
+    moved = ClaryServer.start(server.data_dir, store_url=url)
+    try:
+        check(moved, account)
+    finally:
+        moved.stop()

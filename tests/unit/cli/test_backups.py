@@ -1,0 +1,66 @@
+"""Backups that are none, or damaged, or have nowhere to go."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from clary.cli import backups
+from clary.kernel.errors import SetupError
+from clary.kernel.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data")
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """Return a file that is as a backup is."""
+    path = tmp_path / "whole.tar"
+    contents = backups.Contents()
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        backups._add(tar, contents, "store.db", io.BytesIO(b"rows" * 1_000))
+        backups._add(
+            tar, contents, "objects/bucket/1", io.BytesIO(b"object"), headers={"CLARY.key": "a/../b"}
+        )
+        sums = json.dumps(contents.sums).encode()
+        backups._add(tar, contents, "sums.json", io.BytesIO(sums))
+    return path
+
+
+def test_a_whole_one_is_whole(whole: Path) -> None:
+    found = backups.verify(whole)
+    assert (found.n_objects, found.n_bytes) == (1, 4_006)
+
+
+def test_one_changed_byte_is_found_and_named(whole: Path) -> None:
+    body = bytearray(whole.read_bytes())
+    body[body.index(b"rowsrows") + 17] ^= 1
+    whole.write_bytes(body)
+    with pytest.raises(SetupError, match=r"is damaged: 1 members differ, the first is store\.db"):
+        backups.verify(whole)
+
+
+@pytest.mark.parametrize("length", [0, 100, 3_000, 5_000])
+def test_one_that_was_cut_is_refused(whole: Path, length: int, settings: Settings) -> None:
+    whole.write_bytes(whole.read_bytes()[:length])
+    with pytest.raises(SetupError, match="no backup of Clary, or it was cut off"):
+        backups.read(whole, settings)
+    assert not settings.data_dir.exists()
+
+
+def test_a_folder_in_use_is_not_restored_into(whole: Path, settings: Settings) -> None:
+    settings.data_dir.mkdir()
+    (settings.data_dir / "clary.db").write_bytes(b"")
+    with pytest.raises(SetupError, match="holds a Clary already"):
+        backups.read(whole, settings)
+
+
+def test_where_nothing_ran_there_is_nothing_to_back_up(tmp_path: Path, settings: Settings) -> None:
+    with pytest.raises(SetupError, match="there is nothing to back up"):
+        backups.write(settings, tmp_path / "b.tar")
+    assert not (tmp_path / "b.tar").exists()
