@@ -26,15 +26,15 @@ _opened: list[Objects] = []
 log = logging.getLogger(__name__)
 
 
-def runner_for(host: Host) -> Runner:
-    """Return the runner that suits the run's runtime.
+def runner_for(program: Program | None = None) -> Runner:
+    """Return the runner that suits a program; without one, that of processes.
 
     Raises
     ------
     SetupError
         The image needs a container engine, and `CLARY_CONTAINERS` names none.
     """
-    name = "container" if host.spec.runtime.kind == "container" else "process"
+    name = "container" if program is not None and program.image else "process"
     module = member("clary.compute.runners", name)
     runner: Runner = getattr(module, f"{name.title()}Runner")(Settings.load())
     return runner
@@ -68,7 +68,7 @@ class Executor:
         self._host = host
         self._watch = watch
         self._reporter = reporter
-        self._runner: Runner | None = None
+        self._ahead: Runner | None = None
         self._scraper = MetricScraper(_definitions(host), reporter.metric, self._say)
 
     def bring_image(self, cancel: threading.Event) -> None:
@@ -98,23 +98,24 @@ class Executor:
         if self._host.spec.runtime.kind == "container":
             yield
             return
-        self._runner = self._runner or runner_for(self._host)
-        self._runner.prepare(self._host.home, self._host.spec, self._host.name, binds)
+        self._ahead = self._ahead or runner_for()
+        self._ahead.prepare(self._host.home, self._host.spec, self._host.name, binds)
         try:
             yield
         finally:
-            self._runner.withdraw()
+            self._ahead.withdraw()
 
     @contextmanager
     def running(self, program: Program) -> Iterator[tuple[Running, Pump]]:
         """Start a program; at the end of the block nothing of it is left and all its lines are read."""
-        if self._runner is None:
-            self._runner = runner_for(self._host)
+        runner = self._ahead
+        if runner is None or program.image:
+            runner = runner_for(program)
         self._scraper.begin()
         pump = Pump(self._line)
         running: Running | None = None
         try:
-            running = self._runner.start(
+            running = runner.start(
                 self._host.home,
                 self._host.spec,
                 self._host.name,

@@ -6,11 +6,11 @@ The frames are those of `clary.serving.frames`, on a higher floor; this is the o
 """
 
 import contextlib
-import http.client
 import json
 import socket
 from struct import Struct
-from urllib.parse import urlsplit
+
+from clary.compute import invocations
 
 _PREFIX = Struct("<IIH")
 _HEADER = b'{"ping":true}'
@@ -23,7 +23,7 @@ def ping(address: str, timeout_s: float) -> str:
     A replica at `http://host:port` is a container, and asked `GET /ping`.
     """
     if address.startswith("http://"):
-        return _ping_http(address, timeout_s)
+        return invocations.is_well(address, timeout_s)
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:
         connection.settimeout(timeout_s)
         connection.connect(address)
@@ -37,19 +37,6 @@ def ping(address: str, timeout_s: float) -> str:
         if status == 200
         else f"the health check answered {status}: {rest[length:][:200].decode(errors='replace')}"
     )
-
-
-def _ping_http(address: str, timeout_s: float) -> str:
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=timeout_s)
-    try:
-        connection.request("GET", "/ping")
-        answer = connection.getresponse()
-        text = answer.read(200).decode(errors="replace")
-    except http.client.HTTPException as error:
-        return f"GET /ping is not answered in HTTP: {error!r}"
-    finally:
-        connection.close()
-    return "" if answer.status == 200 else f"GET /ping answered {answer.status}: {text}"
 
 
 def _exactly(connection: socket.socket, length: int) -> bytes:

@@ -47,9 +47,11 @@ def joined(
     with (home.parent.parent / "container-network.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         place = home.parent.parent / _FILE
-        if not place.exists():
-            place.write_text(json.dumps(_made(docker, spec, isolated=isolated, data=data)))
-        subnet = ipaddress.ip_network(json.loads(place.read_text())["subnet"])
+        known = json.loads(place.read_text())["subnet"] if place.exists() else ""
+        if not known or not _exists(docker, spec):  # the last one that left took it away
+            known = _made(docker, spec, known, isolated=isolated, data=data)
+            place.write_text(json.dumps({"subnet": known}))
+        subnet = ipaddress.ip_network(known)
     if serves:
         return Network(mode=name_of(spec))
     addresses = {each: str(subnet[FIRST + n]) for n, each in enumerate(spec.hosts)}
@@ -57,7 +59,7 @@ def joined(
     return Network(mode=name_of(spec), address=addresses[host], hosts=hosts)
 
 
-def _made(docker: Docker, spec: RunSpec, *, isolated: bool, data: str) -> dict[str, Any]:
+def _made(docker: Docker, spec: RunSpec, subnet: str, *, isolated: bool, data: str) -> str:
     """Make the run's network on a subnet that the engine finds free, fixed: addresses are ours to give."""
     wanted: dict[str, Any] = {
         "Name": name_of(spec),
@@ -67,16 +69,28 @@ def _made(docker: Docker, spec: RunSpec, *, isolated: bool, data: str) -> dict[s
     }
     for _ in range(TRIES):
         remove(docker, spec)
-        docker.ask("POST", "/networks/create", wanted)
-        subnet = _subnet(docker, spec)
-        remove(docker, spec)
+        if not subnet:
+            docker.ask("POST", "/networks/create", wanted)
+            subnet = _subnet(docker, spec)
+            remove(docker, spec)
         try:
             docker.ask("POST", "/networks/create", {**wanted, "IPAM": {"Config": [{"Subnet": subnet}]}})
         except DockerError:
+            subnet = ""
             time.sleep(0.05)  # another run took it in between
             continue
-        return {"subnet": subnet}
+        return subnet
     raise SetupError("the container engine finds no free subnet for the run's network")
+
+
+def _exists(docker: Docker, spec: RunSpec) -> bool:
+    try:
+        docker.ask("GET", f"/networks/{name_of(spec)}")
+    except DockerError as error:
+        if error.status == 404:
+            return False
+        raise
+    return True
 
 
 def _subnet(docker: Docker, spec: RunSpec) -> str:

@@ -194,6 +194,8 @@ class ContainerRunning:
         except (DockerError, OSError, http.client.HTTPException) as error:
             if not self._is_closed:
                 log.debug("the stream of %s ended: %s", self._name, error)
+        finally:
+            is_attached.set()  # or cannot be: what comes next says why
 
     def _look(self) -> Exit | None:
         """Return how it ended, where it has."""

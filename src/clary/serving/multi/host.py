@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from clary.algorithms.base import Answer, Question
+from clary.compute.invocations import ADDRESS
 from clary.serving.frames import Frame, pack
+from clary.serving.handlers import container
 from clary.serving.multi.models import FailedError, Models, Slot, limit_bytes
 from clary.serving.multi.supply import Supply
 from clary.serving.multi.workers import Nursery
@@ -48,9 +50,13 @@ def main(arguments: dict[str, Any]) -> int:
     nursery = Nursery(path.parent, name, environ)  # forks: before anything else makes a thread
 
     def kind_of(folder: Path) -> str:
+        if arguments["runtime"] == "container":
+            return "container"
         has_code = "SAGEMAKER_PROGRAM" in environ or (folder / "code/inference.py").is_file()
         return "script" if is_script and (has_code or name != "xgboost") else "builtin"
 
+    if arguments["runtime"] == "container":
+        container.await_well(environ[ADDRESS])
     chosen = environ.get(MEMORY, "")
     models = Models(
         Supply(Path(arguments["supply"]), Path(arguments["models"])),

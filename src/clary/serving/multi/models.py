@@ -169,6 +169,9 @@ class Models:
         except LoadError as error:
             if not isinstance(error, LoadDiedError):
                 raise FailedError(500, f"Failed to load model {slot.name}: {error}") from error
+            if kind == "container":
+                self._start_after_others(slot, error)
+                return
             # it may have been memory: once more with half of it free
             self._make_room(slot, max(expected, self._most_bytes // 2))
             try:
@@ -180,6 +183,29 @@ class Models:
         self._supply.tell(
             {"ModelDownloadingTime": (fetched - begun) * 1e6, "ModelLoadingTime": (now - fetched) * 1e6}
         )
+
+    def _start_after_others(self, slot: Slot, error: LoadError) -> None:
+        """Unload models, who was asked longest ago first, until the container has room for this one."""
+        while self._unload_one(slot):
+            try:
+                self._start(slot, "container")
+            except LoadError as again:
+                error = again
+            else:
+                return
+        raise FailedError(INSUFFICIENT, f"Failed to load model {slot.name}: {error}") from error
+
+    def _unload_one(self, newcomer: Slot) -> bool:
+        """Unload who was asked longest ago; False where there is no other model."""
+        with self._making_room:
+            with self._lock:
+                ready = [each for each in self._slots.values() if each is not newcomer and each.is_ready]
+                if not ready:
+                    return False
+                victim = min(ready, key=self._last)
+                del self._slots[victim.name]
+            self._leave(victim)
+        return True
 
     def _start(self, slot: Slot, kind: str) -> None:
         assert slot.staged is not None
@@ -253,7 +279,10 @@ class Models:
             slot.worker.gone.wait(LEAVE_S)
         if slot.seat:
             (self._folder / slot.seat).with_suffix(".flat").unlink(missing_ok=True)
+        unload = getattr(slot.handler, "unload", None)
         was_here, slot.handler = slot.handler is not None, None
+        if unload is not None:
+            unload()
         if was_here:
             _trim()
         if slot.staged is not None:

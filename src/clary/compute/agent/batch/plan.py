@@ -1,7 +1,7 @@
 """What a transform job asks for, as the agent needs it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from clary.toolkit.channels import Channel
@@ -67,6 +67,23 @@ class Plan:
             capture=request.get("DataCaptureConfig") or {},
             job=request["JobMark"],
         )
+
+    def advised(self, parameters: Mapping[str, Any], request: Mapping[str, Any]) -> "Plan":
+        """Return the plan with what a container says of itself, where the request says nothing.
+
+        Source: developer guide, "Use your own inference code with batch transform": /execution-parameters.
+        """
+        found: dict[str, Any] = {}
+        n, mb = parameters.get("MaxConcurrentTransforms"), parameters.get("MaxPayloadInMB")
+        if not request.get("MaxConcurrentTransforms") and isinstance(n, int) and n > 0:
+            found["concurrency"] = min(n, MOST_CONCURRENT)
+        if request.get("MaxPayloadInMB") is None and isinstance(mb, int) and mb >= 0:
+            found["payload_mb"] = mb
+        named = {shown: own for own, shown in split.STRATEGIES.items()}
+        strategy = named.get(parameters.get("BatchStrategy", ""))
+        if not request.get("BatchStrategy") and strategy:
+            found["strategy"] = strategy
+        return replace(self, **found)
 
     @property
     def limit_bytes(self) -> int:

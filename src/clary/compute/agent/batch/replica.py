@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from struct import Struct
 from typing import Any
 
+from clary.compute import invocations
 from clary.compute.agent.batch.base import ModelGoneError, PayloadError
 from clary.compute.agent.batch.plan import Plan
 from clary.toolkit.transform.records import Processing, assembled
@@ -95,6 +96,39 @@ class Caller:
         return bytes(found)
 
 
+class ContainerCaller(Caller):
+    """One connection to a container, one question at a time."""
+
+    def __init__(self, address: str, timeout_s: float, name: str = "") -> None:
+        super().__init__(address, timeout_s, name)
+        self._line = invocations.Line(address, timeout_s)
+
+    def ask(self, header: dict[str, str], body: bytes) -> tuple[dict[str, Any], bytes]:
+        """Ask, and return the answer's header and body.
+
+        Raises
+        ------
+        NoAnswerError
+            None came.
+        """
+        given = {"Content-Type": header.get("content_type", ""), "Accept": header.get("accept", "")}
+        headers = {name: value for name, value in given.items() if value}
+        try:
+            status, told, answer = self._line.ask("POST", invocations.INVOKE, body, headers)
+        except OSError as error:
+            self._line.close()
+            raise NoAnswerError(str(error) or type(error).__name__) from error
+        return {"status": status, "content_type": told.get("content-type", "")}, answer
+
+    def interrupt(self) -> None:
+        """End what is being asked."""
+        self._line.interrupt()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._line.close()
+
+
 class ReplicaModel:
     """Replicas that are well, one for each container of the model, asked one after the other.
 
@@ -117,7 +151,7 @@ class ReplicaModel:
         self._callers: list[Caller] = []
         for _ in range(plan.concurrency):
             line = [
-                Caller(address, plan.timeout_s, name)
+                (ContainerCaller if address.startswith("http://") else Caller)(address, plan.timeout_s, name)
                 for address, name in itertools.zip_longest(addresses, names, fillvalue="")
             ]
             self._callers += line

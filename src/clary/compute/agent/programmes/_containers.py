@@ -20,7 +20,7 @@ from clary.compute.agent.execute import objects_for
 from clary.compute.agent.host import INSIDE, Host
 from clary.compute.agent.logs import Pump
 from clary.compute.agent.packages import Packages
-from clary.compute.agent.programmes import serving
+from clary.compute.agent.programmes import _bridged, serving
 from clary.compute.agent.programmes.serving import FAILURE, SOCKET_FOLDER, Part, ServingRun
 from clary.compute.agent.reports import Reporter
 from clary.compute.agent.watch import Watch
@@ -83,6 +83,8 @@ class Container:
     @property
     def is_plain(self) -> bool:
         """Others may share its process: nothing is installed for it, and it runs in the warm one."""
+        if self.serving.is_contained:
+            return False
         is_own = script.shadows([self.host.ml / "model/code"])
         return self.packages.is_warm and not self.packages.folder and not is_own
 
@@ -112,7 +114,12 @@ class Process:
         run = self.owner.serving
         program = run.program(self.owner.packages, self._part)
         self._begun = time.monotonic()
-        self.running, self._pump = self._stack.enter_context(run.executor.running(program))
+        if run.is_contained and self._part is not None:
+            both = _bridged.running(run.executor, run.contained(), program)
+        else:
+            both = run.executor.running(program)
+        self.running, self._pump = self._stack.enter_context(both)
+        self.address = self.running.address or self.address
 
     def await_health(self) -> Exit | Outcome | None:
         """Wait for its first good answer; None when it came."""

@@ -23,6 +23,7 @@ from clary.compute.agent.host import INSIDE, REASON_CHARS, Host
 from clary.compute.agent.install import install
 from clary.compute.agent.logs import Pump
 from clary.compute.agent.packages import Packages
+from clary.compute.agent.programmes import _bridged
 from clary.compute.agent.reports import Reporter
 from clary.compute.agent.staging import fetch_archive
 from clary.compute.agent.supply import Supplier
@@ -145,7 +146,7 @@ class ServingRun:
     def _serve(self, program: Program, address: str) -> tuple[Exit | Outcome, Pump, bool]:
         """Run the replica once; return its exit, or the outcome of a stop, and whether it was ever well."""
         Path(address).unlink(missing_ok=True)
-        with self.executor.running(program) as (running, pump):
+        with self._running(program) as (running, pump):
             address = running.address or address
             exit_ = self.await_health(running, address)
             if exit_ is not None:
@@ -154,6 +155,11 @@ class ServingRun:
             with utilisation.told([running], self._host.spec.size, self._reporter.metric):
                 ending = self._watch.until_exit(running)
             return ending.outcome or ending.exit, pump, True
+
+    def _running(self, program: Program) -> AbstractContextManager[tuple[Running, Pump]]:
+        if not self.is_contained or not self.is_multi:
+            return self.executor.running(program)
+        return _bridged.running(self.executor, self.contained(), program)
 
     def await_health(self, running: Running, address: str) -> Exit | Outcome | None:
         """Wait for the first good answer; None when it came.
@@ -253,7 +259,7 @@ class ServingRun:
     def described(self) -> dict[str, Any]:
         """Return what a replica is told of the model."""
         runtime = self._host.spec.runtime
-        handler = "script" if self.is_script else "builtin"
+        handler = "container" if self.is_contained else "script" if self.is_script else "builtin"
         return {
             "handler": handler,
             "name": runtime.name,
@@ -261,15 +267,29 @@ class ServingRun:
             "model_dir": f"{INSIDE}/model",
         }
 
-    def program(self, found: Packages, part: Part | None = None) -> Program:
-        """Return the replica's program: in the warm process where nothing speaks against it."""
-        host = self._host
-        base = programs.platform_environment(host)
+    def _base(self) -> dict[str, str]:
+        """Return what the platform sets for whatever serves."""
+        base = programs.platform_environment(self._host)
         for name in ("TRAINING_JOB_NAME", "TRAINING_JOB_ARN"):
             base.pop(name, None)
-        if self.is_contained and part is None:
-            network = not host.spec.request.get("EnableNetworkIsolation", False)
-            return programs.contained(host, {}, {**base, **self._environment()}, "serve", network=network)
+        return base
+
+    def contained(self) -> Program:
+        """Return the program of a real image."""
+        host, variables = self._host, {**self._base(), **self._environment()}
+        ro_binds: tuple[tuple[str, str], ...] = ()
+        if self.is_multi:
+            variables["SAGEMAKER_MULTI_MODEL"] = "true"
+            (host.home / "models").mkdir(exist_ok=True)
+            ro_binds = ((str(host.home / "models"), MODELS),)
+        network = not host.spec.request.get("EnableNetworkIsolation", False)
+        return programs.contained(host, {}, variables, "serve", network=network, ro_binds=ro_binds)
+
+    def program(self, found: Packages, part: Part | None = None) -> Program:
+        """Return the replica's program: in the warm process where nothing speaks against it."""
+        host, base = self._host, self._base()
+        if self.is_contained and part is None and not self.is_multi:
+            return self.contained()
         environment = {**base, **self._environment(), "PATH": found.path(base)}
         sockets = socket_folder(host.home)
         own = {"socket": f"{SOCKET_FOLDER}/{SOCKET}", "failure": f"{INSIDE}/{FAILURE}"}
@@ -283,9 +303,10 @@ class ServingRun:
             (host.home / "models").mkdir(exist_ok=True)
             ro_binds = (*ro_binds, (str(host.home / "models"), MODELS))
         binds = ((str(sockets), SOCKET_FOLDER),)
-        network = not host.spec.request.get("EnableNetworkIsolation", False)
+        network = self.is_contained or not host.spec.request.get("EnableNetworkIsolation", False)
         common: dict[str, Any] = {"network": network, "binds": binds, "ro_binds": ro_binds}
-        if found.is_warm and not script.shadows([host.ml / "model/code", *found.outside]):
+        is_own = not self.is_contained and script.shadows([host.ml / "model/code", *found.outside])
+        if found.is_warm and not is_own:
             if found.inside:
                 arguments = {"call": replica, "arguments": arguments, "packages": list(found.inside)}
                 call = "clary.toolkit.script:call"

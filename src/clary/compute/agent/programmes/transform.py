@@ -32,6 +32,7 @@ from clary.compute.agent.programmes.serving import FAILURE, SOCKET, SOCKET_FOLDE
 from clary.compute.agent.reports import Reporter
 from clary.compute.agent.watch import InterruptionError, Watch
 from clary.compute.base import Outcome, Result, RunPhase
+from clary.compute.invocations import execution_parameters
 from clary.compute.runners.base import Exit
 from clary.kernel.clock import epoch_ms
 from clary.kernel.errors import CustomerError
@@ -51,6 +52,8 @@ ROW = "clary.serving.blocks:main"
 DOOR = "door.sock"
 """Where a program comes to be asked in blocks, beside the replica's own socket."""
 
+PARAMETERS_S = 10.0
+"""For a container to say how it wants to be asked."""
 SHOWN = 300
 """Characters of one object's fault in the FailureReason."""
 
@@ -126,11 +129,23 @@ class TransformRun:
             self._places[-1].start(stack)
         for place in self._places:
             place.await_health()
+        plan = self._plan = self._advised(plan)
         processing = Processing.of(
             plan.processing, content_type=plan.content_type, split=plan.split, is_stamped=plan.is_stamped
         )
         addresses = [place.process.address for place in self._places]
         return ReplicaModel(addresses, plan, processing, [each.name for each in self._containers])
+
+    def _advised(self, plan: Plan) -> Plan:
+        """Return the plan as the first container wants it, where it is a real image and says so."""
+        first = self._places[0].process
+        if not first.owner.serving.is_contained:
+            return plan
+        found = execution_parameters(first.address, PARAMETERS_S)
+        advised = plan.advised(found, self._host.spec.request)
+        if advised != plan:
+            self._tell(advised.headline)
+        return advised
 
     def _direct(self, stack: contextlib.ExitStack, items: Sequence[Item]) -> Model:
         """Start the model's own program, or that of a row; it is asked in blocks."""
