@@ -311,9 +311,27 @@ def deploy(report: Report, account: Account, home: Path) -> None:
 
 
 def cold(report: Report, server: ClaryServer, account: Account, home: Path) -> None:
-    """Measure the request that a resting serverless endpoint is woken by, and the one after it."""
+    """Measure a resting serverless endpoint's first request, with a start and with a model still in place."""
+    container = _sites.xgboost_container(account, home)
+    started = {**container, "Environment": {"CLARY_IN_PLACE": "false"}}
+    rows = []
+    for what, each in (("by a start", started), ("by the edge", container)):
+        colds, warms = zip(*_rested(server, account, each), strict=True)
+        rows += [
+            (f"{when} request, answered {what}", quantile(took, 0.5), max(took))
+            for when, took in (("first", colds), ("next", warms))
+        ]
+        report.bar(
+            f"cold serverless first request, answered {what}, median", quantile(colds, 0.5), 150.0, "ms"
+        )
+        report.facts[f"cold_ms, {what}"] = colds
+    report.table(f"A serverless endpoint at rest is asked, {N_COLD} times, ms", ("", "median", "most"), rows)
+
+
+def _rested(server: ClaryServer, account: Account, container: dict[str, Any]) -> list[tuple[float, float]]:
+    """Return what the first and the next request of an endpoint at rest take, ms, again and again."""
     size = {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 5}}
-    name = _sites.endpoint(account, _sites.xgboost_container(account, home), size=size)
+    name = _sites.endpoint(account, container, size=size)
     wait_for_endpoint(account, name)
     row, runtime = ",".join(["0.5"] * N_FEATURES).encode(), account.client("sagemaker-runtime")
     took: list[tuple[float, float]] = []
@@ -327,11 +345,7 @@ def cold(report: Report, server: ClaryServer, account: Account, home: Path) -> N
             moments.append(time.perf_counter())
         took.append(((moments[1] - moments[0]) * 1000, (moments[2] - moments[1]) * 1000))
     account.client("sagemaker").delete_endpoint(EndpointName=name)
-    colds, warms = zip(*took, strict=True)
-    rows = [(what, quantile(each, 0.5), max(each)) for what, each in (("cold", colds), ("the next", warms))]
-    report.table(f"A serverless endpoint at rest is asked, {N_COLD} times, ms", ("", "median", "most"), rows)
-    report.bar("cold serverless first request, median", quantile(colds, 0.5), 150.0, "ms")
-    report.facts["cold_ms"] = colds
+    return took
 
 
 def free_port() -> int:

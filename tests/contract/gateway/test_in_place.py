@@ -142,6 +142,29 @@ def test_a_model_in_place_answers_while_its_only_replica_restarts(
     eventually(lambda: not _is_answered(client, name, b"1,2"))  # gone, and not restarted
 
 
+def test_a_variant_without_instances_is_answered_by_what_the_edge_still_has(
+    own_site: Callable[..., Any], pair: tuple[Replica, Replica]
+) -> None:
+    neighbours, name = Neighbours(), "asleep"
+    key = f"{ACCOUNT}/us-east-1/{name}"
+    neighbours.route(name, pair[0].path)
+    site = own_site(neighbours=neighbours)
+    comes_into_place(site, name, pair[0])
+    whole = neighbours.routes[key]
+    (variant,) = whole["variants"]
+    asleep = {**variant, "replicas": [], "resting": variant["replicas"], "wakes": True}
+    site.control.push("route", key, {**whole, "variants": [asleep]})
+    client = site.client("sagemaker-runtime")
+    assert [ask(client, name) for _ in range(20)] == [b"1.0\n"] * 20  # before and after the push
+    held: list[bytes] = []
+    waiting = threading.Thread(target=lambda: held.append(ask(client, name, b"1,oops")))
+    waiting.start()  # no plain one: it waits for an instance
+    eventually(lambda: any(each._held for each in site.edge._routing.stages if each.name == "hold"))
+    site.control.push("route", key, whole)
+    waiting.join(timeout=30)
+    assert held == [b"1.0\n"]
+
+
 def _is_answered(client: Any, endpoint: str, body: bytes) -> bool:
     try:
         ask(client, endpoint, body)

@@ -1,5 +1,6 @@
 """Shadow variants, serverless variants and scaling from zero, through boto3."""
 
+import hashlib
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -122,6 +123,18 @@ def test_a_serverless_variant_refuses_more_than_its_concurrency(hosting):
             EndpointName=name,
             DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 2}],
         )
+
+
+def test_the_count_of_a_serverless_variant_goes_with_its_endpoint(clary_server, hosting, model):
+    name = hosting.endpoint(hosting.config(serverless(hosting, model)))
+    arn = hosting.describe(name)["EndpointArn"]
+    mark = hashlib.sha256(f"{arn}/AllTraffic".encode()).hexdigest()[:24]
+    file = clary_server.settings.data_dir / "concurrency" / mark
+    assert hosting.ask(name) == "here"
+    assert file.exists()
+    hosting.sagemaker.delete_endpoint(EndpointName=name)
+    hosting.endpoints.remove(name)
+    wait_for(lambda: not file.exists())
 
 
 def test_a_variant_scaled_to_zero_answers_its_next_invocation(hosting, model):

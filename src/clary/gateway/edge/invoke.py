@@ -202,7 +202,7 @@ class Invoke:
             text = f"Endpoint {one.leg.key.endpoint} is no asynchronous one: it has no AsyncInferenceConfig."
             one.refuse(faults.rest_json("ValidationError", text, 400))
             return
-        if not one.tried and one.operation == WHOLE and one.session is None and self._in_place(one):
+        if not one.tried and self.in_place(one):
             return
         address = self._choose(one) if len(one.tried) < MAX_TRIES else None
         if address is None and one.session is not None and one.session.address:
@@ -260,8 +260,10 @@ class Invoke:
         if not one.exchange.is_gone:
             self._ask(one, connection)
 
-    def _in_place(self, one: Invocation) -> bool:
+    def in_place(self, one: Invocation) -> bool:
         """Answer with the model in this process, if there is one and it can."""
+        if one.operation != WHOLE or one.session is not None:
+            return False
         fields, models = one.exchange.head.fields, one.leg.models
         seat = one.leg.seat() if models is None else models.seat(fields.get(TARGET, ""))
         if seat is None:

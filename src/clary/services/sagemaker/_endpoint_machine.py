@@ -287,6 +287,7 @@ def delete(job: Job, world: World) -> Move:
     leaving: set[str] = {*job.memory.get("retire", ()), *(job.memory.get("back") or {}).get("leaving", ())}
     for each in (private["plan"], private.get("intent", {}).get("update") or {"variants": []}):
         leaving |= fleet.run_ids(job, each)
+        fleet.forget(job, world, each)
     for run_id in leaving:
         runs.close_run(world, run_id)
     record = job.record

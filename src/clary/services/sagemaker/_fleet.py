@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from clary.compute.base import Outcome, RunKind, RunPhase, RunSpec, Runtime, Size
@@ -60,9 +61,13 @@ def places(job: Job, target: Plan, *, part: float = 1.0) -> Iterator[Place]:
         if variant.get("Room"):
             continue
         for n in range(math.ceil(variant["InstanceCount"] * part - 1e-9)):
-            marks = (job.record.created.isoformat(), variant["VariantName"], variant["Serial"], n)
-            seat = runs.run_id_of(job.record.arn, job.record.key, *marks)
+            seat = _seat(job, variant, n)
             yield Place(f"{seat}-{revivals.get(seat, 0)}", variant)
+
+
+def _seat(job: Job, variant: Mapping[str, Any], n: int) -> str:
+    marks = (job.record.created.isoformat(), variant["VariantName"], variant["Serial"], n)
+    return runs.run_id_of(job.record.arn, job.record.key, *marks)
 
 
 def run_ids(job: Job, target: Plan, *, part: float = 1.0) -> set[str]:
@@ -141,13 +146,16 @@ def listing(job: Job, world: World, target: Plan, *, part: float = 1.0) -> tuple
             if place.seat in last:
                 listed[place.variant["VariantName"]].setdefault("Resting", []).append(last[place.seat])
     for variant in target["variants"]:
+        if "Serverless" in variant and not variant["InstanceCount"]:
+            rested = last.get(_seat(job, variant, 0))
+            listed[variant["VariantName"]] |= {"Resting": [rested]} if rested else {}
         if variant.get("ExecutionMode") == DIRECT:
             _name_containers(listed[variant["VariantName"]], variant)
     return list(listed.values()), is_whole
 
 
 def _last_addresses(job: Job) -> dict[str, dict[str, str]]:
-    """Return the replicas that were listed last, by seat: an edge may have the model of one that restarts."""
+    """Return the replicas that were listed last, by seat: an edge may have the model of one that is gone."""
     served = job.record.private.get("served") or ()
     listed = [replica for each in served for replica in (*each["Replicas"], *each.get("Resting", ()))]
     return {replica["id"].rpartition("-")[0]: replica for replica in listed}
@@ -186,12 +194,22 @@ def _routed(
     elif (variant["InstanceCount"] == 0 or variant.get("Woken")) and "Size" not in variant:
         route["wakes"] = True
     if "Serverless" in variant:
-        name = hashlib.sha256(f"{job.record.arn}/{variant['VariantName']}".encode()).hexdigest()[:24]
-        route["concurrency"] = {
-            "most": variant["Serverless"]["MaxConcurrency"],
-            "file": str(world.settings.data_dir / "concurrency" / name),
-        }
+        most = variant["Serverless"]["MaxConcurrency"]
+        route["concurrency"] = {"most": most, "file": str(_count_file(job, world, variant))}
     return {"Route": route} if route else {}
+
+
+def _count_file(job: Job, world: World, variant: Mapping[str, Any]) -> Path:
+    """Return where edges count the invocations of a serverless variant that are in flight."""
+    name = hashlib.sha256(f"{job.record.arn}/{variant['VariantName']}".encode()).hexdigest()[:24]
+    return world.settings.data_dir / "concurrency" / name
+
+
+def forget(job: Job, world: World, target: Plan) -> None:
+    """Leave nothing of the variants' counts."""
+    for variant in target["variants"]:
+        if "Serverless" in variant:
+            _count_file(job, world, variant).unlink(missing_ok=True)
 
 
 def overdue(job: Job, world: World, target: Plan, since_s: float) -> str:

@@ -46,9 +46,17 @@ class Defaults:
         """Tell whether rows of several requests may be predicted in one call, and say the same of each."""
         return False
 
+    def read(self, data: Any, content_type: str) -> Any:
+        """Decode as `input_fn` does, to rows that are stacked with others before they are predicted."""
+        return self.input_fn(data, content_type)
+
     def stacked(self, parts: Sequence[Any]) -> Any:
         """Join the rows of several requests."""
         return np.concatenate(parts)
+
+    def parted(self, prediction: Any) -> Any:
+        """Return a prediction for many rows as it is cut and encoded row by row."""
+        return prediction
 
     def output_fn(self, prediction: Any, accept: str) -> tuple[bytes, str]:
         """Encode as the first of npy, csv and JSON that `accept` names."""
@@ -148,9 +156,12 @@ class Pytorch(Defaults):
         """Decode to a tensor; text becomes float32."""
         import torch  # noqa: PLC0415 - an extra
 
+        return torch.from_numpy(self.read(data, content_type)).to(_device())
+
+    def read(self, data: Any, content_type: str) -> Any:
+        """Decode to an array: one tensor for many rows costs less than one each."""
         found = arrays.decode(data, content_type)
-        is_text = MediaType.parse(content_type).name in arrays.TEXT
-        return torch.from_numpy(found.astype(np.float32) if is_text else found).to(_device())
+        return found.astype(np.float32) if MediaType.parse(content_type).name in arrays.TEXT else found
 
     def predict_fn(self, data: Any, model: Any) -> Any:
         """Run the model without gradients."""
@@ -167,7 +178,11 @@ class Pytorch(Defaults):
         """Join the rows of several requests."""
         import torch  # noqa: PLC0415 - an extra
 
-        return torch.cat(list(parts))
+        return torch.from_numpy(np.concatenate(parts)).to(_device())
+
+    def parted(self, prediction: Any) -> Any:
+        """Leave the device, and torch, once for all rows."""
+        return prediction.detach().cpu().numpy() if hasattr(prediction, "detach") else prediction
 
     def output_fn(self, prediction: Any, accept: str) -> tuple[bytes, str]:
         """Encode a tensor as an array."""

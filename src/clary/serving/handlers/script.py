@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from clary import containers
 from clary.algorithms.base import Answer, Question
 from clary.kernel.errors import CustomerError
@@ -118,7 +120,7 @@ class Script:
             traceback.print_exc()
             raise CustomerError(f"model_fn failed: {last_line(error)}") from error
         is_ours = self._transform is None and not any(given.values())
-        self._stacked = defaults.stacked
+        self._defaults = defaults
         self._most = _batch_size(environ)
         self._shares_calls = is_ours and (self._most > 1 or defaults.predicts_rows_apart(self._model))
 
@@ -148,17 +150,14 @@ class Script:
         for stack in stacks.values():
             with contextlib.suppress(Exception):
                 parts = [rows if rows.ndim == 2 else rows.reshape(1, -1) for _, rows in stack]
-                found = self._predict(self._stacked(parts), self._model)
+                found = self._defaults.parted(self._predict(self._defaults.stacked(parts), self._model))
                 if len(found) != sum(len(part) for part in parts):
                     raise ValueError("the model has no answer for each row")
                 start = 0
                 for place, rows in stack:
                     end = start + (rows.shape[0] if rows.ndim == 2 else 1)
-                    question = questions[place]
-                    self._context.ask(question)
-                    accept = self._accept(question)
-                    own = found[start:end] if rows.ndim == 2 else found[start]
-                    answers[place] = self._spelled(self._output(own, accept), accept)
+                    own = found[start:end] if rows.ndim == 2 else np.asarray(found[start])
+                    answers[place] = Answer(*self._output(own, self._accept(questions[place])))
                     start = end
         pairs = zip(answers, questions, strict=True)
         return [answer if answer is not None else self._answer(question) for answer, question in pairs]
@@ -166,7 +165,8 @@ class Script:
     def _rows(self, question: Question) -> Any:
         content_type = question.content_type or arrays.JSON
         is_text = MediaType.parse(content_type).name in arrays.TEXT
-        return self._input(question.body.decode("utf-8") if is_text else question.body, content_type)
+        data = question.body.decode("utf-8") if is_text else question.body
+        return self._defaults.read(data, content_type)
 
     def _accept(self, question: Question) -> str:
         return question.accept if question.accept not in {"", "*/*"} else self._default_accept

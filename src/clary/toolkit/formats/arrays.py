@@ -80,7 +80,7 @@ def encode(values: Any, content_type: str) -> bytes:
     """
     name = content_type.partition(";")[0].strip().lower()
     if name == JSON:
-        return json.dumps(values, default=_plain).encode()
+        return _json(values).encode()
     if name == NPY:
         return npy.encode(values)
     if name == CSV:
@@ -94,3 +94,6 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+_json = json.JSONEncoder(default=_plain).encode

@@ -1,4 +1,7 @@
-"""Scale from zero: invocations of a variant without instances wait for the first one, and make it start."""
+"""Scale from zero: invocations of a variant without instances wait for the first one, and make it start.
+
+What the model that this edge still has can answer in place, waits for nobody.
+"""
 
 import asyncio
 import contextlib
@@ -39,9 +42,11 @@ class Hold:
         return Part.ASK if leg.document.get("wakes") else Part.NOTHING
 
     def ask(self, one: "Invocation") -> bool:
-        """Hold it, and have an instance started."""
+        """Answer it in place, or hold it and have an instance started."""
         if one.operation == ASYNCHRONOUS:
             return True
+        if one.invoke.in_place(one):
+            return False
         held = self._held.get(one.leg.key)
         if held is None:
             held = self._held[one.leg.key] = []
