@@ -1,11 +1,15 @@
 """A client of the distribution protocol for tests, and images to push: plain HTTP, nothing hidden."""
 
 import base64
+import gzip
 import hashlib
 import http.client
+import io
 import json
+import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -152,3 +156,36 @@ def index(*manifests: bytes) -> bytes:
     """Return an index that lists manifests."""
     listed = [descriptor(each, OCI_IMAGE) for each in manifests]
     return json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": listed}).encode()
+
+
+def layout(folder: Path, *files: bytes) -> list[str]:
+    """Write an image in OCI's layout, a layer a file, tagged `latest`; return its layers' digests."""
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    layers, contents = [], []
+    for number, data in enumerate(files):
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            entry = tarfile.TarInfo(f"file{number}")
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+        contents.append(digest_of(archive.getvalue()))
+        packed = gzip.compress(archive.getvalue(), 1, mtime=0)
+        layers.append((packed, "application/vnd.oci.image.layer.v1.tar+gzip"))
+    rootfs = {"type": "layers", "diff_ids": contents}
+    configuration = json.dumps(
+        {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}
+    ).encode()
+    document = {
+        "schemaVersion": 2,
+        "mediaType": OCI_IMAGE,
+        "config": descriptor(configuration, "application/vnd.oci.image.config.v1+json"),
+        "layers": [descriptor(*each) for each in layers],
+    }
+    text = json.dumps(document).encode()
+    for each in (configuration, text, *(packed for packed, _ in layers)):
+        (blobs / digest_of(each).partition(":")[2]).write_bytes(each)
+    named = descriptor(text, OCI_IMAGE) | {"annotations": {"org.opencontainers.image.ref.name": "latest"}}
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [named]}))
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    return [digest_of(packed) for packed, _ in layers]

@@ -100,7 +100,7 @@ class ControlPlane:
     async def _get(self, path: str, patience_s: float) -> tuple[int, bytes]:
         return await self._asked("GET", _ask_head(path), patience_s)
 
-    async def ask(self, path: str, question: Mapping[str, Any]) -> dict[str, Any]:
+    async def ask(self, path: str, question: Mapping[str, Any], patience_s: float) -> dict[str, Any]:
         """Ask the control plane what it must hear in JSON; perhaps twice, when it dies before it answers.
 
         Raises
@@ -109,7 +109,7 @@ class ControlPlane:
             It does not answer, or not with an answer.
         """
         body = json.dumps(question).encode()
-        status, answer = await self._asked("POST", _tell_head(path, len(body)) + body, self._limits.away_s)
+        status, answer = await self._asked("POST", _tell_head(path, len(body)) + body, patience_s)
         if status != 200:
             raise Away(f"the control plane answered {status} to {path}")
         return dict(json.loads(answer))

@@ -10,10 +10,10 @@ All else of `/v2/` is the control plane's.
 import asyncio
 import hashlib
 import re
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 from clary.gateway.edge.control import ControlPlane
@@ -24,6 +24,8 @@ from clary.gateway.edge.limits import Limits
 from clary.gateway.edge.relay import RETRY_AFTER, Away
 from clary.gateway.edge.segments import Flow, Segments
 
+PATIENCE_S = 60.0
+"""That a push or a pull under way waits for the control plane or the store to come back."""
 WIDTH = 3
 """Segments of one upload on their way to the store."""
 MOST_SEGMENTS = 16
@@ -67,7 +69,7 @@ class Registry:
 
     def __init__(self, control: ControlPlane, limits: Limits, clock: Callable[[], float]) -> None:
         self._control = control
-        self._segments = Segments(control, limits, clock)
+        self._segments = Segments(control, PATIENCE_S, clock)
         self._room = asyncio.Semaphore(MOST_SEGMENTS)
         self._hashes: OrderedDict[str, _Hashed] = OrderedDict()
         self.sweep, self.close = self._segments.sweep, self._segments.close
@@ -91,7 +93,7 @@ class Registry:
                 exchange.answer(503, b"content-type: application/json\r\n" + RETRY_AFTER, _AWAY)
 
     async def _ask(self, verb: str, question: Mapping[str, Any]) -> dict[str, Any]:
-        return await self._control.ask(f"/internal/registry/{verb}", question)
+        return await self._control.ask(f"/internal/registry/{verb}", question, PATIENCE_S)
 
     # Out.
 
@@ -156,7 +158,8 @@ class _Taking:
         self._plan = {name: value for name, value in plan.items() if name != "segments"}
         self._stored: list[tuple[str, int]] = [(name, size) for name, size in plan["segments"]]
         self._size = sum(size for _, size in self._stored)
-        self._under_way: deque[tuple[str, int, asyncio.Task[None]]] = deque()
+        self._under_way: asyncio.Queue[tuple[str, int, asyncio.Task[None]] | None] = asyncio.Queue()
+        self._slots = asyncio.Semaphore(WIDTH)
         algorithm = plan["digest"].partition(":")[0] or "sha256"
         if hashed is None and not self._size:
             hashed = _Hashed(0, algorithm, hashlib.new(algorithm))
@@ -174,27 +177,31 @@ class _Taking:
         Away
             It cannot be stored, or not told.
         """
-        loop, answer = asyncio.get_running_loop(), cast(Mapping[str, Any] | None, None)
-        hashing: asyncio.Future[None] | None = None
+        loop = asyncio.get_running_loop()
+        telling, hashing = loop.create_task(self._tell_all()), loop.create_future()
+        hashing.set_result(None)
         try:
-            while chunks := await inflow.segment():
-                while len(self._under_way) >= WIDTH:
-                    answer = await self._tell()
+            at = self._size
+            while (chunks := await inflow.segment()) and not telling.done():
+                await self._slots.acquire()
                 await self._room.acquire()
                 size = sum(map(len, chunks))
-                name = f"{self._size + sum(each[1] for each in self._under_way):012d}-{uuid4().hex[:12]}"
-                self._under_way.append((name, size, loop.create_task(self._put(name, chunks))))
+                name = f"{at:012d}-{uuid4().hex[:12]}"
+                at += size
+                self._under_way.put_nowait((name, size, loop.create_task(self._put(name, chunks))))
                 if self.hashed is not None:
-                    await (hashing or asyncio.sleep(0))
+                    await hashing
                     hashing = loop.run_in_executor(None, self.hashed.update, chunks)
                     self.hashed.size += size
-            while self._under_way or (answer is None and not self._plan["digest"]):
-                answer = await self._tell()
-            await (hashing or asyncio.sleep(0))
+            self._under_way.put_nowait(None)
+            await hashing
+            return await telling
         finally:
-            for _, _, task in self._under_way:
-                task.cancel()
-        return answer
+            telling.cancel()
+            while not self._under_way.empty():
+                left = self._under_way.get_nowait()
+                if left is not None:
+                    left[2].cancel()
 
     async def _put(self, name: str, chunks: Sequence[bytes]) -> None:
         try:
@@ -202,16 +209,23 @@ class _Taking:
         finally:
             self._room.release()
 
-    async def _tell(self) -> Mapping[str, Any]:
-        """Wait for the first segment under way, and tell of all up to the next that is not stored yet."""
-        told: list[tuple[str, int]] = []
-        while self._under_way and (not told or self._under_way[0][2].done()):
-            name, size, task = self._under_way[0]
-            await task
-            self._under_way.popleft()
-            told.append((name, size))
-        found = await self._ask("stored", {"plan": self._plan, "at": self._size, "segments": told})
-        answer: Mapping[str, Any] = found["answer"]
+    async def _tell_all(self) -> Mapping[str, Any] | None:
+        """Tell of each segment once it and all before it are stored; return the last answer."""
+        answer: Mapping[str, Any] | None = None
+        try:
+            while (segment := await self._under_way.get()) is not None:
+                name, size, storing = segment
+                await storing
+                answer = await self._tell((name, size))
+                self._slots.release()
+            return await self._tell() if answer is None and not self._plan["digest"] else answer
+        finally:
+            for _ in range(WIDTH):
+                self._slots.release()  # whoever waits for one sees that this is over
+
+    async def _tell(self, *told: tuple[str, int]) -> Mapping[str, Any]:
+        question = {"plan": self._plan, "at": self._size, "segments": told}
+        answer: Mapping[str, Any] = (await self._ask("stored", question))["answer"]
         if answer["status"] != 202:
             raise _Refused(answer)
         self._stored += told

@@ -7,7 +7,6 @@ from urllib.parse import quote, urlsplit
 from clary.gateway.edge.callers import UNSIGNED_PAYLOAD
 from clary.gateway.edge.control import ControlPlane, ObjectStore
 from clary.gateway.edge.head import Lines
-from clary.gateway.edge.limits import Limits
 from clary.gateway.edge.objects import PART_TYPE, REST_S
 from clary.gateway.edge.relay import Away, connect
 from clary.gateway.edge.upstream import Address, Listener, Pool, Upstream
@@ -16,15 +15,17 @@ from clary.wire.signing import sign
 
 Piece = tuple[str, int, int]
 """Key of an object, first byte, last byte."""
+SILENCE_S = 60.0
+"""Without a byte from the store, nor one taken by it."""
 _PAUSE_S = 0.2
 
 
 class Segments:
     """The object store, as the registry uses it."""
 
-    def __init__(self, control: ControlPlane, limits: Limits, loop_time: Callable[[], float]) -> None:
+    def __init__(self, control: ControlPlane, patience_s: float, loop_time: Callable[[], float]) -> None:
         self._control = control
-        self._limits = limits
+        self._patience_s = patience_s
         self._loop_time = loop_time
         self._pool: Pool | None = None
         self._endpoint = ""
@@ -38,7 +39,7 @@ class Segments:
             The store does not take it.
         """
         frame = b"content-length: %d\r\n\r\n" % sum(map(len, chunks))
-        deadline = self._loop_time() + self._limits.away_s
+        deadline = self._loop_time() + self._patience_s
         while True:
             answer = _Answer()
             try:
@@ -58,7 +59,7 @@ class Segments:
 
     async def _end_of(self, answer: "_Answer", upstream: Upstream) -> int:
         try:
-            status = await asyncio.wait_for(answer.over, self._limits.stall_s)
+            status = await asyncio.wait_for(answer.over, SILENCE_S)
         except BaseException:
             upstream.abort()
             raise
@@ -116,7 +117,7 @@ class Segments:
     ) -> None:
         """Read the piece that is first of `ahead` to its end, over as many connections as it takes."""
         key, first, last = piece
-        done, deadline = 0, self._loop_time() + self._limits.away_s
+        done, deadline = 0, self._loop_time() + self._patience_s
         while True:
             reading = ahead[0]
             await self._settled(reading, flow)
@@ -127,7 +128,7 @@ class Segments:
                 return
             reading.drop()
             now = self._loop_time()
-            deadline = now + self._limits.away_s if reading.n else deadline
+            deadline = now + self._patience_s if reading.n else deadline
             if now > deadline:
                 raise Away(f"{key} breaks off at byte {first + done}")
             self._doubt()
@@ -136,7 +137,7 @@ class Segments:
 
     async def _settled(self, reading: "_Reading", flow: "Flow") -> None:
         """Wait until a reading ends, well or not; a store that stays silent is none."""
-        silent_s, upstream = self._limits.stall_s, reading.upstream
+        silent_s, upstream = SILENCE_S, reading.upstream
         flow.upstream = upstream
         flow.go_on()
         while upstream is not None and not reading.over.done():
@@ -166,7 +167,7 @@ class Segments:
             now=clock.now(),
         )
         lines = "".join(f"{name}: {value}\r\n" for name, value in {**headers, **own}.items())
-        upstream = await connect(self._pool_of(store), self._limits.away_s)
+        upstream = await connect(self._pool_of(store), self._patience_s)
         upstream.ask(listener, method, f"{method} {path} HTTP/1.1\r\n{lines}".encode() + rest)
         return upstream
 
