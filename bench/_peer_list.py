@@ -5,8 +5,10 @@ the core of the client. The batching that some offer waits by a timer, and a lon
 """
 
 from bench._peers import Peer
+from bench._torch_mlp import PREDICTOR
 
-SHARED = """
+SHARED = (
+    """
 import os, sys
 import numpy as np
 ROOT = os.environ["BENCH_ROOT"]
@@ -21,11 +23,17 @@ def sklearn_model():
     from sklearn.linear_model import LogisticRegression
     rows = np.load(ROOT + "/rows.npy")
     return LogisticRegression().fit(rows[:, 1:], rows[:, 0])
+"""
+    + PREDICTOR
+    + """
 def predictor(kind):
+    if kind == "torch":
+        return mlp_predictor(ROOT)
     model = xgboost_model() if kind == "xgboost" else sklearn_model()
     return model.inplace_predict if kind == "xgboost" else model.predict
 """
-JSON_BODY = '{{"instances": [[{row}]]}}'
+)
+ALL = ("xgboost", "sklearn", "torch")
 FLASK = (
     SHARED
     + """
@@ -34,7 +42,8 @@ import pandas as pd
 from flask import Flask, Response, request
 app = Flask("peer")
 KIND = os.environ["BENCH_KIND"]
-model = xgboost_model() if KIND == "xgboost" else sklearn_model()
+model = xgboost_model() if KIND == "xgboost" else None
+score = predictor(KIND)
 @app.route("/ping")
 def ping():
     return "\\n"
@@ -45,7 +54,7 @@ def invocations():
         import xgboost
         found = model.predict(xgboost.DMatrix(rows.to_numpy(np.float32), nthread=THREADS))
     else:
-        found = model.predict(rows.to_numpy())
+        found = score(rows.to_numpy())
     out = io.StringIO()
     pd.DataFrame({"results": found}).to_csv(out, header=False, index=False)
     return Response(out.getvalue(), mimetype="text/csv")
@@ -194,6 +203,7 @@ def handle(data, context):
 PEERS = (
     Peer(
         name="gunicorn + Flask + pandas",
+        kinds=ALL,
         requirements=("flask", "gunicorn", "gevent", "packaging", "pandas", "xgboost-cpu", "scikit-learn"),
         program=FLASK,
         command=(
@@ -206,12 +216,10 @@ PEERS = (
     ),
     Peer(
         name="LitServe",
+        kinds=ALL,
         requirements=("litserve", "xgboost-cpu", "scikit-learn"),
         program=LITSERVE,
         command=("{python}", "{program}", "{port}"),
-        path="/predict",
-        content_type="application/json",
-        body=JSON_BODY,
     ),
     Peer(
         name="MLServer",
@@ -219,18 +227,15 @@ PEERS = (
         program=MLSERVER,
         command=("{python}", "{program}", "{kind}", "{port}", "{home}/served-{kind}"),
         path="/v2/models/m/infer",
-        content_type="application/json",
         body='{{"inputs": [{{"name": "x", "shape": [1, 30], "datatype": "FP32", "data": [{row}]}}]}}',
     ),
     Peer(
         name="BentoML",
+        kinds=ALL,
         requirements=("bentoml", "xgboost-cpu", "scikit-learn"),
         program=BENTOML,
         command=("{bin}/bentoml", "serve", "program:Peer", "--working-dir", "{home}", "-p", "{port}",
                  "--host", "127.0.0.1"),
-        path="/predict",
-        content_type="application/json",
-        body=JSON_BODY,
         environment={"BENTOML_DO_NOT_TRACK": "True"},
     ),
     Peer(
@@ -239,7 +244,6 @@ PEERS = (
         program=MLFLOW,
         command=("{python}", "{program}", "{kind}", "{port}", "{home}/served-{kind}"),
         path="/invocations",
-        content_type="application/json",
         body='{{"inputs": [[{row}]]}}',
     ),
     Peer(
@@ -247,23 +251,19 @@ PEERS = (
         requirements=("ray[serve]", "xgboost-cpu", "scikit-learn"),
         program=RAY,
         command=("{python}", "{program}", "{port}"),
-        path="/predict",
-        content_type="application/json",
-        body=JSON_BODY,
         environment={"RAY_USAGE_STATS_ENABLED": "0"},
     ),
     *(
         Peer(
             name=name,
+            kinds=ALL if binary == "torchserve" else ALL[:2],
             requirements=(binary, *needs, "setuptools<81", "xgboost-cpu", "scikit-learn"),
             program=JAVA,
             beside={"handler.py": HANDLER},
             needs="java",
             command=("{python}", "{program}", "{kind}", "{port}", "{home}/served-{kind}", binary),
             path="/predictions/m",
-            content_type="application/json",
-            body=JSON_BODY,
-        )
+                )
         for name, binary, needs in (
             ("TorchServe", "torchserve", ("torch-model-archiver", "torch==2.13.0", "pyyaml", "captum")),
             ("multi-model-server", "multi-model-server", ("model-archiver",)),

@@ -21,6 +21,8 @@ from pathlib import Path
 
 INSTALL_S = 900
 START_S = 120.0
+FURTHER = {"torch": ("torch==2.13.0",)}
+"""Packages that a kind of model needs beside the peer's own."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -33,10 +35,12 @@ class Peer:
     program: str
     command: tuple[str, ...]
     """`{python}`, `{bin}`, `{program}`, `{port}`, `{kind}` and `{home}` are filled in."""
-    path: str
-    content_type: str
-    body: str
+    path: str = "/predict"
+    content_type: str = "application/json"
+    body: str = '{{"instances": [[{row}]]}}'
     """`{row}` is filled in: the row's numbers with commas between."""
+    kinds: tuple[str, ...] = ("xgboost", "sklearn")
+    """Models that it serves here."""
     environment: Mapping[str, str] = field(default_factory=dict)
     beside: Mapping[str, str] = field(default_factory=dict)
     """Files beside the program, by name."""
@@ -53,8 +57,8 @@ def cache() -> Path:
     return Path(os.environ.get("CLARY_BENCH_CACHE") or Path("~/.cache/clary-bench").expanduser())
 
 
-def installed(peer: Peer) -> Path:
-    """Return the folder of a peer's environment, made if need be.
+def installed(peer: Peer, kind: str = "") -> Path:
+    """Return the folder of a peer's environment for a kind of model, made if need be.
 
     Raises
     ------
@@ -62,7 +66,8 @@ def installed(peer: Peer) -> Path:
         pip could not.
     """
     name = re.sub(r"[^a-z]+", "-", peer.name.lower())
-    mark = hashlib.sha256("\n".join(peer.requirements).encode()).hexdigest()[:12]
+    requirements = dict.fromkeys((*peer.requirements, *FURTHER.get(kind, ())))
+    mark = hashlib.sha256("\n".join(requirements).encode()).hexdigest()[:12]
     home = cache() / f"{name}-{mark}"
     if (home / ".ready").exists():
         return home
@@ -70,7 +75,7 @@ def installed(peer: Peer) -> Path:
     print(f"  making the environment of {peer.name} ...", flush=True)
     try:
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True, capture_output=True)
-        pip = [str(home / "bin/pip"), "install", "-q", "--disable-pip-version-check", *peer.requirements]
+        pip = [str(home / "bin/pip"), "install", "-q", "--disable-pip-version-check", *requirements]
         subprocess.run(pip, check=True, capture_output=True, text=True, timeout=INSTALL_S)
     except subprocess.CalledProcessError as error:
         lines = (error.stderr or "").strip().splitlines()
@@ -90,9 +95,11 @@ def serving(peer: Peer, kind: str, root: Path) -> Iterator[tuple[int, int]]:
     NotInstalledError
         It cannot be installed, or does not start.
     """
+    if kind not in peer.kinds:
+        raise NotInstalledError(f"it is not asked for models of {kind}")
     if peer.needs and shutil.which(peer.needs) is None:
         raise NotInstalledError(f"there is no {peer.needs} on this machine")
-    environment = installed(peer)
+    environment = installed(peer, kind)
     home = root / re.sub(r"[^a-z]+", "-", f"{peer.name.lower()}-{kind}")
     home.mkdir(parents=True, exist_ok=True)
     program = home / "program.py"

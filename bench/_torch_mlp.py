@@ -5,20 +5,19 @@
 By itself it measures the endpoint alone. `PYTHON` is one that has torch; by default this one.
 """
 
-import argparse
 import io
 import os
-import shutil
+import subprocess
 import sys
-import tempfile
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench._bars import Report
-from bench._drive import Driver, ask, built
+from bench import _stage
+from bench._drive import ask
 from bench._sites import N_FEATURES, Deployed, upload
+from bench._stage import Stage
 from bench.control import running
 
 from clary.testing.server import Account
@@ -87,40 +86,36 @@ def container(account: Account, home: Path) -> dict[str, Any]:
 
 def main() -> int:
     """Measure the endpoint alone."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each window of load")
-    parser.add_argument("--python", default="", help="that has torch")
-    parser.add_argument("--json", type=Path)
-    chosen = parser.parse_args()
-    report = Report("torch_mlp")
-    home = Path(tempfile.mkdtemp(prefix="clary-bench-"))
-    home.chmod(0o711)  # replicas of other user ids pass
-    if chosen.python:
-        os.environ["CLARY_RUNTIME_PYTHON"] = os.path.abspath(chosen.python)
-    try:
-        binary = built("load", home)
-        if binary is None:
-            print("no C compiler: the client cannot be built, and nothing is measured", file=sys.stderr)
-            return 2
-        driver = Driver(binary, home)
-        with running(home) as (server, account):
-            site = Deployed(server, account, container(account, home))
-            row = np.random.default_rng(8).normal(size=N_FEATURES).astype(np.float32)
-            requests = site.requests(",".join(f"{value:.6g}" for value in row))
-            print(ask(site.port, requests[0])[:80])
-            rows = []
-            for connections in CONNECTIONS:
-                driver.run(site.port, requests, connections=connections, seconds=0.5, pids=())
-                load = driver.run(
-                    site.port, requests, connections=connections, seconds=chosen.seconds, pids=site.pids
-                )
-                rows.append((f"{connections}", load.cpu_us, load.rps, load.p50_us, load.p99_us))
-            head = ("connections", "CPU us", "requests/s", "p50 us", "p99 us")
-            report.table("A network of 30-64-64-1, script mode, one row of CSV, signed", head, rows)
-            report.facts["loads"] = rows
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
-    return report.finish(chosen.json)
+    return _stage.run("torch_mlp", __doc__, measure, python={"default": "", "help": "that has torch"})
+
+
+def measure(stage: Stage) -> None:
+    """Measure the endpoint alone."""
+    if stage.chosen.python:
+        os.environ["CLARY_RUNTIME_PYTHON"] = os.path.abspath(stage.chosen.python)
+    driver = stage.driver
+    with running(stage.home) as (server, account):
+        site = Deployed(server, account, container(account, stage.home))
+        row = np.random.default_rng(8).normal(size=N_FEATURES).astype(np.float32)
+        requests = site.requests(",".join(f"{value:.6g}" for value in row))
+        print(ask(site.port, requests[0])[:80])
+        rows = []
+        for n in CONNECTIONS:
+            driver.run(site.port, requests, connections=n, seconds=0.5, pids=())
+            load = driver.run(site.port, requests, connections=n, seconds=stage.seconds, pids=site.pids)
+            rows.append((f"{n}", load.cpu_us, load.rps, load.p50_us, load.p99_us))
+    head = ("connections", "CPU us", "requests/s", "p50 us", "p99 us")
+    stage.report.table("A network of 30-64-64-1, script mode, one row of CSV, signed", head, rows)
+    stage.report.facts["loads"] = rows
+
+
+def python() -> Path | None:
+    """Return an interpreter that has torch: `CLARY_BENCH_TORCH`, or this one; None where there is none."""
+    for each in (os.environ.get("CLARY_BENCH_TORCH", ""), sys.executable):
+        look = [each, "-c", "import importlib.util as u, sys; sys.exit(u.find_spec('torch') is None)"]
+        if each and subprocess.run(look, check=False, capture_output=True).returncode == 0:
+            return Path(os.path.abspath(each))
+    return None
 
 
 if __name__ == "__main__":

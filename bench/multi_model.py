@@ -6,12 +6,9 @@ The same model is served twice, alone and as one of many, and asked in turns, in
 and system time of the whole server for one request.
 """
 
-import argparse
 import os
 import random
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench import _sites
+from bench import _sites, _stage
 from bench._bars import Report, quantile
-from bench._drive import Driver, Load, ask, built, signed
+from bench._drive import Driver, Load, ask, signed
 from bench._sites import Deployed
+from bench._stage import Stage
 from bench.control import running
 
 from clary.testing.server import Account, ClaryServer
@@ -40,28 +38,19 @@ KINDS: Mapping[str, Callable[[Account, Path], dict[str, Any]]] = {
 
 def main() -> int:
     """Measure, judge."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each window of load")
-    parser.add_argument("--models", type=int, default=1000, help="behind one endpoint")
-    parser.add_argument("--json", type=Path)
-    chosen = parser.parse_args()
-    report = Report("multi_model")
-    home = Path(tempfile.mkdtemp(prefix="clary-bench-"))
-    home.chmod(0o711)  # replicas of other user ids pass
-    try:
-        binary = built("load", home)
-        if binary is None:
-            print("no C compiler: the client cannot be built, and nothing is measured", file=sys.stderr)
-            return 2
-        _sites.make_models(home)
-        with running(home) as (server, account):
-            for kind, make in KINDS.items():
-                warm(report, Driver(binary, home), kind, server, account, make(account, home), chosen.seconds)
-            many(report, server, account, home, chosen.models)
-        report.facts["load_after"] = os.getloadavg()[0]
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
-    return report.finish(chosen.json)
+    models = {"type": int, "default": 1000, "help": "behind one endpoint"}
+    return _stage.run("multi_model", __doc__, measure, models=models)
+
+
+def measure(stage: Stage) -> None:
+    """Measure one of many, and many."""
+    home, report = stage.home, stage.report
+    _sites.make_models(home)
+    with running(home) as (server, account):
+        for kind, make in KINDS.items():
+            warm(report, stage.driver, kind, server, account, make(account, home), stage.seconds)
+        many(report, server, account, home, stage.chosen.models)
+    report.facts["load_after"] = os.getloadavg()[0]
 
 
 def several(container: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

@@ -9,11 +9,8 @@ machine with other work, every row finds cold caches, which costs a library of t
 the figures say little.
 """
 
-import argparse
 import io
-import shutil
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +18,9 @@ from typing import Any
 
 import joblib
 import numpy as np
-from bench import _sites
-from bench._bars import Report
-from bench._drive import Driver, Load, ask, built, cpu_s, named, signed, tree
+from bench import _sites, _stage
+from bench._drive import Load, ask, cpu_s, named, signed, tree
+from bench._stage import Stage
 from bench.control import running
 from sklearn.preprocessing import StandardScaler
 
@@ -57,30 +54,18 @@ def transform_fn(model, data, content_type, accept):
 
 def main() -> int:
     """Measure, judge."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each window of load")
-    parser.add_argument("--json", type=Path)
-    chosen = parser.parse_args()
-    report = Report("pipelines")
-    home = Path(tempfile.mkdtemp(prefix="clary-bench-"))
-    home.chmod(0o711)  # replicas of other user ids pass
-    try:
-        binary = built("load", home)
-        if binary is None:
-            print("no C compiler: the client cannot be built, and nothing is measured", file=sys.stderr)
-            return 2
-        _sites.make_models(home)
-        with running(home) as (server, account):
-            measure(report, Driver(binary, home), server, account, home, chosen.seconds)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
-    return report.finish(chosen.json)
+
+    def measured(stage: Stage) -> None:
+        _sites.make_models(stage.home)
+        with running(stage.home) as (server, account):
+            measure(stage, server, account)
+
+    return _stage.run("pipelines", __doc__, measured)
 
 
-def measure(
-    report: Report, driver: Driver, server: ClaryServer, account: Account, home: Path, seconds: float
-) -> None:
+def measure(stage: Stage, server: ClaryServer, account: Account) -> None:
     """Ask each container alone, and the rows that they make."""
+    report, driver, home, seconds = stage.report, stage.driver, stage.home, stage.seconds
     scaler = script(account, SCALE, home, SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT="text/csv")
     forest = _sites.xgboost_container(account, home)
     rounder = script(account, ROUND, home)

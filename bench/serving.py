@@ -2,8 +2,9 @@
 
     python -m bench.serving [--seconds 2] [--only PARTS] [--peers NAMES] [--json FILE]
 
-Parts: edge, xgboost, sklearn (a script), linear (the same task, by Linear Learner), deploy,
-cold (the first request of a serverless endpoint that rests).
+Parts: edge, xgboost, sklearn (a script), linear (the same task, by Linear Learner), torch (a small network
+in script mode; needs torch here, or in the Python that `CLARY_BENCH_TORCH` names), deploy, cold (the first
+request of a serverless endpoint that rests).
 
 Both sides are loaded by the same client (`_load.c`), in turns, in the same run. CPU is user and system time
 of the server's whole process tree for one request; it is the figure least hurt by neighbours. Clary's
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench import _peers, _sites
+from bench import _peers, _sites, _torch_mlp
 from bench._bars import Report, quantile
 from bench._drive import Driver, Load, ask, built, cpu_s, signed, tree
 from bench._edge import ENDPOINT
@@ -39,7 +40,7 @@ from clary.cli import agents
 from clary.testing.jobs import wait_for_endpoint
 from clary.testing.server import Account, ClaryServer
 
-PARTS = ("edge", "xgboost", "sklearn", "linear", "deploy", "cold")
+PARTS = ("edge", "xgboost", "sklearn", "linear", "torch", "deploy", "cold")
 CONNECTIONS = (1, 8, 64)
 N_DEPLOYS, N_COLD = 5, 7
 IDLE_S = 1.0
@@ -71,7 +72,9 @@ def main() -> int:
             edge(report, driver, home, chosen.seconds)
         wanted = [name for name in chosen.peers.split(",") if name]
         peers = [each for each in PEERS if not wanted or each.name in wanted]
-        if set(parts) - {"edge"}:
+        if "torch" in parts:
+            torch(report, driver, peers, home, chosen.seconds)
+        if set(parts) - {"edge", "torch"}:
             _sites.make_models(home)
             os.environ["CLARY_SERVERLESS_IDLE_S"] = str(IDLE_S)
             with running(home) as (server, account):
@@ -193,6 +196,26 @@ MODELS = {
     },
 }
 """For each model of the peers, the ways in which Clary serves it."""
+
+
+def torch(report: Report, driver: Driver, peers: Sequence[_peers.Peer], home: Path, seconds: float) -> None:
+    """Measure a small network in script mode, whose interpreter has torch, against the peers."""
+    python = _torch_mlp.python()
+    if python is None:
+        print(
+            "\ntorch is not here; its bars were not measured. CLARY_BENCH_TORCH names a Python that has it."
+        )
+        report.facts["torch"] = "not installed"
+        return
+    _sites.make_models(home)
+    os.environ["CLARY_RUNTIME_PYTHON"] = str(python)
+    try:
+        with running(home) as (server, account):
+            deployed = Deployed(server, account, _torch_mlp.container(account, home))
+            sites = {"torch": Site(deployed, Most(1 / 10, 1 / 10))}
+            against(report, driver, sites, "torch", peers, home, seconds)
+    finally:
+        del os.environ["CLARY_RUNTIME_PYTHON"]
 
 
 def against(
