@@ -1,10 +1,10 @@
 """Checks before a start: each refusal is one line that says what is wrong and how to mend it."""
 
 import errno
-import ipaddress
 import os
 import shutil
 import socket
+import ssl
 import sys
 import tempfile
 from pathlib import Path
@@ -18,18 +18,18 @@ MIN_FREE_BYTES = 200 * 1024 * 1024
 
 
 def check_host(settings: Settings) -> None:
-    """Refuse an address that others can reach: there is no TLS on it yet."""
-    try:
-        is_loopback = settings.host == "localhost" or ipaddress.ip_address(settings.host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        raise SetupError(
-            f"--host {settings.host} is refused: others could read data and session tokens on the wire, "
-            "since Clary has no TLS certificate for that address; "
-            "keep 127.0.0.1 and reach it from elsewhere with "
-            f"`ssh -L {settings.port}:127.0.0.1:{settings.port} {socket.gethostname()}`"
-        )
+    """Refuse a certificate that cannot be used."""
+    chain, key = settings.tls_certificate, settings.tls_key
+    if bool(chain) != bool(key):
+        raise SetupError("CLARY_TLS_CERTIFICATE and CLARY_TLS_KEY go together: name both files, or neither")
+    if chain:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key)
+        except (OSError, ssl.SSLError) as error:
+            raise SetupError(
+                f"CLARY_TLS_CERTIFICATE {chain} with CLARY_TLS_KEY {key} cannot be used: "
+                f"{error.strerror or error}"
+            ) from None
 
 
 def check_data_dir(settings: Settings) -> None:

@@ -33,6 +33,8 @@ LEAF_DAYS = 397
 RENEW_DAYS = 30
 MAX_LEAVES = 1024
 """Host names that get a certificate of their own; each costs a file."""
+AWS = ".amazonaws.com"
+"""End of the names that no certificate of the user's can have."""
 
 _HOST_NAME = re.compile(
     r"^(?=.{1,200}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$"
@@ -101,16 +103,27 @@ def _bundles(environ: Mapping[str, str], home: Path) -> Iterator[Path]:
 
 
 class Authority:
-    """Makes a certificate for each host name that is asked for, and TLS contexts of them."""
+    """Makes a certificate for each host name that is asked for, and TLS contexts of them.
 
-    def __init__(self, root: Path, names: tuple[str, ...] = ()) -> None:
+    Parameters
+    ----------
+    root : Path
+        The data folder.
+    names : tuple of str
+        Names and addresses of this machine, beside those it knows.
+    given : (str, str), optional
+        Files of the user's own certificate chain and its key, shown to whoever asks for no name of AWS.
+    """
+
+    def __init__(self, root: Path, names: tuple[str, ...] = (), given: tuple[str, str] = ("", "")) -> None:
         self._home = root / "certificates"
         self._root = root
         self._names = names
+        self._given = given
         self._contexts: dict[str, ssl.SSLContext] = {}
 
     def context(self, name: str = "") -> ssl.SSLContext:
-        """Return the server side for `name`; without one, the client's SNI decides."""
+        """Return the server side for `name`; where that is empty or an address, the client's SNI decides."""
         name = name.lower().rstrip(".")
         context = self._contexts.get(name)
         if context is None:
@@ -122,14 +135,17 @@ class Authority:
     def _make_context(self, name: str) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self.leaf(name), self._home / "leaf.key")
+        if self._given[0] and (not name or _is_address(name)):
+            context.load_cert_chain(*self._given)
+        else:
+            context.load_cert_chain(self.leaf(name), self._home / "leaf.key")
         context.set_alpn_protocols(["http/1.1"])
-        if not name:
+        if not name or _is_address(name):  # who goes to an address by a name says so
             context.sni_callback = self._switch
         return context
 
     def _switch(self, tls: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
-        if name and _HOST_NAME.match(name.lower()):
+        if name and _HOST_NAME.match(name.lower()) and (not self._given[0] or name.lower().endswith(AWS)):
             tls.context = self.context(name)
 
     def leaf(self, name: str = "") -> Path:
@@ -139,9 +155,9 @@ class Authority:
         """
         folder = self._home / "leaves"
         path = folder / f"{name or '_own'}.pem"
-        if name and not _HOST_NAME.match(name):
+        if name and not (_HOST_NAME.match(name) or _is_address(name)):
             return self.leaf()
-        if _is_current(path):
+        if _is_current(path) and (name or self._is_complete(path)):
             return path
         if not (self._home / "ca.key").exists():
             ensure_ca(self._root)
@@ -150,7 +166,7 @@ class Authority:
             if name and sum(1 for _ in folder.iterdir()) >= MAX_LEAVES:
                 name = ""
                 path = folder / "_own.pem"
-            if not _is_current(path):
+            if not (_is_current(path) and (name or self._is_complete(path))):
                 self._make_leaf(path, (name,) if name else self._own_names())
         return path
 
@@ -158,6 +174,12 @@ class Authority:
         return tuple(
             dict.fromkeys(("localhost", "127.0.0.1", "::1", socket.gethostname().lower(), *self._names))
         )
+
+    def _is_complete(self, path: Path) -> bool:
+        """Tell whether this machine's certificate has all its names: they change with the settings."""
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return all(_general_name(each) in names for each in self._own_names())
 
     def _make_leaf(self, path: Path, names: tuple[str, ...]) -> None:
         key = _key(self._home / "leaf.key")
@@ -183,10 +205,13 @@ class Authority:
 
 
 def _general_name(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
+    return x509.IPAddress(ipaddress.ip_address(name)) if _is_address(name) else x509.DNSName(name)
+
+
+def _is_address(name: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(name))
+    return False
 
 
 def _make_ca(home: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 MAX_SOCKET_PATH = 90
 """Longest data folder path, in bytes, under which unix sockets still fit (`sun_path` holds 108)."""
 
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - names it, binds nothing
+"""Addresses that stand for all of a machine's, and how the machine itself reaches what listens there."""
 _OTHER_NAMES = {"127.0.0.1": "localhost", "localhost": "127.0.0.1", "::1": "localhost"}
 
 
@@ -20,9 +22,13 @@ class Settings:
     data_dir: Path = field(default_factory=lambda: Path.home() / ".clary")
     """Folder of the store, the objects, the runs and the logs."""
     host: str = "127.0.0.1"
-    """Address to listen on; anything but loopback needs TLS."""
+    """Address to listen on; from other machines only TLS is taken."""
     port: int = 4747
     """The one public port."""
+    tls_certificate: str = ""
+    """PEM file of the certificate chain that clients see; empty has Clary's own authority sign one."""
+    tls_key: str = ""
+    """PEM file of its key."""
     region: str = "us-east-1"
     """Region that `clary env` prints; requests of any region are served."""
     store_url: str = ""
@@ -125,8 +131,9 @@ class Settings:
 
     @property
     def url(self) -> str:
-        """Public URL."""
-        return f"http://{self.host}:{self.port}"
+        """URL on this machine."""
+        host = ANYWHERE.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def notebook_domain(self) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from clary.gateway.certificates import ensure_ca
+from clary.gateway.edge.connection import Connection
 from clary.gateway.edge.limits import Limits
 from clary.wire.credential import Credential
 from clary.wire.signature import verify
@@ -206,6 +207,19 @@ def test_the_same_port_speaks_tls_to_names_and_addresses(site: Site, bundle: Pat
     for host in ("localhost", "127.0.0.1"):
         sts = site.client("sts", endpoint_url=f"https://{host}:{site.port}", verify=str(bundle))
         assert sts.get_caller_identity()["Account"] == ACCOUNT
+
+
+def test_from_another_machine_only_tls_is_taken(
+    site: Site, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "_is_near", lambda _self: False)
+    with site.connect() as plain:
+        plain.sendall(b"GET /_clary/health HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = read_all(plain)
+    assert answer.startswith(b"HTTP/1.1 426 ")
+    assert answer.endswith(b"https://\n")
+    sts = site.client("sts", endpoint_url=f"https://localhost:{site.port}", verify=str(bundle))
+    assert sts.get_caller_identity()["Account"] == ACCOUNT
 
 
 def test_a_server_name_gets_a_certificate_of_its_own(site: Site) -> None:

@@ -13,16 +13,30 @@ from clary.kernel.settings import Settings
 Usage = namedtuple("Usage", "total used free")
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "example.com"])
-def test_an_address_that_others_reach_is_refused_for_want_of_tls(host):
-    with pytest.raises(SetupError, match="TLS") as refused:
-        preflight.check_host(Settings(host=host))
-    assert "ssh -L" in str(refused.value)
+def test_a_certificate_and_its_key_go_together(tmp_path):
+    with pytest.raises(SetupError, match="CLARY_TLS_CERTIFICATE and CLARY_TLS_KEY go together"):
+        preflight.check_host(Settings(tls_certificate="chain.pem"))
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    with pytest.raises(SetupError, match=f"CLARY_TLS_CERTIFICATE {chain} with .* No such file"):
+        preflight.check_host(Settings(tls_certificate=str(chain), tls_key=str(key)))
+    chain.write_text("no certificate")
+    key.write_text("no key")
+    with pytest.raises(SetupError, match="cannot be used"):
+        preflight.check_host(Settings(tls_certificate=str(chain), tls_key=str(key)))
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
-def test_loopback_is_welcome(host):
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:1"),
+        ("0.0.0.0", "http://127.0.0.1:1"),
+        ("::", "http://[::1]:1"),
+        ("192.0.2.1", "http://192.0.2.1:1"),
+    ],
+)
+def test_this_machine_reaches_whatever_is_listened_on(host, url):
     preflight.check_host(Settings(host=host))
+    assert Settings(host=host, port=1).url == url
 
 
 def test_a_full_disk_is_refused_with_the_figures(tmp_path, monkeypatch):

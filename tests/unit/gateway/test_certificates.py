@@ -1,3 +1,4 @@
+import contextlib
 import os
 import ssl
 import stat
@@ -72,3 +73,38 @@ def test_contexts_are_kept(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     assert authority.context("A.org.") is authority.context("a.org")
     assert authority.context().minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def shaken(server: ssl.SSLContext, name: str, trust: Path) -> ssl.SSLObject:
+    """Shake hands over memory, as a client that asks for `name`; return the client's side."""
+    ways = [ssl.MemoryBIO() for _ in range(4)]
+    asking = ssl.create_default_context(cafile=str(trust)).wrap_bio(ways[0], ways[1], server_hostname=name)
+    answering = server.wrap_bio(ways[2], ways[3], server_side=True)
+    for _ in range(4):
+        for side, out, into in ((asking, ways[1], ways[2]), (answering, ways[3], ways[0])):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+            into.write(out.read())
+    return asking
+
+
+def test_the_users_own_certificate_is_shown_but_for_names_of_aws(tmp_path: Path) -> None:
+    theirs = Authority(tmp_path / "theirs", ("clary.example.org",))
+    trust = ensure_ca(tmp_path / "theirs", {}).certificate
+    given = (str(theirs.leaf()), str(tmp_path / "theirs/certificates/leaf.key"))
+    ours = Authority(tmp_path / "ours", given=given).context()
+    found = shaken(ours, "clary.example.org", trust).getpeercert()
+    assert ("DNS", "clary.example.org") in found["subjectAltName"]  # type: ignore[index]
+    own = ensure_ca(tmp_path / "ours", {}).certificate
+    found = shaken(ours, "sts.us-east-1.amazonaws.com", own).getpeercert()
+    assert found["subjectAltName"] == (("DNS", "sts.us-east-1.amazonaws.com"),)  # type: ignore[index]
+
+
+def test_the_machines_certificate_follows_its_names(tmp_path: Path) -> None:
+    before = Authority(tmp_path, ("a.example.org",)).leaf().read_bytes()
+    assert Authority(tmp_path, ("a.example.org",)).leaf().read_bytes() == before
+    after = Authority(tmp_path, ("b.example.org", "192.0.2.7")).leaf().read_bytes()
+    names = x509.load_pem_x509_certificate(after).extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
+    assert "b.example.org" in names.value.get_values_for_type(x509.DNSName)

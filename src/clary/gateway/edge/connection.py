@@ -98,10 +98,23 @@ class Connection(Intake):
         return self._edge.invocation(self, self._head(), n_bytes)
 
     def _is_other(self, data: bytes) -> bool:
-        is_tls = data[0] == TLS_HANDSHAKE and not self.is_tls
-        if is_tls:
+        if self.is_tls:
+            return False
+        if data[0] == TLS_HANDSHAKE:
             self._edge.speak_tls(self.hand_over(), data)
-        return is_tls
+            return True
+        if not self._is_near():
+            self._refuse(426, "this machine alone may do without TLS: https://")
+            return True
+        return False
+
+    def _is_near(self) -> bool:
+        """Tell whether the client is on this machine, so that nobody can read along."""
+        peer = self.peer.removeprefix("::ffff:")
+        if peer == "::1" or peer.startswith("127."):
+            return True
+        own = self._transport.get_extra_info("sockname")
+        return isinstance(own, tuple) and self.peer == own[0]
 
     def _upgrade(self, rest: bytes) -> None:
         """Go on behind a CONNECT or a notebook's WebSocket, or ignore the wish for another protocol."""

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from clary.gateway.connect import splice
 from clary.gateway.edge.control import ControlPlane, Lab
@@ -57,7 +58,7 @@ class Notebooks:
         self._control = control
         self._limits = limits
         self._clock = clock
-        self._console_host = settings.host
+        self._console_host = urlsplit(settings.url).hostname or settings.host
         domain = settings.notebook_domain
         parts = [re.escape(part) for part in domain.lower().split("*")]
         self._own = re.compile("[a-z0-9]+".join(parts)) if domain else None

@@ -85,7 +85,8 @@ class Edge:
         self.express = Express(self.control, self._invoke, self.inplace, self.metrics)
         self.is_express = access_log is None
         """Invocations may go the express way; not while exchanges are noted, or a drain goes on."""
-        self.authority = Authority(settings.data_dir, (settings.host,))
+        own = (settings.tls_certificate, settings.tls_key)
+        self.authority = Authority(settings.data_dir, (socket.getfqdn().lower(), settings.host), own)
         self._proxy = ConnectProxy(self, upstream_proxy)
         self._notebooks = Notebooks(self.control, self.limits, settings, clock)
         self._registry = Registry(self.control, self.limits, clock)
@@ -152,7 +153,8 @@ class Edge:
 
     def speak_tls(self, transport: asyncio.Transport, first: bytes = b"", authority: str = "") -> None:
         """Go on with TLS on a connection that `first` was read from."""
-        TlsLayer(self.authority.context(authority), Connection(self, authority)).begin(transport, first)
+        context = self.authority.context(authority or _reached(transport))
+        TlsLayer(context, Connection(self, authority)).begin(transport, first)
 
     def spawn(self, work: Coroutine[Any, Any, None], exchange: Exchange) -> None:
         """Run `work` for `exchange`; whatever it raises is logged, and answered 500."""
@@ -258,3 +260,10 @@ class Edge:
             self._registry.sweep()
             if self._access_log is not None:
                 self._access_log.flush()
+
+
+def _reached(transport: asyncio.Transport) -> str:
+    """Return the address at which a client arrived: one that asks for an address sends no name."""
+    own = transport.get_extra_info("sockname")
+    address = str(own[0]).removeprefix("::ffff:") if isinstance(own, tuple) else ""
+    return "" if address.startswith("127.") or address == "::1" else address
