@@ -57,6 +57,26 @@ def find(conn: sa.Connection, account: str, region: str, noun: str, key: str) ->
     return from_row(row) if row else None
 
 
+def hold(
+    conn: sa.Connection, account: str, region: str, noun: str, key: str, *, is_shared: bool = False
+) -> Record | None:
+    """Return the record, held as it is until the transaction ends, or None.
+
+    Parameters
+    ----------
+    is_shared : bool
+        Only keep it from being deleted: others may hold it so, too, and may change it.
+
+    Notes
+    -----
+    Who deletes a record while others may begin to name it holds it before looking for them; who names it
+    holds it shared. SQLite has one writer and needs neither.
+    """
+    statement = _KEEP if is_shared else _HOLD
+    row = conn.execute(statement, {"of": scope_of(account, region, noun), "named": key}).first()
+    return from_row(row) if row else None
+
+
 def find_by_arn(conn: sa.Connection, arn: str) -> Record | None:
     """Return the record with this ARN, or None."""
     row = conn.execute(_FIND_BY_ARN, {"of": arn}).first()
@@ -161,6 +181,8 @@ def _columns_of(record: Record) -> dict[str, Any]:
 
 _IDENTITY = sa.and_(table.c.scope == sa.bindparam("of"), table.c.key == sa.bindparam("named"))
 _FIND = sa.select(*COLUMNS).where(_IDENTITY)
+_HOLD = _FIND.with_for_update()
+_KEEP = _FIND.with_for_update(read=True, key_share=True)
 _FIND_BY_ARN = sa.select(*COLUMNS).where(
     table.c.arn == sa.bindparam("of"), table.c.arn != sa.literal_column("''")
 )

@@ -101,6 +101,11 @@ def wants(code: Path) -> bool:
     return (code / FILE).is_file() or (code / "setup.py").is_file()
 
 
+def names_files(text: str) -> bool:
+    """Return whether a requirements file names other files, which lie beside it."""
+    return _LOCAL.search(text) is not None
+
+
 def digest(account: str, python: Interpreter, code: Path) -> str:
     """Return the name under which what `code` asks for is kept.
 
@@ -110,7 +115,7 @@ def digest(account: str, python: Interpreter, code: Path) -> str:
     mark = hashlib.sha256(json.dumps([account, asdict(python)]).encode())
     text = (code / FILE).read_text(errors="replace") if (code / FILE).is_file() else ""
     mark.update(text.encode())
-    if (code / "setup.py").is_file() or _LOCAL.search(text):
+    if (code / "setup.py").is_file() or names_files(text):
         for path in sorted(path for path in code.rglob("*") if path.is_file() and not path.is_symlink()):
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             mark.update(f"\0{path.relative_to(code)}\0{content}".encode())

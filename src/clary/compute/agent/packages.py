@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clary.compute.agent.host import INSIDE, Host
@@ -85,6 +85,22 @@ def writable(host: Host, python: requirements.Interpreter) -> Packages:
     folder = host.ml / Path(FOLDER).name
     requirements.overlay(folder, python)
     return Packages(python, folder, is_writable=True)
+
+
+def on_top(host: Host, python: requirements.Interpreter, kept: Path, inside: str) -> Packages:
+    """Return an empty overlay, for the program to install into, on top of a kept one.
+
+    Parameters
+    ----------
+    kept : Path
+        The overlay between it and the runtime.
+    inside : str
+        Where the program finds that one.
+    """
+    # both names: without a mount namespace there is only the second
+    ours = tuple(requirements.site_packages(each, python) for each in (inside, kept))
+    made = writable(host, replace(python, packages=(*ours, *python.packages)))
+    return replace(made, python=python, beneath=((str(kept), inside),))
 
 
 def cached(host: Host, python: requirements.Interpreter, code: Path) -> tuple[Path, Path]:

@@ -7,7 +7,6 @@ Where the runtime has no SDK it is installed once for an account, beside the run
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,4 @@ def stacked(
     kept = install(folder).folder
     shutil.rmtree(folder)
     assert kept is not None
-    # both names: without a mount namespace there is only the second
-    ours = tuple(requirements.site_packages(each, python) for each in (FOLDER, kept))
-    made = packages.writable(host, replace(python, packages=(*ours, *python.packages)))
-    return replace(made, python=python, beneath=((str(kept), FOLDER),))
+    return packages.on_top(host, python, kept, FOLDER)

@@ -73,7 +73,9 @@ def _group(conn: Connection, home: lineage.Home, experiment: Record) -> Record:
     key = GROUP.format(experiment.key[: 120 - len(GROUP)])
     members = {"TrialName": key, "DisplayName": key, "ExperimentName": experiment.key}
     trial = home.record("Trial", key, home.arn(f"experiment-trial/{key}"), members)
-    lineage.write_new(conn, trial)
+    if not lineage.write_new(conn, trial):
+        records.hold(conn, trial.account, trial.region, "Trial", key, is_shared=True)
+        lineage.write_new(conn, trial)  # where it was deleted just now
     return trial
 
 

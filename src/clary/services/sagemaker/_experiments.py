@@ -66,7 +66,7 @@ def remove(
     key = call.find(resource.noun, key).key
 
     def unit(conn: Connection) -> str:
-        record = expect(conn, call, resource, key)
+        record = held(conn, call, resource, key)
         check(conn, record)
         records.delete(conn, record.account, record.region, record.noun, record.key)
         tags.drop(conn, record.arn)
@@ -77,15 +77,15 @@ def remove(
     return arn
 
 
-def expect(conn: Connection, call: Call, resource: Resource, key: str) -> Record:
-    """Return one inside a transaction.
+def held(conn: Connection, call: Call, resource: Resource, key: str, *, is_shared: bool = False) -> Record:
+    """Return one inside a transaction, kept from changes, or with `is_shared` only from being deleted.
 
     Raises
     ------
     ResourceNotFound
         There is none.
     """
-    record = records.find(conn, call.account, call.region, resource.noun, key)
+    record = records.hold(conn, call.account, call.region, resource.noun, key, is_shared=is_shared)
     if record is None:
         raise call.missing(resource, key)
     return record

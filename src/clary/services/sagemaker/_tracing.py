@@ -191,14 +191,19 @@ def _begin(conn: Connection, kind: JobKind, job: Record) -> None:
 def _trial(conn: Connection, home: Home, config: Mapping[str, Any], job_name: str) -> Record | None:
     """Return the trial of a job; a new one where it names an experiment alone."""
     if "TrialName" in config:
-        return records.find(conn, home.account, home.region, "Trial", config["TrialName"])
-    if "ExperimentName" not in config:
+        return _kept(conn, home, "Trial", config["TrialName"])
+    if "ExperimentName" not in config or _kept(conn, home, "Experiment", config["ExperimentName"]) is None:
         return None
     key = f"{job_name}-aws-trial"
     members = {"TrialName": key, "DisplayName": key, "ExperimentName": config["ExperimentName"]}
     trial = home.record("Trial", key, home.arn(f"experiment-trial/{key}"), members)
     lineage.write_new(conn, trial)
     return trial
+
+
+def _kept(conn: Connection, home: Home, noun: str, key: str) -> Record | None:
+    """Return what a job's component is put into; nobody deletes it before that is written."""
+    return records.hold(conn, home.account, home.region, noun, key, is_shared=True)
 
 
 def _tell_run(conn: Connection, home: Home, name: str, source: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from clary.resource.call import Call
 from clary.resource.declare import Resource
+from clary.resource.families import insert, prepared, taken
 from clary.resource.listing import page_of
 from clary.resource.operation import operation
 from clary.services.sagemaker._experiments import (
@@ -14,11 +15,14 @@ from clary.services.sagemaker._experiments import (
     MISSING,
     TAKEN,
     change,
+    held,
     made_by,
     refuse_while_any,
     remove,
 )
+from clary.services.sagemaker.experiment import EXPERIMENT
 from clary.store import listing
+from clary.store.base import Duplicate
 from clary.store.conditions import Condition
 from clary.store.listing import Query
 from clary.store.records import Record
@@ -68,6 +72,25 @@ TRIAL = Resource(
     summary_view={"TrialSource": lambda _call, record: record.document.get("Source")},
     joined=components_of,
 )
+
+
+@operation("CreateTrial")
+def create_trial(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Create one in an experiment that is not deleted meanwhile."""
+    name = request["TrialName"]
+    if call.seek("Trial", name) is not None:
+        raise taken(TRIAL, name, call.arn(TRIAL, name))
+    made = prepared(TRIAL, call, request)
+
+    def unit(conn: Connection) -> None:
+        held(conn, call, EXPERIMENT, made.record.document["ExperimentName"], is_shared=True)
+        insert(conn, made)
+
+    try:
+        call.write(unit)
+    except Duplicate:
+        raise taken(TRIAL, name, made.record.arn) from None
+    return {"TrialArn": made.record.arn}
 
 
 @operation("UpdateTrial")

@@ -13,7 +13,7 @@ from clary.resource.families import document_of
 from clary.resource.listing import page_of
 from clary.resource.operation import operation
 from clary.services.sagemaker import _components
-from clary.services.sagemaker._experiments import CREATED, MISSING, TAKEN, change, expect, made_by, remove
+from clary.services.sagemaker._experiments import CREATED, MISSING, TAKEN, change, held, made_by, remove
 from clary.services.sagemaker.trial import TRIAL
 from clary.store import records, trials
 from clary.store.conditions import Condition
@@ -137,8 +137,8 @@ def disassociate(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _both(conn: Connection, call: Call, request: Mapping[str, Any]) -> tuple[Record, Record]:
-    component = expect(conn, call, TRIAL_COMPONENT, request["TrialComponentName"])
-    return component, expect(conn, call, TRIAL, request["TrialName"])
+    component = held(conn, call, TRIAL_COMPONENT, request["TrialComponentName"])
+    return component, held(conn, call, TRIAL, request["TrialName"], is_shared=True)
 
 
 @operation("ListTrialComponents")

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from clary.store import listing, records
+from clary.store import dialect, listing, records
 from clary.store.database import Store
 from clary.testing.store_laws.samples import HERE, keys_of, make_query, make_record
 
@@ -56,6 +56,47 @@ class TransactionLaws:
 
         assert store.read(look_twice) == (0, 0)
         assert store.read(listing.count, make_query()) == 1
+
+    @pytest.mark.parametrize("is_shared", [False, True])
+    def test_what_one_transaction_holds_no_other_deletes(self, store: Store, is_shared: bool) -> None:
+        store.write(records.insert, make_record("one"))
+        held, go, order = threading.Event(), threading.Event(), []
+
+        def name_it(conn: sa.Connection) -> None:
+            assert records.hold(conn, *HERE, "Job", "one", is_shared=is_shared) is not None
+            held.set()
+            assert go.wait(30)
+            order.append("named")
+
+        def drop(conn: sa.Connection) -> None:
+            assert records.hold(conn, *HERE, "Job", "one") is not None
+            order.append("deleted")
+            records.delete(conn, *HERE, "Job", "one")
+
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(store.write, name_it)
+            assert held.wait(30)
+            second = pool.submit(store.write, drop)
+            with pytest.raises(TimeoutError):
+                second.result(0.2)
+            go.set()
+            first.result(30)
+            second.result(30)
+        assert order == ["named", "deleted"]
+        assert store.write(records.hold, *HERE, "Job", "one") is None
+
+    def test_what_is_held_shared_is_held_so_by_many_and_may_change(self, store: Store) -> None:
+        one = store.write(records.insert, make_record("one"))
+        gate = threading.Barrier(1 if store.read(dialect.is_sqlite) else 2, timeout=30)
+
+        def name_it(conn: sa.Connection) -> None:
+            records.hold(conn, *HERE, "Job", "one", is_shared=True)
+            gate.wait()
+
+        with ThreadPoolExecutor(2) as pool:
+            for each in [pool.submit(store.write, name_it) for _ in range(2)]:
+                each.result(60)
+        assert store.write(records.update, one).version == 2
 
     def test_many_threads_may_write(self, store: Store) -> None:
         with ThreadPoolExecutor(16) as pool:

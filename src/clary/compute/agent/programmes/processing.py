@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from clary.compute.agent import failure, processors
+from clary.compute.agent import failure, processors, sources
 from clary.compute.agent.execute import Executor, objects_for
 from clary.compute.agent.host import INSIDE, REASON_CHARS, Host
 from clary.compute.agent.reports import Reporter
@@ -62,7 +62,7 @@ class ProcessingRun:
         pipes = objects.sibling()
         self._watch.during(lambda: self._stage(objects, pipes), objects.cancel.set)
         host.enter(RunPhase.PROCESSING)
-        overlay = processors.packages_of(host)
+        overlay = sources.packages_of(host, self._watch, self._executor)
         program = processors.program(host, overlay, tuple((out, into) for into, out in self._binds.items()))
         with self._companions(objects, pipes):
             ending, pump = self._executor.to_end(program, limit_s=self._limit_s())
