@@ -60,6 +60,15 @@ def test_death_by_a_signal_is_the_programs(clary):
     assert clary("run", "--", "sh", "-c", "kill -TERM $$").returncode == -signal.SIGTERM
 
 
+@pytest.fixture
+def interruptible():
+    """Have programs hear SIGINT, though whoever started these tests in the background had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_reaches_the_program_itself(clary):
     script = "trap 'echo heard; exit 7' INT; echo ready; while :; do sleep 0.05; done"
     with subprocess.Popen(
@@ -68,10 +77,13 @@ def test_a_signal_reaches_the_program_itself(clary):
         text=True,
         env=os.environ | {"TOYS": "web"},
     ) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "ready\n"
-        running.send_signal(signal.SIGINT)
-        assert running.stdout.read() == "heard\n"
+        try:
+            assert running.stdout is not None
+            assert running.stdout.readline() == "ready\n"
+            running.send_signal(signal.SIGINT)
+            assert running.communicate(timeout=60)[0] == "heard\n"
+        finally:
+            running.kill()
     assert running.returncode == 7
 
 
