@@ -35,7 +35,7 @@ LABS     := $(LAB)/.ready
 TORCHED  := $(NETS)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-all lint fix bench docs lock clean distclean
+.PHONY: help demo test check test-all lint fix bench docs screenshots lock clean distclean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -117,6 +117,9 @@ docs: $(SITE)
 	@$(PY) docs/_tools/coverage.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "· the site is in site/index.html"
+
+screenshots: $(BROWSER) $(LABS)
+	@$(PY) docs/_tools/screenshots.py
 
 # Writes requirements/*.lock anew; needs pip-tools in the environment.
 lock: $(DEV)

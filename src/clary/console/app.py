@@ -62,6 +62,8 @@ class Server:
     public_url: str
     """The public address, as this process reaches it."""
     data_dir: Path
+    coverage: Callable[[], Mapping[str, Mapping[str, str]]]
+    """Operations of each service that is served, with why one is refused; empty where it is served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ class Console:
             path=asked.path,
             data_dir=self.server.data_dir,
             public=Public(self.server.public_url, api),
+            coverage=self.server.coverage,
         )
 
     def frame(self, member: _Member, visit: Visit, address: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 420, 220
+COLOURS = 4
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 34
 
 
@@ -86,6 +87,23 @@ def scatter(
     return _picture(title, inner)
 
 
+def lines(title: str, x: Axis, y: Axis, curves: Mapping[str, Sequence[tuple[float, float]]]) -> Markup:
+    """Return several lines over the same axes, each named in its colour."""
+    inner = [_frame(x, y)]
+    for n, (name, line) in enumerate(curves.items()):
+        path = " ".join(
+            f"{'L' if place else 'M'}{_px(x.at(a)):.1f} {_py(y.at(b)):.1f}"
+            for place, (a, b) in enumerate(line)
+        )
+        inner.append(f'<path class="line c{n % COLOURS}" d="{path}"><title>{escape(name)}</title></path>')
+        at = HEIGHT - BOTTOM - 8 - 13 * (len(curves) - 1 - n)
+        inner.append(
+            f'<text class="name c{n % COLOURS}" x="{WIDTH - RIGHT - 6}" y="{at}" text-anchor="end">'
+            f"{escape(name)}</text>"
+        )
+    return _picture(title, inner)
+
+
 def parallel(
     title: str, axes: Mapping[str, Axis], rows: Sequence[tuple[Mapping[str, float | str], float, str]]
 ) -> Markup:
@@ -110,11 +128,12 @@ def parallel(
     for name, axis in axes.items():
         at = places[name]
         inner.append(f'<path class="axis" d="M{at:.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
-        inner.append(
-            f'<text class="name" x="{at:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{escape(name)}</text>'
-        )
+        is_last = at == max(places.values()) and len(places) > 1
+        anchor, side = ("end", -4) if is_last else ("start", 4)
+        under = f'x="{at + (LEFT / 2 if is_last else 0):.1f}" text-anchor="{"end" if is_last else "middle"}"'
+        inner.append(f'<text class="name" {under} y="{HEIGHT - 8}">{escape(name)}</text>')
         inner += [
-            f'<text x="{at + 4:.1f}" y="{_py(place) + 3:.1f}">{escape(text)}</text>'
+            f'<text x="{at + side:.1f}" y="{_py(place) + 3:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
             for place, text in axis.ticks()
         ]
     return _picture(title, inner)

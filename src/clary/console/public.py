@@ -3,10 +3,11 @@
 import hashlib
 import http.client
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
 from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 from clary.console.api import Api
 from clary.kernel.clock import now
@@ -15,6 +16,7 @@ from clary.wire import signing
 
 LONGEST_S = 65.0
 """Longer than an invocation may take (60 s)."""
+LINK_S = 3600
 _S3 = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
 
@@ -97,6 +99,41 @@ class Public:
     def put(self, bucket: str, key: str, body: bytes) -> None:
         """Store an object."""
         self._s3("PUT", bucket, key, body=body)
+
+    def link(self, method: str, bucket: str, key: str, address: str, **query: str) -> str:
+        """Return a URL with which the browser itself sends one request for an object, within an hour."""
+        owner, host = self._api.key, urlsplit(address).netloc
+        target = signing.presign(
+            method=method,
+            host=host,
+            path=_path(bucket, key),
+            query=query,
+            access_key_id=owner.access_key_id,
+            secret=owner.secret_access_key,
+            region=self._api.region,
+            now=now(),
+            life_s=LINK_S,
+            session_token=owner.session_token or None,
+        )
+        return f"{address}{target}"
+
+    def begin(self, bucket: str, key: str, content_type: str) -> str:
+        """Begin an upload in parts; return its id."""
+        got = self._s3("POST", bucket, key, {"uploads": ""}, {"content-type": content_type})
+        return _xml(got).findtext(f"{_S3}UploadId", "")
+
+    def complete(self, bucket: str, key: str, upload: str, tags: Sequence[str]) -> None:
+        """Put the parts of an upload together, by their entity tags."""
+        parts = "".join(
+            f"<Part><PartNumber>{n}</PartNumber><ETag>{escape(tag)}</ETag></Part>"
+            for n, tag in enumerate(tags, 1)
+        )
+        body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+        self._s3("POST", bucket, key, {"uploadId": upload}, body=body)
+
+    def abort(self, bucket: str, key: str, upload: str) -> None:
+        """Give up an upload in parts, and free what it holds."""
+        self._s3("DELETE", bucket, key, {"uploadId": upload})
 
     def delete(self, bucket: str, key: str) -> None:
         """Delete an object."""

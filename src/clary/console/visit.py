@@ -1,6 +1,6 @@
 """One look at one page: who, in which account and region, asking for what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,17 @@ class Visit:
     data_dir: Path
     public: Public
     """Endpoints and objects, over the public address."""
+    coverage: Callable[[], Mapping[str, Mapping[str, str]]]
+    """Operations of each service, with why one is refused; empty where it is served."""
+
+    @property
+    def role(self) -> str:
+        """ARN of the visitor's own role; a user, who has none, gets the account's first."""
+        kind, _, names = self.api.key.principal.split(":", 5)[-1].partition("/")
+        if kind == "assumed-role":
+            return f"arn:aws:iam::{self.api.key.account}:role/{names.partition('/')[0]}"
+        roles = (self.api.seek("ListRoles", "iam", MaxItems=1) or {}).get("Roles", ())
+        return str(roles[0]["Arn"]) if roles else ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,20 @@ from clary.testing.server import Account, ClaryServer
 from .browser import Browser
 from .conftest import signed_in
 
-PAGES = ("/", "/jobs/training", "/endpoints", "/models", "/data", "/account")
+PAGES = (
+    "/",
+    "/jobs/training",
+    "/endpoints",
+    "/models",
+    "/data",
+    "/account",
+    "/experiments",
+    "/lineage",
+    "/studio",
+    "/health",
+    "/coverage",
+    "/evaluate",
+)
 
 
 def run_command(server: ClaryServer, *words: str) -> str:

@@ -18,15 +18,15 @@ function draw(figure) {
   const { x, series } = JSON.parse(source.textContent);
   const quiet = resolved("--quiet");
   const line = resolved("--line");
-  const palette = ["--accent", "--good", "--busy", "--bad"].map(resolved);
+  const palette = ["--accent", "--good", "--busy", "--bad", "--fifth", "--sixth"].map(resolved);
   const axis = { stroke: quiet, grid: { stroke: line, width: 1 }, ticks: { stroke: line } };
   const options = {
     width: Math.max(240, figure.clientWidth - 34),
     height: 190,
-    legend: { show: false },
+    legend: { show: series.length > 1, live: false },
     scales: { x: { time: figure.dataset.x === "time" } },
     axes: [axis, { ...axis, size: 56 }],
-    series: [{}, ...series.map((each, n) => ({ label: each.label, stroke: palette[n % 4], width: 2, points: { show: x.length < 40 } }))],
+    series: [{}, ...series.map((each, n) => ({ label: each.label, stroke: palette[n % palette.length], width: 2, spanGaps: true, points: { show: x.length < 40 } }))],
   };
   const plot = new window.uPlot(options, [x, ...series.map((each) => each.values)], figure);
   plot.root.setAttribute("aria-hidden", "true");

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,6 +15,8 @@ from clary.gateway.control.chain import Chain
 from clary.gateway.control.platform import ROLE, Platform
 from clary.kernel.clock import now
 from clary.kernel.errors import ResourceNotFound, ValidationException
+from clary.resource.registry import served
+from clary.services.sagemaker._refused import PLANNED, reason_of
 from clary.store import identities, records
 from clary.store.identities import Account, Credential
 from clary.store.records import Record
@@ -22,6 +25,18 @@ from clary.wire.http import Request, Response
 PASSWORD = "ConsolePassword"  # noqa: S105 - a noun, not one
 """Noun of the record that keeps an account's console password, hashed."""
 SHORTEST_PASSWORD = 12
+
+
+@cache
+def coverage() -> Mapping[str, Mapping[str, str]]:
+    """Return every operation of the services that are served, with why it is refused, or nothing."""
+    return {
+        name: {
+            operation: "" if operation in each.handlers else reason_of(operation) or PLANNED
+            for operation in sorted(each.model.operations)
+        }
+        for name, each in served("clary.services").items()
+    }
 
 
 class ConsoleDoor:
@@ -42,6 +57,7 @@ class ConsoleDoor:
                 region=settings.region,
                 public_url=settings.url,
                 data_dir=settings.data_dir,
+                coverage=coverage,
             ),
             self._seal,
         )

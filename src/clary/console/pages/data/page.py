@@ -1,10 +1,12 @@
 """Data: buckets, folders and objects; look into one, bring one, take one."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from clary.console import previews
-from clary.console.visit import Answer, Context, Download, Missing, Page, Place, Redirect, Visit
+from clary.console.visit import Answer, Context, Download, Leave, Missing, Page, Place, Redirect, Visit
 from clary.kernel.errors import AwsError
 
 PAGE = Page(
@@ -12,8 +14,12 @@ PAGE = Page(
     title="Data",
     places=(Place("Data", "1 Build", "/data", 5),),
     live_s=3.0,
+    scripts=("upload.js",),
 )
-MAX_DOWNLOAD_BYTES = 512 << 20
+LARGE_BYTES = 8 << 20
+"""Downloads from this size on come from the store itself."""
+PART_BYTES = 16 << 20
+"""Uploads from this size on go in parts, at most a thousand of them."""
 
 
 def view(visit: Visit) -> Context:
@@ -36,21 +42,56 @@ def view(visit: Visit) -> Context:
 
 
 def act(visit: Visit) -> Answer:
-    """Hand out an object, or delete it."""
+    """Hand out an object, delete it, or let the browser bring one."""
     bucket, key = visit.arguments
     if not bucket or not key:
         raise Missing("An object is named by bucket and key.")
     match visit.form.get("do"):
         case "download":
             length = int(visit.public.head(bucket, key).headers.get("content-length", "0"))
-            if length > MAX_DOWNLOAD_BYTES:
-                return Redirect(visit.path, f"Too large for the browser: aws s3 cp s3://{bucket}/{key} .")
-            return Download(key.rpartition("/")[2], visit.public.get(bucket, key).body)
+            name = key.rpartition("/")[2]
+            if length < LARGE_BYTES:
+                return Download(name, visit.public.get(bucket, key).body)
+            shown = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+            where = {"response-content-disposition": shown}
+            return Leave(visit.public.link("GET", bucket, key, visit.address, **where))
         case "delete":
             visit.public.delete(bucket, key)
             folder = key.rpartition("/")[0]
             return Redirect(f"/data/{bucket}" + (f"/{folder}/" if folder else ""), f"{key} was deleted.")
+        case "begin" | "complete" | "abort":
+            return _as_json(_brought(visit, bucket, key))
     raise Missing("There is no such action.")
+
+
+def _brought(visit: Visit, bucket: str, key: str) -> Mapping[str, Any]:
+    """Return where the browser puts an object, or put its parts together; an error is told, not shown."""
+    form, upload = visit.form, visit.form.get("upload", "")
+    try:
+        match form["do"]:
+            case "complete":
+                visit.public.complete(bucket, key, upload, form.get("tags", "").split())
+                return {}
+            case "abort":
+                visit.public.abort(bucket, key, upload)
+                return {}
+        size = int(form.get("size") or 0)
+        if size <= PART_BYTES:
+            return {"urls": [visit.public.link("PUT", bucket, key, visit.address)], "part": PART_BYTES}
+        part = max(PART_BYTES, -(-size // 1000))
+        upload = visit.public.begin(bucket, key, form.get("type") or "application/octet-stream")
+    except AwsError as error:
+        return {"error": error.message}
+    numbers = range(1, -(-size // part) + 1)
+    urls = [
+        visit.public.link("PUT", bucket, key, visit.address, partNumber=str(n), uploadId=upload)
+        for n in numbers
+    ]
+    return {"urls": urls, "part": part, "upload": upload}
+
+
+def _as_json(answer: Mapping[str, Any]) -> Download:
+    return Download("answer.json", json.dumps(answer).encode(), "application/json")
 
 
 def _object(visit: Visit, bucket: str, key: str, headers: Mapping[str, str]) -> Context:

@@ -41,6 +41,16 @@ def view(visit: Visit, answer: Mapping[str, Any] | None = None) -> Context:
         "title": name,
         "here": "/endpoints",
         "variants": endpoint.get("ProductionVariants", ()),
+        "models": {
+            each: _model(visit, config["ModelName"])
+            for each, config in types.items()
+            if "ModelName" in config
+        },
+        "components": list(
+            visit.api.pages("ListInferenceComponents", "InferenceComponents", EndpointNameEquals=name)
+        ),
+        "capture": endpoint.get("DataCaptureConfig", {}),
+        "asynchronous": config.get("AsyncInferenceConfig", {}),
         "types": types,
         "charts": _charts(visit, name, tuple(types)),
         "content_types": CONTENT_TYPES,
@@ -52,6 +62,25 @@ def view(visit: Visit, answer: Mapping[str, Any] | None = None) -> Context:
         "answer": sample,
         "curl": _curl(visit, name),
         "boto3": _boto3(name),
+    }
+
+
+def _model(visit: Visit, name: str) -> dict[str, Any]:
+    """Return a variant's model as containers in a row, and whether it is many models behind one name."""
+    described = visit.api.seek("DescribeModel", ModelName=name) or {}
+    containers = described.get("Containers") or [described.get("PrimaryContainer") or {}]
+    return {
+        "name": name,
+        "mode": described.get("InferenceExecutionConfig", {}).get("Mode", "Serial"),
+        "is_many": any(each.get("Mode") == "MultiModel" for each in containers),
+        "containers": [
+            {
+                "name": each.get("ContainerHostname", f"container {n}"),
+                "image": each.get("Image", "").rpartition("/")[2],
+                "data": each.get("ModelDataUrl", ""),
+            }
+            for n, each in enumerate(containers, 1)
+        ],
     }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clary.console import pictures
+from clary.console.pages.evaluate import _slices
 from clary.console.pictures import Axis
 from clary.console.visit import Context, Page, Place, Visit
 from clary.kernel.errors import AwsError
@@ -37,6 +38,7 @@ def view(visit: Visit) -> Context:
         "positive": query.get("positive", "1"),
         "missed": query.get("missed", "100"),
         "alarm": query.get("alarm", "1"),
+        "slice": query.get("slice", ""),
     }
     uris = asked["uris"].split()
     error, models = "", []
@@ -52,6 +54,15 @@ def view(visit: Visit) -> Context:
         "example": EXAMPLE,
         "error": error,
         "models": models,
+        "together": [
+            pictures.lines(title, Axis(x), Axis(y), {each["name"]: each[member] for each in models})
+            for title, x, y, member in (
+                ("ROC of all", "false positive rate", "recall", "roc_line"),
+                ("Precision and recall of all", "recall", "precision", "pr_line"),
+            )
+        ]
+        if len(models) > 1
+        else (),
         "geometry": {
             "left": pictures.LEFT,
             "top": pictures.TOP,
@@ -76,6 +87,11 @@ def _model(visit: Visit, uri: str, asked: Mapping[str, str], costs: Costs) -> di
     best = costs.best(sweep)
     places = np.unique(np.append(np.linspace(0, len(sweep.thresholds) - 1, STEPS).astype(int), best))
     counts = sweep.counts
+    threshold = float(sweep.thresholds[best])
+    reliability, calibration_error = _slices.calibration(positive, scores[known])
+    slices = _column(rows, asked["slice"], uri)[known] if asked["slice"] else None
+    roc = _pairs(counts.false_positive_rate[places], counts.recall[places])
+    pr = _pairs(counts.recall[places][1:], counts.precision[places][1:])
     curve = {name: getattr(counts, name)[places].tolist() for name in ("tp", "fp", "fn", "tn")}
     return {
         "uri": uri,
@@ -84,25 +100,22 @@ def _model(visit: Visit, uri: str, asked: Mapping[str, str], costs: Costs) -> di
         "n_skipped": int((~known).sum()),
         "auc": sweep.auc,
         "average_precision": sweep.average_precision,
-        "best_threshold": float(sweep.thresholds[best]),
+        "best_threshold": threshold,
+        "calibration": reliability,
+        "calibration_error": calibration_error,
+        "slices": [] if slices is None else _slices.by(slices, positive, scores[known], costs, threshold),
         "best_cost": float(costs.of(counts)[best]),
         "half_cost": float(costs.of(counts)[int(np.searchsorted(-sweep.thresholds, -0.5, side="right")) - 1]),
         "curve": {**curve, "thresholds": sweep.thresholds[places].tolist()},
-        "roc": _line(
-            "ROC", "false positive rate", "recall", counts.false_positive_rate[places], counts.recall[places]
-        ),
-        "pr": _line(
-            "Precision and recall",
-            "recall",
-            "precision",
-            counts.recall[places][1:],
-            counts.precision[places][1:],
-        ),
+        "roc_line": roc,
+        "pr_line": pr,
+        "roc": pictures.scatter("ROC", Axis("false positive rate"), Axis("recall"), (), roc),
+        "pr": pictures.scatter("Precision and recall", Axis("recall"), Axis("precision"), (), pr),
     }
 
 
-def _line(title: str, x: str, y: str, across: Any, up: Any) -> Any:
-    return pictures.scatter(title, Axis(x), Axis(y), (), list(zip(across.tolist(), up.tolist(), strict=True)))
+def _pairs(across: Any, up: Any) -> list[tuple[float, float]]:
+    return list(zip(across.tolist(), up.tolist(), strict=True))
 
 
 def _read(visit: Visit, uri: str) -> pd.DataFrame:

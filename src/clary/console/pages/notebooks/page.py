@@ -36,14 +36,13 @@ def act(visit: Visit) -> Answer:
     """Create an instance that runs as the visitor's own role."""
     if visit.form.get("do") != "create":
         raise Missing("There is no such action.")
-    role = visit.api.key.principal.split("/")[1]
     name = visit.form.get("name", "").strip()
     try:
         visit.api.call(
             "CreateNotebookInstance",
             NotebookInstanceName=name,
             InstanceType=visit.form.get("type", TYPES[0]),
-            RoleArn=f"arn:aws:iam::{visit.api.key.account}:role/{role}",
+            RoleArn=visit.role,
             VolumeSizeInGB=int(visit.form.get("volume") or 5),
             LifecycleConfigName=visit.form.get("config"),
             DefaultCodeRepository=visit.form.get("repository", "").strip(),
