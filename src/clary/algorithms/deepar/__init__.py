@@ -1,0 +1,1 @@
+"""DeepAR: forecasts of many related time series."""

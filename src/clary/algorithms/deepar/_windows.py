@@ -1,0 +1,97 @@
+"""Series behind each other in one array, and windows of them: what training and forecasts see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+import torch  # isort: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from clary.algorithms.deepar._network import Network, Shape
+    from clary.algorithms.deepar._series import Series
+
+
+class Steps(NamedTuple):
+    """What the network reads of some windows."""
+
+    lags: torch.Tensor
+    is_there: torch.Tensor
+    features: torch.Tensor
+    values: torch.Tensor
+    """Shape (n_windows, n_steps); 0 where there is none."""
+    counts: torch.Tensor
+    """Where there is one."""
+    scale: torch.Tensor
+    """Shape (n_windows, 1)."""
+
+
+class Windows:
+    """Series of one channel or request."""
+
+    def __init__(self, series: Sequence[Series], shape: Shape) -> None:
+        self._shape = shape
+        self._before, self._after = shape.n_past, shape.prediction_length
+        lengths = np.array([len(each) for each in series])
+        self.lengths = lengths
+        self._starts = np.cumsum([0, *(lengths + self._before + self._after)])[:-1] + self._before
+        n_values = int(lengths.sum()) + len(series) * (self._before + self._after)
+        self.values = np.zeros(n_values, np.float32)
+        self.is_there = np.zeros(n_values, bool)
+        self._dynamic = np.zeros((n_values, shape.num_dynamic_feat), np.float32)
+        for each, start in zip(series, self._starts, strict=True):
+            there = ~np.isnan(each.target)
+            part = slice(start, start + len(each))
+            self.values[part][there] = each.target[there]
+            self.is_there[part] = there
+            if shape.num_dynamic_feat and each.dynamic is not None:
+                known = each.dynamic[:, : len(each) + self._after].T
+                self._dynamic[start : start + len(known)] = known
+        self._places = np.array([each.place for each in series], np.int64)
+        n_cats = len(shape.cardinality)
+        self._categories = np.array([each.cat[:n_cats] for each in series], np.int64).reshape(
+            len(series), n_cats
+        )
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def steps(self, network: Network, which: NDArray[np.int64], at: NDArray[np.int64], n_steps: int) -> Steps:
+        """Return windows that begin a context before a forecast.
+
+        Parameters
+        ----------
+        which, at : ndarray, shape (n_windows,)
+            A series, and the step of it that is the first to be forecast.
+        n_steps : int
+            Steps of a window, context included.
+        """
+        weight = next(network.parameters())
+        first = at - self._shape.context_length
+        flat = (self._starts[which] + first)[:, None] + np.arange(n_steps)
+        past = flat[..., None] - np.array(self._shape.lags)
+        context = flat[:, : self._shape.context_length]
+
+        def put(values: NDArray[np.generic]) -> torch.Tensor:
+            found = torch.from_numpy(np.ascontiguousarray(values)).to(weight.device)
+            return found.to(weight.dtype) if found.is_floating_point() else found
+
+        scale = network.scale(put(self.values[context]), put(self.is_there[context]))
+        places = self._shape.clock.after(0, 1) * first + self._places[which]
+        age = (first[:, None] + np.arange(n_steps)).astype(np.float32)
+        features = network.features(
+            put(self._shape.clock.features(places, n_steps)),
+            put(age),
+            scale,
+            put(self._dynamic[flat]),
+            put(self._categories[which]),
+        )
+        is_known = self.is_there[past] & (past < (self._starts[which] + at)[:, None, None])
+        lags = put(self.values[past] * is_known) / scale[..., None]
+        values, counts = put(self.values[flat]), put(self.is_there[flat])
+        return Steps(lags, put(is_known), features, values, counts, scale)
