@@ -18,20 +18,8 @@ LENGTH = 400
 
 
 def documents() -> tuple[Any, Any, list[str]]:
-    """Return counts of words, of documents to learn from and of others, and the vocabulary.
-
-    Operations of one service follow each other until a document is long enough.
-    """
-    texts: list[list[str]] = []
-    for path in sorted(Path(botocore.__file__).parent.glob("data/*/*/service-2.json*")):
-        content = path.read_bytes()
-        model = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
-        words: list[str] = []
-        for _, operation in sorted(model["operations"].items()):
-            words += _words(operation.get("documentation", ""))
-            if len(words) >= LENGTH:
-                texts.append(words)
-                words = []
+    """Return counts of words, of documents to learn from and of others, and the vocabulary."""
+    texts = operations()
     draw = np.random.default_rng(0)
     texts = [texts[place] for place in draw.permutation(len(texts))[:N_DOCUMENTS]]
     found = Counter(word for text in texts for word in set(text))
@@ -48,6 +36,21 @@ def documents() -> tuple[Any, Any, list[str]]:
     )
     matrix.sort_indices()
     return matrix[N_HELD_OUT:], matrix[:N_HELD_OUT], vocabulary
+
+
+def operations() -> list[list[str]]:
+    """Return the words of documents; operations of one service follow each other until one is long enough."""
+    texts: list[list[str]] = []
+    for path in sorted(Path(botocore.__file__).parent.glob("data/*/*/service-2.json*")):
+        content = path.read_bytes()
+        model = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
+        words: list[str] = []
+        for _, operation in sorted(model["operations"].items()):
+            words += _words(operation.get("documentation", ""))
+            if len(words) >= LENGTH:
+                texts.append(words)
+                words = []
+    return texts
 
 
 def _words(text: str) -> list[str]:

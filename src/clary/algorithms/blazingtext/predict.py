@@ -60,11 +60,9 @@ class TextPredictor:
         if len(self._places) < len(model.words):
             raise CustomerError("Unable to load model: it has a word twice")
         self._is_classifier = model.arguments["model"] == _fasttext.SUPERVISED
-        self._outs = np.asarray(model.outs, np.float64) if self._is_classifier else None
-        self._ends_known = END_OF_LINE in self._places
-        self._chances: Callable[[NDArray[np.float64]], NDArray[np.float64]] = _softmax
-        if self._is_classifier:
-            self._chances = _chances_of(model)
+        kind = np.float64 if self._is_classifier else np.float32
+        self._ins, self._outs = np.asarray(model.ins), np.asarray(model.outs, kind)
+        self._chances = _chances_of(model)
 
     def predict_many(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer every question, in order, in its own content type, whatever it accepts."""
@@ -117,8 +115,8 @@ class TextPredictor:
         """Return a word's vector: by its pieces, where the model has them; zeros where it knows nothing."""
         rows = self._rows_of(text.encode())
         if not rows:
-            return np.zeros(self._model.ins.shape[1])
-        return np.asarray(self._model.ins[rows].astype(np.float64).mean(axis=0))
+            return np.zeros(self._ins.shape[1])
+        return np.asarray(self._ins[rows].astype(np.float64).mean(axis=0))
 
     def _rows_of(self, word: bytes) -> list[int]:
         place = self._places.get(word)
@@ -140,8 +138,7 @@ class TextPredictor:
             rows += found.tolist()
         if not rows:
             return np.empty(0)
-        assert self._outs is not None
-        hidden = self._model.ins[rows].astype(np.float64).mean(axis=0)
+        hidden = self._ins[rows].astype(np.float64).mean(axis=0)
         return self._chances(self._outs @ hidden)
 
 
@@ -156,7 +153,7 @@ def _chances_of(model: FastText) -> Callable[[NDArray[np.float64]], NDArray[np.f
     loss = model.arguments["loss"]
     if loss == _fasttext.SOFTMAX:
         return _softmax
-    if loss == _fasttext.TREE:
+    if loss == _fasttext.TREE and model.labels:
         paths = _tree(model.label_counts.tolist())
         return lambda scores: np.array(
             [np.prod(_logistic(scores[nodes] * signs)) for nodes, signs in paths], np.float64

@@ -1,5 +1,6 @@
 """`clary model unpack`: what is in a model's artefact, and how it is opened elsewhere."""
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -9,7 +10,7 @@ import typer
 
 from clary.cli import clients, options
 from clary.cli.supervisor import state
-from clary.kernel.errors import CustomerError, SetupError
+from clary.kernel.errors import CustomerError, SetupError, ValidationException
 
 EXAMPLE = "clary model unpack my-training-job -o model"
 UNKNOWN = {"ValidationException", "ResourceNotFound"}
@@ -45,7 +46,7 @@ def unpack(
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise SetupError(f"{output} is there already, and not empty; choose another folder with -o")
     try:
-        _fetch(source, output, account, data_dir)
+        algorithm = algorithm or _algorithm_of(_fetch(source, output, account, data_dir))
     except CustomerError as error:
         raise SetupError(str(error)) from None
     found = _contents.parts(output)
@@ -61,33 +62,47 @@ def unpack(
         print("\n".join(("", title, *_contents.answering(name, output))))
 
 
-def _fetch(source: str, output: Path, account: str, data_dir: Path | None) -> None:
-    """Unpack a file, an object, or what a name stands for."""
+def _algorithm_of(image: str) -> str:
+    """Return the built-in algorithm that an image is; nothing where it is none, or not known."""
+    from clary.algorithms import base  # noqa: PLC0415 - as above
+    from clary.compute import images  # noqa: PLC0415
+
+    with contextlib.suppress(ValidationException):
+        runtime = images.resolve(image)
+        return runtime.name if runtime.name in base.names() else ""
+    return ""
+
+
+def _fetch(source: str, output: Path, account: str, data_dir: Path | None) -> str:
+    """Unpack a file, an object, or what a name stands for; return the image that it belongs to, if known."""
     from clary.toolkit import archive  # noqa: PLC0415
 
     path = Path(source)
     if path.is_file():
         with path.open("rb") as file:
             archive.unpack(file, output, what=source)
-        return
+        return ""
     if os.sep in source and not source.startswith("s3://"):
         raise SetupError(f"there is no file {source}")
     running = state.expect_running(options.settings_of(data_dir).data_dir)
     try:
-        uri = source if source.startswith("s3://") else _uri(clients.sagemaker(running, account), source)
+        uri, image = source, ""
+        if not source.startswith("s3://"):
+            uri, image = _place(clients.sagemaker(running, account), source)
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         with tempfile.TemporaryFile() as file:
             clients.client(running, "s3", account, timeout_s=60).download_fileobj(bucket, key, file)
             file.seek(0)
             archive.unpack(file, output, what=uri)
+        return image
     except (SetupError, CustomerError):
         raise
     except Exception as error:
         raise clients.explained(error) from None
 
 
-def _uri(sagemaker: Any, name: str) -> str:
-    """Return where the artefact of a model or a training job lies.
+def _place(sagemaker: Any, name: str) -> tuple[str, str]:
+    """Return where the artefact of a model or a training job lies, and its image.
 
     Raises
     ------
@@ -97,17 +112,20 @@ def _uri(sagemaker: Any, name: str) -> str:
     described = _described(sagemaker.describe_model, ModelName=name)
     if described is not None:
         containers = [described.get("PrimaryContainer") or {}, *described.get("Containers", ())]
-        found = [uri for uri in map(_data_of, containers) if uri]
+        found = [(_data_of(each), each.get("Image", "")) for each in containers if _data_of(each)]
     else:
         described = _described(sagemaker.describe_training_job, TrainingJobName=name)
         if described is None:
             raise SetupError(f"there is no model and no training job {name}, and no such file")
-        found = [uri for uri in (described.get("ModelArtifacts", {}).get("S3ModelArtifacts"),) if uri]
+        uri = described.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")
+        image = described.get("AlgorithmSpecification", {}).get("TrainingImage", "")
+        found = [(uri, image)] if uri else []
     if not found:
         raise SetupError(f"{name} has no artefact")
     if len(found) > 1:
-        raise SetupError(f"{name} has several artefacts; unpack one of them: {', '.join(found)}")
-    return str(found[0])
+        uris = ", ".join(uri for uri, _ in found)
+        raise SetupError(f"{name} has several artefacts; unpack one of them: {uris}")
+    return found[0]
 
 
 def _data_of(container: Any) -> str:
