@@ -12,6 +12,7 @@ from pathlib import Path
 
 from clary.algorithms import base as algorithms
 from clary.compute.base import Runtime
+from clary.compute.docker.pull import PRIVATE
 from clary.kernel import registry
 from clary.kernel.errors import ValidationException
 from clary.kernel.settings import Settings
@@ -119,11 +120,11 @@ def parse(uri: str) -> Image:
     return Image(repository=repository, tag=match["tag"] or "")
 
 
-def resolve(uri: str, account: str = "") -> Runtime:
+def resolve(uri: str, role_arn: str = "") -> Runtime:
     """Return what an image URI stands for.
 
     Where a container engine is set up, whatever is not ours is a container; so is an image in the registry of
-    `account`, the caller's own, whatever its name.
+    the account whose role runs it, whatever the image's name.
 
     A `sagemaker-xgboost` image is returned as `framework`: whether it runs the built-in algorithm or a
     script, only `sagemaker_program` of the hyperparameters tells.
@@ -134,7 +135,12 @@ def resolve(uri: str, account: str = "") -> Runtime:
         Nothing here runs that image; the text says which images run.
     """
     image = parse(uri)
+    if uri.startswith(PRIVATE):
+        raise ValidationException(
+            f"image {uri!r}: names under {PRIVATE} are Clary's own; give the registry's name"
+        )
     has_engine = bool(Settings.load().containers)
+    account = role_arn.split(":")[4] if role_arn.count(":") >= 5 else ""
     if has_engine and account and uri.startswith(f"{account}.dkr.ecr."):
         return _container(uri, image)
     if image.repository in ALGORITHMS:

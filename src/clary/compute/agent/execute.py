@@ -4,7 +4,9 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
+from clary.compute.agent import programs
 from clary.compute.agent.host import Host
 from clary.compute.agent.logs import Pump
 from clary.compute.agent.reports import Reporter
@@ -17,6 +19,7 @@ from clary.kernel.clock import epoch_ms
 from clary.kernel.errors import CustomerError, SetupError
 from clary.kernel.registry import member
 from clary.kernel.settings import Settings
+from clary.toolkit import registry
 from clary.toolkit.metrics import Scraper
 from clary.toolkit.objects import Objects
 
@@ -88,9 +91,26 @@ class Executor:
                 "CLARY_CONTAINERS=podman or docker does so."
             )
         try:
-            pull.ensure(service.connect(settings), uri, pull.Source(reference=uri), self._say, cancel)
+            name = programs.image_of(self._host)
+            pull.ensure(service.connect(settings), uri, name, self._source(uri), self._say, cancel)
         except DockerError as error:
             raise SetupError(f"no container engine: {error}") from error
+
+    def _source(self, uri: str) -> pull.Source:
+        """Return where an image comes from: images of the run's account, from Clary's own registry."""
+        spec = self._host.spec
+        endpoint = urlsplit(spec.objects.get("endpoint", ""))
+        found = pull.own(uri, spec.account, endpoint.netloc)
+        if found is None:
+            return pull.Source(reference=uri)
+        reference, region = found
+        return pull.Source(
+            reference=reference,
+            user=registry.USER,
+            password=registry.password(spec.objects, region or spec.region),
+            is_plain=endpoint.scheme == "http",
+            lock=self._host.cache / "pull.lock",
+        )
 
     @contextmanager
     def ahead(self, binds: tuple[tuple[str, str], ...] = ()) -> Iterator[None]:

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import clary
 from clary import containers
 from clary.compute.agent.host import INSIDE, Host
 from clary.compute.agent.packages import Packages
+from clary.compute.docker import pull
 from clary.compute.runners.base import Program
 from clary.kernel.errors import CustomerError
 from clary.toolkit import environment, script
@@ -118,6 +120,12 @@ def training(host: Host, packages: Packages, binds: Sequence[tuple[str, str]]) -
     return _script(host, packages, name, base, common)
 
 
+def image_of(host: Host) -> str:
+    """Return what the container engine calls the run's image."""
+    spec = host.spec
+    return pull.name_of(spec.runtime.name, spec.account, urlsplit(spec.objects.get("endpoint", "")).netloc)
+
+
 def contained(
     host: Host, named: Mapping[str, Any], environment: Mapping[str, str], argument: str, **common: Any
 ) -> Program:
@@ -136,7 +144,7 @@ def contained(
     argv = tuple(named.get("ContainerArguments") or ())
     if not (entrypoint or argv) and argument:
         argv = (argument,)
-    image = host.spec.runtime.name
+    image = image_of(host)
     return Program(image=image, entrypoint=entrypoint, argv=argv, environment=environment, **common)
 
 

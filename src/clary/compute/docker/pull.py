@@ -1,21 +1,28 @@
 """Having an image here: what is looked up, what is pulled from where, and how it goes in words."""
 
 import base64
+import fcntl
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
+from pathlib import Path
 from typing import Any
 
 from clary.compute.docker.client import Docker, DockerError
 from clary.kernel.errors import CustomerError
 
 ECR = re.compile(
-    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(?P<name>[^\s]+)"
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|localhost(?::\d+)?)"
+    r"/(?P<name>\S+)"
 )
 """An image in an account's registry."""
+PRIVATE = "clary.local/"
+"""Begins the engine's names of images from our registry; nobody may ask for them by these."""
+LIBPOD = "/v4.0.0/libpod/images/pull"
 TOLD_EVERY = 10
 """Layers between two lines of progress."""
 
@@ -32,34 +39,75 @@ class Source:
     password: str = ""
     is_plain: bool = False
     """The registry speaks HTTP without TLS."""
+    lock: Path | None = None
+    """Held from the pull to the naming: another account's image may have the same reference."""
 
 
-def ensure(docker: Docker, uri: str, source: Source, say: Say, cancel: threading.Event) -> None:
-    """Have image `uri` in the engine: it is there already, or is pulled and named so.
+def own(uri: str, account: str, netloc: str) -> tuple[str, str] | None:
+    """Return how Clary's own registry at `netloc` names an image of an account, and its region.
+
+    None where it is not the account's; the region is empty where the image's name has none.
+    """
+    if netloc and uri.startswith(f"{netloc}/"):
+        return uri, ""
+    match = ECR.fullmatch(uri)
+    if match is None or match["account"] != account:
+        return None
+    return f"{netloc}/{match['name']}", match["region"]
+
+
+def name_of(uri: str, account: str, netloc: str) -> str:
+    """Return what an image is called in the engine: one of a registry of ours, by whose it is."""
+    found = own(uri, account, netloc)
+    if found is None:
+        return uri
+    repository, tag = split(found[0].removeprefix(f"{netloc}/"))
+    return f"{PRIVATE}{account}/{found[1] or 'local'}/{repository}:{tag.replace(':', '-')}"
+
+
+def ensure(docker: Docker, uri: str, name: str, source: Source, say: Say, cancel: threading.Event) -> None:
+    """Have image `uri` in the engine as `name`: it is there already, or is pulled and named so.
 
     Raises
     ------
     CustomerError
         It is nowhere to be had; the text names the image, and says what the registry said.
     """
-    is_ours = source.reference != uri
+    is_ours = bool(source.user)
     if not is_ours and exists(docker, uri):
         return
     say(f"[clary] Pulling image {uri}")
     try:
-        _pull(docker, source, say, cancel)
-        if is_ours:
-            repository, tag = split(uri)
-            docker.ask("POST", f"/images/{source.reference}/tag", repo=repository, tag=tag)
+        with _held(source.lock):
+            _pull(docker, source, say, cancel)
+            _call(docker, source.reference, name)
     except DockerError as error:
         if is_ours and exists(docker, uri):
-            say(f"[clary] The registry did not give {uri} ({error}); the copy on this machine is used")
+            say(f"[clary] The registry has no {uri}; the image of that name on this machine is used")
+            _call(docker, uri, name)
             return
         raise CustomerError(
             f"The image {uri} could not be pulled: {error}. Push it to the registry that its name says, or "
             "build it on this machine with this very name."
         ) from error
     say(f"[clary] Image {uri} is here")
+
+
+def _call(docker: Docker, reference: str, name: str) -> None:
+    if reference != name:
+        repository, tag = split(name)
+        docker.ask("POST", f"/images/{reference}/tag", repo=repository, tag=tag)
+
+
+@contextmanager
+def _held(path: Path | None) -> Iterator[None]:
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def exists(docker: Docker, reference: str) -> bool:
@@ -87,14 +135,31 @@ def _pull(docker: Docker, source: Source, say: Say, cancel: threading.Event) -> 
     if source.user:
         login = {"username": source.user, "password": source.password}
         headers["X-Registry-Auth"] = base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
-    repository, tag = split(source.reference)
-    query: dict[str, Any] = {"fromImage": repository, "tag": tag}
     if source.is_plain:
-        query["tlsVerify"] = "false"  # Podman's; Docker takes loopback addresses without
+        try:  # of Podman alone, whose Docker API has no way to do without TLS; Docker does so on loopback
+            path = {"reference": source.reference, "tlsVerify": "false"}
+            return _told(docker, LIBPOD, path, headers, say, cancel)
+        except DockerError as error:
+            if error.status != 404:
+                raise
+    repository, tag = split(source.reference)
+    query = {"fromImage": repository, "tag": tag}
+    return _told(docker, "/images/create", query, headers, say, cancel)
+
+
+def _told(
+    docker: Docker,
+    path: str,
+    query: Mapping[str, Any],
+    headers: Mapping[str, str],
+    say: Say,
+    cancel: threading.Event,
+) -> None:
+    """Follow a pull to its end."""
     done: set[str] = set()
-    with docker.opened("POST", "/images/create", headers=headers, **query) as answer:
+    with docker.opened("POST", path, headers=headers, **query) as answer:
         for step in _steps(answer, cancel):
-            if "error" in step:
+            if step.get("error"):
                 raise DockerError(500, str(step["error"]))
             layer, status = str(step.get("id", "")), str(step.get("status", ""))
             if status.lower().startswith(("pull complete", "download complete")) and layer not in done:

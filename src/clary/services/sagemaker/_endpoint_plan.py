@@ -73,7 +73,7 @@ def _variant(
         "InstanceCount": variant["InitialInstanceCount"],
         "StartupTimeout": variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 600),
         "DownloadTimeout": variant.get("ModelDataDownloadTimeoutInSeconds", 120),
-        "Runtime": asdict(runtime_of(container)),
+        "Runtime": asdict(runtime_of(container, model.get("ExecutionRoleArn", ""))),
         **_several(config, variant, model),
         "Serial": serial,
         **({"Routing": variant["RoutingConfig"]["RoutingStrategy"]} if "RoutingConfig" in variant else {}),
@@ -115,7 +115,7 @@ def _several(
     return {
         "Images": [each["Image"] for each in containers],
         "Containers": containers,
-        "Runtimes": [asdict(runtime_of(each)) for each in containers],
+        "Runtimes": [asdict(runtime_of(each, model.get("ExecutionRoleArn", ""))) for each in containers],
         "ExecutionMode": DIRECT if is_direct else "Serial",
     }
 

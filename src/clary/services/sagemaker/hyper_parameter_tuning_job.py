@@ -130,7 +130,8 @@ def _runtime(each: Mapping[str, Any]) -> Runtime:
     if not specification.get("TrainingImage"):
         raise ValidationException("AlgorithmSpecification must have a TrainingImage or an AlgorithmName.")
     static = each.get("StaticHyperParameters") or {}
-    return training_job.runtime_of({"AlgorithmSpecification": specification, "HyperParameters": static})
+    members = {"AlgorithmSpecification": specification, "HyperParameters": static}
+    return training_job.runtime_of({**members, "RoleArn": each.get("RoleArn", "")})
 
 
 def _completed(each: Mapping[str, Any], objective: Mapping[str, str], runtime: Runtime) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def _model(container: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str,
     }
     if "ArtifactUrl" in container:
         made["ModelDataUrl"] = container["ArtifactUrl"]
-    runtime_of(made)
+    runtime_of(made, config.get("ExecutionRoleArn", ""))
     return {"PrimaryContainer": made, "ExecutionRoleArn": config.get("ExecutionRoleArn", "")}
 
 

@@ -32,7 +32,7 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
         raise ValidationException(f"InferenceExecutionConfig.Mode '{mode}' is for models with Containers.")
     for container in (request.get("PrimaryContainer"), *containers):
         if container is not None:
-            runtime_of(container)
+            runtime_of(container, request.get("ExecutionRoleArn", ""))
     _check_several(containers, is_direct=mode == DIRECT)
     shown: dict[str, Any] = {"EnableNetworkIsolation": request.get("EnableNetworkIsolation", False)}
     if "PrimaryContainer" in request:
@@ -68,7 +68,7 @@ def containers_of(model: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{**each, "ContainerHostname": name_of(each, place)} for place, each in enumerate(several)]
 
 
-def runtime_of(container: Mapping[str, Any]) -> Runtime:
+def runtime_of(container: Mapping[str, Any], role_arn: str = "") -> Runtime:
     """Return what serves a container: its image's runtime, as a framework's when it brings a script.
 
     Raises
@@ -85,7 +85,7 @@ def runtime_of(container: Mapping[str, Any]) -> Runtime:
         raise ValidationException("Give ModelDataUrl or ModelDataSource, not both.")
     if not container.get("Image"):
         raise ValidationException("The container must have an Image.")
-    runtime = images.resolve(container["Image"])
+    runtime = images.resolve(container["Image"], role_arn)
     has_script = "SAGEMAKER_PROGRAM" in container.get("Environment", {})
     if runtime.name in stems("clary.algorithms") and not has_script:
         return replace(runtime, kind="builtin")

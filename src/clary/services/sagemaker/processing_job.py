@@ -24,7 +24,7 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Check a CreateProcessingJob beyond the model, and fill in what Describe always shows."""
     check_role(call, request["RoleArn"])
     _tracing.check(call, request)
-    runtime = images.resolve(request["AppSpecification"]["ImageUri"])
+    runtime = images.resolve(request["AppSpecification"]["ImageUri"], request["RoleArn"])
     _check_program(request, runtime)
     answer: dict[str, Any] = {
         "__private__": {"runtime": asdict(runtime)},

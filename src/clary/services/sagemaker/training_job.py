@@ -83,7 +83,7 @@ def check_role(call: Call, role_arn: str) -> None:
 def runtime_of(request: Mapping[str, Any]) -> Runtime:
     """Return what the training image resolves to; the XGBoost image without a script is the algorithm."""
     specification = request["AlgorithmSpecification"]
-    runtime = images.resolve(specification["TrainingImage"])
+    runtime = images.resolve(specification["TrainingImage"], request.get("RoleArn", ""))
     has_script = "sagemaker_program" in request.get("HyperParameters", {})
     if runtime.name in stems("clary.algorithms") and not has_script:
         kind = "framework" if specification.get("ContainerEntrypoint") else "builtin"

@@ -47,7 +47,7 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
         "__private__": {
             "containers": containers,
-            "runtimes": [asdict(runtime_of(each)) for each in containers],
+            "runtimes": [asdict(runtime_of(each, model.get("ExecutionRoleArn", ""))) for each in containers],
             "role_arn": model.get("ExecutionRoleArn", ""),
             "is_isolated": model.get("EnableNetworkIsolation", False),
         },
