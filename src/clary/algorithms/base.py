@@ -119,11 +119,15 @@ class Example:
     content_type: str
     channels: Mapping[str, Sequence[bytes]]
     """Rows of each channel, each encoded as one line or record."""
+    files: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    """Whole files, by name, of channels that have no rows."""
     metrics: tuple[str, ...]
     """Metrics that it prints, as `DescribeTrainingJob` names them."""
     request_type: str
     requests: tuple[bytes, ...]
     """Bodies of one row each."""
+    answer_type: str = "application/json"
+    """What its requests accept: JSON, or recordio-protobuf where an algorithm has no JSON."""
     shuffle_tolerance: float = 0.0
     """How far a prediction may move, absolutely, when the rows come in another order."""
 

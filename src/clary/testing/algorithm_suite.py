@@ -45,6 +45,12 @@ def train(
         path.mkdir(parents=True)
         (path / "rows").write_bytes(b"".join(rows))
         sources[name] = Source(name=name, path=path.parent, content_type=example.content_type)
+    for name, files in example.files.items():
+        path = folder / "input" / name
+        path.mkdir(parents=True)
+        for file, content_of in files.items():
+            (path / file).write_bytes(content_of)
+        sources[name] = Source(name=name, path=path)
     model_dir = folder / "model"
     model_dir.mkdir()
     algorithm.fit(
@@ -64,7 +70,7 @@ def ask(algorithm: Algorithm, example: Example, model_dir: Path, *, together: bo
     """Ask a model all requests of an example, one by one or all at once."""
     predictor = algorithm.load(model_dir, {})
     questions = [
-        Question(body=body, content_type=example.request_type, accept="application/json")
+        Question(body=body, content_type=example.request_type, accept=example.answer_type)
         for body in example.requests
     ]
     if together:
@@ -82,8 +88,10 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def numbers(answers: Sequence[Answer]) -> list[float]:
-    """Return every number in JSON answers, in order."""
+    """Return every number in JSON answers, or in records, in order."""
     import json  # noqa: PLC0415
+
+    from clary.toolkit.formats import recordio_protobuf  # noqa: PLC0415
 
     found: list[float] = []
 
@@ -96,6 +104,10 @@ def numbers(answers: Sequence[Answer]) -> list[float]:
 
     for answer in answers:
         assert answer.status == 200, answer
+        if answer.content_type == "application/x-recordio-protobuf":
+            for record in recordio_protobuf.decode_records(answer.body):
+                gather([tensor.values.tolist() for tensor in {**record.features, **record.label}.values()])
+            continue
         gather(json.loads(answer.body))
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,11 +15,27 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from clary.algorithms._vision.pieces import Piece
 
 KEEP_BYTES = 2 << 30
 """Decoded pictures that are kept for the next epoch."""
 _N_MOST_THREADS = 16
+
+
+class Readable(Protocol):
+    """A picture that lies somewhere, or one and what belongs to it."""
+
+    @property
+    def name(self) -> str:
+        """As messages say it."""
+        ...
+
+    def read(self) -> Any:
+        """Return its bytes."""
+        ...
+
+    def mark(self) -> tuple[int, int]:
+        """Return numbers by which an order comes that files do not make."""
+        ...
 
 
 class Album:
@@ -28,8 +44,8 @@ class Album:
     def __init__(
         self,
         channel: str,
-        pieces: Sequence[Piece],
-        prepare: Callable[[bytes], NDArray[np.uint8]],
+        pieces: Sequence[Readable],
+        prepare: Callable[[Any], NDArray[np.uint8]],
         n_threads: int = 1,
         keep_bytes: int = KEEP_BYTES,
     ) -> None:
@@ -85,7 +101,7 @@ class Album:
         return result
 
 
-def in_order(pieces: Sequence[Piece], labels: Sequence[Any]) -> list[int]:
+def in_order(pieces: Sequence[Readable], labels: Sequence[Any]) -> list[int]:
     """Return the places of pictures in an order that their names and files' order have no part in."""
     marks = [
         (*piece.mark(), str(label), place)

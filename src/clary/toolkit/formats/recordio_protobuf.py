@@ -32,7 +32,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CONTENT_TYPES", "Record", "Tensor", "decode", "decode_records", "encode", "read", "write"]
+__all__ = [
+    "CONTENT_TYPES",
+    "Record",
+    "Tensor",
+    "decode",
+    "decode_records",
+    "encode",
+    "encode_tensors",
+    "read",
+    "write",
+]
 
 CONTENT_TYPES = ("application/x-recordio-protobuf", "recordio-protobuf")
 
@@ -274,6 +284,19 @@ def encode(rows: Iterable[Mapping[str, Any]]) -> bytes:
         )
         for row in rows
     )
+
+
+def encode_tensors(tensors: Mapping[str, NDArray[Any]]) -> bytes:
+    """Encode one record whose `features` are tensors: of integers int32, of other numbers float32."""
+    pairs = []
+    for name, values in tensors.items():
+        if values.dtype.kind not in "iu":
+            pairs.append(_pair(name, values.reshape(-1)))
+            continue
+        packed = b"".join(_packed(each & 0xFFFF_FFFF_FFFF_FFFF) for each in values.reshape(-1).tolist())
+        value = _delimited(7, _delimited(1, packed))
+        pairs.append(_delimited(1, name.encode()) + _delimited(2, value))
+    return recordio.wrap(b"".join(_delimited(1, pair) for pair in pairs))
 
 
 def encode_columns(columns: Mapping[str, NDArray[Any]]) -> bytes:

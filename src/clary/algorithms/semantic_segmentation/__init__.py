@@ -1,0 +1,1 @@
+"""Semantic Segmentation, SageMaker's built-in `semantic-segmentation`."""
