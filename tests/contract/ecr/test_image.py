@@ -124,6 +124,10 @@ def test_an_image_is_put_through_the_api_alone(ecr, name):
     url = ecr.get_download_url_for_layer(repositoryName=name, layerDigest=digest_of(layer))["downloadUrl"]
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url) as answer:
         assert answer.read() == layer
+    base, _, rest = url.partition("/v2/")
+    bare, path = RegistryClient(base, name), f"/v2/{rest}"
+    assert bare.ask("DELETE", path).status == 401, "it can be read, and nothing else"
+    assert bare.ask("GET", path.replace("token=", "token=x")).status == 401
 
 
 def test_layers_are_looked_for(ecr, name, registry):

@@ -49,7 +49,7 @@ class Registry:
         return answered(lambda: self._answer(request), request)
 
     def _answer(self, request: Request) -> Response:
-        grant = caller(self._world.secret, request.headers, request.query, request.path, self._world.clock())
+        grant = caller(self._world.secret, request, self._world.clock())
         if request.path in {"/v2/", "/v2"}:
             return Response(200, {"content-type": "application/json", **VERSION}, b"{}")
         if request.path == "/v2/_catalog":

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from urllib.parse import parse_qs
 
@@ -11,11 +10,13 @@ from clary.gateway.registry.errors import OciError
 from clary.services.ecr import _tokens
 from clary.services.ecr._records import NAME, Place
 from clary.services.ecr._tokens import USER, Grant
+from clary.wire.http import Request
 
+_READING = frozenset({"GET", "HEAD"})
 _HOST = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.(?:localhost|amazonaws\.com(?:\.cn)?)(?::\d+)?")
 
 
-def caller(secret: bytes, headers: Mapping[str, str], query: str, path: str, now: datetime) -> Grant:
+def caller(secret: bytes, request: Request, now: datetime) -> Grant:
     """Return what a request's password opens, within the registry that its host names.
 
     Raises
@@ -23,9 +24,10 @@ def caller(secret: bytes, headers: Mapping[str, str], query: str, path: str, now
     OciError
         There is none that holds; or it is another account's.
     """
-    token = parse_qs(query).get("token", [""])[0]
+    headers = request.headers
+    token = parse_qs(request.query).get("token", [""])[0]
     grant = _tokens.read(secret, token or _password(headers.get("authorization", "")), now)
-    if grant is None or grant.only not in {"", path}:
+    if grant is None or grant.only != (request.path if token and request.method in _READING else ""):
         host = headers.get("host", "")
         realm = {"www-authenticate": f'Basic realm="http://{host}/",service="ecr.amazonaws.com"'}
         text = "log in as AWS with the password that `aws ecr get-login-password` prints"

@@ -45,7 +45,7 @@ class Door:
 
 def _visit(world: World, asked: Mapping[str, Any], pattern: re.Pattern[str]) -> tuple[Visit, list[str]]:
     request = Request(asked["method"], asked["path"], asked["query"], asked["headers"])
-    grant = caller(world.secret, request.headers, request.query, request.path, world.clock())
+    grant = caller(world.secret, request, world.clock())
     match = pattern.fullmatch(request.path)
     if match is None:
         raise OciError("UNSUPPORTED", f"{request.method} {request.path} is not of this protocol", 404)

@@ -54,8 +54,9 @@ def parse(raw: bytes, media_type: str = "", algorithm: str = "sha256") -> Manife
     try:
         text = raw.decode()
         document = json.loads(text)
-    except ValueError:
-        raise invalid("imageManifest", "it is not JSON") from None
+        json.dumps(document, ensure_ascii=False).encode()  # no half of a surrogate pair, which no store takes
+    except (ValueError, RecursionError):
+        raise invalid("imageManifest", "it is not JSON in UTF-8") from None
     if not isinstance(document, dict):
         raise invalid("imageManifest", "it is not a JSON object")
     own = document.get("mediaType", "")
@@ -72,16 +73,13 @@ def parse(raw: bytes, media_type: str = "", algorithm: str = "sha256") -> Manife
 
 def _read(document: Mapping[str, Any], text: str, digest: str, kind: str) -> Manifest:
     subject = _descriptor(document["subject"], "subject") if document.get("subject") else None
-    told: dict[str, Any] = {
-        "subject": subject["digest"] if subject else "",
-        "annotations": document.get("annotations") or {},
-    }
+    told: dict[str, Any] = {"subject": subject["digest"] if subject else "", "annotations": _texts(document)}
     if kind in INDEXES:
-        children = [_descriptor(each, "manifests") for each in document.get("manifests") or ()]
+        children = [_descriptor(each, "manifests") for each in _list(document, "manifests")]
         told["children"] = tuple(dict.fromkeys(each["digest"] for each in children))
         return Manifest(text, digest, kind, document.get("artifactType", ""), **told)
     configuration = _descriptor(document.get("config"), "config")
-    layers = [_descriptor(each, "layers") for each in document.get("layers") or ()]
+    layers = [_descriptor(each, "layers") for each in _list(document, "layers")]
     own = [configuration, *(each for each in layers if not each.get("urls"))]  # foreign layers are elsewhere
     told["blobs"] = tuple(dict.fromkeys(each["digest"] for each in own))
     told["size"] = sum(each["size"] for each in own)
@@ -89,9 +87,28 @@ def _read(document: Mapping[str, Any], text: str, digest: str, kind: str) -> Man
     return Manifest(text, digest, kind, artifact, **told)
 
 
+def _list(document: Mapping[str, Any], member: str) -> list[Any]:
+    found = document.get(member) or []
+    if not isinstance(found, list):
+        raise invalid("imageManifest", f"{member} is no list")
+    return found
+
+
+def _texts(document: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the annotations; those, and the type of an artifact, are texts."""
+    found = document.get("annotations") or {}
+    if not isinstance(found, Mapping) or not all(isinstance(each, str) for each in found.values()):
+        raise invalid("imageManifest", "annotations are no texts by name")
+    if not isinstance(document.get("artifactType", ""), str):
+        raise invalid("imageManifest", "artifactType is no text")
+    return found
+
+
 def _descriptor(value: Any, member: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping) or not DIGEST.fullmatch(str(value.get("digest"))):
         raise invalid("imageManifest", f"{member} is no descriptor with a sha256 or sha512 digest")
+    if not isinstance(value.get("mediaType", ""), str):
+        raise invalid("imageManifest", f"{member}: the mediaType of {value['digest']} is no text")
     size = value.get("size")
     if isinstance(size, bool) or not isinstance(size, int) or size < 0:
         raise invalid("imageManifest", f"{member}: the size of {value['digest']} is no number of bytes")
