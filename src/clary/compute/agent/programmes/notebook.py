@@ -16,7 +16,7 @@ from typing import Any
 from clary.compute.agent import failure, packages
 from clary.compute.agent.execute import Executor
 from clary.compute.agent.host import Host
-from clary.compute.agent.notebooks import home, lab, scripts
+from clary.compute.agent.notebooks import home, lab, processor, scripts
 from clary.compute.agent.programmes.serving import SOCKET_FOLDER, socket_folder
 from clary.compute.agent.reports import Reporter
 from clary.compute.agent.watch import Watch
@@ -79,12 +79,14 @@ class NotebookRun:
         with executor.running(program) as (running, pump):
             ended = self._await(running)
             if ended is None:
+                release = processor.hold(running.pid, host.spec.run_id, host.spec.size.cpus)
                 host.enter(RunPhase.SERVING, self._address)
                 looking = threading.Thread(target=self._look, args=(volume,), name="activity", daemon=True)
                 looking.start()
                 ending = self._watch.until_exit(running)
                 self._ended.set()
                 ended = ending.outcome or ending.exit
+                release()
         if self._reason:
             return host.result(Outcome.FAILED, reason=self._reason)
         if isinstance(ended, Outcome):
