@@ -1,4 +1,4 @@
-"""Docker's API, as much of it as running containers takes; Docker and Podman both serve it (ADR 30).
+"""Docker's API, as much of it as running containers takes; Docker and Podman both serve it (ADR 32).
 
 settings ──service──▶ where it listens ──client──▶ JSON over HTTP
                                        ├─pull────▶ the image, its progress in words
