@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-BOX_W, BOX_H, GAP_X, GAP_Y, EDGE = 190, 46, 60, 14, 10
-LONGEST = 27
+BOX_W, BOX_H, GAP_X, GAP_Y, EDGE = 196, 46, 48, 14, 10
+LONGEST = 24
 """Characters of a box's line."""
 
 

@@ -108,6 +108,12 @@ const settle = () => menu && (menu.open = wide.matches);
 wide.addEventListener("change", settle);
 settle();
 
+let redraw;
+addEventListener("resize", () => {
+  clearTimeout(redraw);
+  redraw = setTimeout(() => decorate(document), 150);
+});
+
 addEventListener("load", () => {
   decorate(document);
   const log = document.querySelector(".log");
