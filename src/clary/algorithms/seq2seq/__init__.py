@@ -1,0 +1,1 @@
+"""Sequence to sequence: translations, summaries, any tokens to any others."""
