@@ -10,7 +10,6 @@ script from its start, too.
 """
 
 import argparse
-import contextlib
 import io
 import json
 import os
@@ -19,9 +18,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,21 +27,21 @@ import numpy as np
 import xgboost
 from bench import _peers
 from bench._bars import Report, quantile
+from bench._memory import sampled
 from bench._peer_list import PEERS
 from bench.control import running
 
-from clary.cli import agents
 from clary.kernel import ids
 from clary.testing.jobs import XGBOOST, pack, read_object, training_request, upload_csv, wait_for_job
 from clary.testing.server import Account, ClaryServer
+from clary.testing.transform import script_container
 
 ROWS, COLUMNS, TREES = 1_000_000, 30, 100
 BLOCK_ROWS = 50_000
 """The object is one block of rows over and over: making text takes longer than all else here."""
 POLL_S = 0.1
 """More often, and the control plane takes what the job needs: there are two cores."""
-SAMPLE_S = 0.02
-PARTS = ("onepass", "payloads", "memory", "ray")
+PARTS = ("onepass", "payloads", "memory", "pipeline", "ray")
 SCRIPT = """
 import io, os
 import pandas as pd, xgboost
@@ -62,6 +59,18 @@ def output_fn(scores, accept):
     return "\\n".join(map(str, scores.tolist())) + "\\n", "text/csv"
 """
 """Of the open XGBoost container: text to a frame, to a matrix, to text."""
+SCALE = """
+import io
+import pandas as pd
+
+def model_fn(folder):
+    return 0.5
+
+def transform_fn(model, body, content_type, accept):
+    rows = pd.read_csv(io.StringIO(body), header=None) * model
+    return rows.to_csv(header=False, index=False), "text/csv"
+"""
+"""A first container, as features are made there."""
 RAY = Path("build/bench/ray")
 RAY_PACKAGES = ("ray[data]>=2.40", "xgboost-cpu>=3.0", "pyarrow>=18", "pandas>=2.2")
 
@@ -87,6 +96,8 @@ def main() -> int:
                 bench.payloads(report, chosen.rounds)
             if "memory" in parts:
                 bench.memory(report)
+            if "pipeline" in parts:
+                bench.pipeline(report, chosen.rounds)
             if "ray" in parts:
                 bench.ray(report)
     finally:
@@ -119,10 +130,15 @@ class Bench:
 
     def create_model(self, name: str, artefact: str, **environment: str) -> None:
         """Create a model of the XGBoost image."""
-        container = {"Image": XGBOOST, "ModelDataUrl": artefact, "Environment": environment}
-        self.account.client("sagemaker").create_model(
-            ModelName=name, PrimaryContainer=container, ExecutionRoleArn=self.account.role_arn
+        self.create_row(name, {"Image": XGBOOST, "ModelDataUrl": artefact, "Environment": environment})
+
+    def create_row(self, name: str, *containers: dict[str, Any]) -> None:
+        """Create a model of one container, or of several in a row."""
+        given = (
+            {"Containers": list(containers)} if len(containers) > 1 else {"PrimaryContainer": containers[0]}
         )
+        client = self.account.client("sagemaker")
+        client.create_model(ModelName=name, ExecutionRoleArn=self.account.role_arn, **given)
 
     def upload(self, key: str, n_rows: int) -> None:
         """Upload an object of so many rows."""
@@ -276,6 +292,39 @@ class Bench:
             f"memory at {self.n_rows // small} times the input", peaks[self.n_rows] / peaks[small], 1.15, "x"
         )
 
+    def pipeline(self, report: Report, rounds: int) -> None:
+        """Measure a script and XGBoost in a row against the two jobs one after the other."""
+        n_rows = self.n_rows // 4 // BLOCK_ROWS * BLOCK_ROWS or BLOCK_ROWS
+        self.upload("pipeline/rows.csv", n_rows)
+        self.upload("pipeline/half.csv", n_rows // 2 // BLOCK_ROWS * BLOCK_ROWS or BLOCK_ROWS)
+        script = script_container(self.account, self.bucket, SCALE)
+        self.create_row("scale", script)
+        self.create_row("row", script, {"Image": XGBOOST, "ModelDataUrl": self.artefact})
+        apart, rows, peaks = [], [], []
+        for _ in range(rounds):
+            first = self.job_s("scale", key="pipeline/rows.csv", out="scaled")
+            apart.append(first + self.job_s("builtin", key="scaled/rows.csv.out", out="apart"))
+            rows.append(self.job_s("row", key="pipeline/rows.csv", out="row"))
+        one, other = (
+            read_object(self.account, f"s3://{self.bucket}/{key}")
+            for key in ("apart/rows.csv.out.out", "row/rows.csv.out")
+        )
+        assert one == other, "the row writes other bytes than its stages"
+        for key in ("pipeline/half.csv", "pipeline/rows.csv"):
+            with sampled(self.server) as peak:
+                self.job_s("row", key=key, out="row")
+            peaks.append(peak[0] / 1e6)
+        took, whole = quantile(rows, 0.5), quantile(apart, 0.5)
+        head = ("", "s", "1000 rows/s")
+        table = [
+            ("in a row, one job", took, n_rows / took / 1000),
+            ("two jobs", whole, n_rows / whole / 1000),
+        ]
+        report.table(f"A script of pandas, then XGBoost: {n_rows:,} rows", head, table)
+        report.facts["pipeline_s"] = {"row": rows, "apart": apart, "peak_mb": peaks}
+        report.bar("time of a row, of its stages one after the other", took / whole, 1.0, "x")
+        report.bar("memory of a row at twice the input", peaks[1] / peaks[0], 1.15, "x")
+
     def ray(self, report: Report) -> None:
         """Measure the job against Ray Data, if that can be installed."""
         python = ray_python()
@@ -321,44 +370,6 @@ def ray_python() -> Path | None:
             shutil.rmtree(RAY, ignore_errors=True)
             return None
     return python.absolute()
-
-
-@contextlib.contextmanager
-def sampled(server: ClaryServer) -> Iterator[list[float]]:
-    """Sample what transforming agents and their programs hold; yield a list with the peak in bytes."""
-    peak, over = [0.0], threading.Event()
-
-    def look() -> None:
-        while not over.wait(SAMPLE_S):
-            for each in agents.alive(server.settings):
-                peak[0] = max(peak[0], sum(map(held, family(each.pid))))
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        over.set()
-        thread.join()
-
-
-def family(pid: int) -> list[int]:
-    """Return a process and all below it."""
-    found = [pid]
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                found += family(int(child))
-    return found
-
-
-def held(pid: int) -> float:
-    """Return a process's share of the memory it maps, shared pages divided among their users."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return float(line.split()[1]) * 1024
-    return 0.0
 
 
 if __name__ == "__main__":
