@@ -89,7 +89,7 @@ class Docker:
             As of `ask`.
         """
         connection = self._connection(timeout_s)
-        target = f"{quote(path)}?{urlencode(query)}" if query else quote(path)
+        target = quote(path, safe="/:@") + (f"?{urlencode(query)}" if query else "")
         sent = None if body is None else json.dumps(body).encode()
         given = {"Content-Type": "application/json", **(headers or {})}
         try:

@@ -1,0 +1,115 @@
+"""What the container runner asks the engine for, and how it reads what it is told."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clary.compute.base import RunKind, RunSpec, Runtime, Size
+from clary.compute.runners import _creation, _doors, container
+from clary.compute.runners._creation import Network
+from clary.compute.runners.base import Program
+
+IMAGE = "mine:1"
+BRIDGE = Network(mode="bridge")
+
+
+def spec_of(**members: Any) -> RunSpec:
+    values: dict[str, Any] = {
+        "run_id": "run-1",
+        "kind": RunKind.TRAINING,
+        "account": "111122223333",
+        "region": "us-east-1",
+        "name": "unit",
+        "arn": "arn",
+        "runtime": Runtime(kind="container", name=IMAGE),
+        "size": Size(cpus=1, memory_mib=100),
+    }
+    return RunSpec(**{**values, **members})
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    for name in ("code", "input", "model"):
+        (tmp_path / "algo-1/ml" / name).mkdir(parents=True)
+    return tmp_path / "algo-1"
+
+
+def asked(home: Path, program: Program, network: Network = BRIDGE, **members: Any) -> dict[str, Any]:
+    return _creation.document(program, home, spec_of(**members), "algo-1", network, {"a": "b"})
+
+
+def test_arguments_go_to_the_images_entry_point_unless_the_request_names_one(home: Path) -> None:
+    plain = asked(home, Program(image=IMAGE, argv=("train",), environment={"A": "1"}))
+    assert plain["Cmd"] == ["train"]
+    assert "Entrypoint" not in plain
+    assert (plain["Image"], plain["Hostname"], plain["Env"]) == (IMAGE, "algo-1", ["A=1"])
+    named = asked(home, Program(image=IMAGE, entrypoint=("python3", "x.py")))
+    assert named["Entrypoint"] == ["python3", "x.py"]
+    assert "Cmd" not in named
+
+
+def test_memory_is_limited_without_swap_and_shared_memory_is_as_much(home: Path) -> None:
+    limits = asked(home, Program(image=IMAGE))["HostConfig"]
+    assert limits["Memory"] == limits["MemorySwap"] == limits["ShmSize"] == 100 << 20
+    assert limits["NanoCpus"] == 1_000_000_000
+    assert {each["Name"] for each in limits["Ulimits"]} == {"nofile", "nproc"}
+
+
+def test_code_of_the_image_stays_seen_where_there_is_none_of_the_job(home: Path) -> None:
+    ml = home / "ml"
+    program = Program(image=IMAGE, binds=(("/out", "/in"),), ro_binds=(("/r", "/opt/ml/models"),))
+    expected = [f"{ml}/input:/opt/ml/input", f"{ml}/model:/opt/ml/model", "/out:/in", "/r:/opt/ml/models:ro"]
+    assert _creation.binds(home, program) == expected
+    (ml / "code/train.py").touch()
+    assert f"{ml}/code:/opt/ml/code" in _creation.binds(home, program)
+
+
+def test_hosts_of_a_run_have_fixed_addresses_and_know_the_others(home: Path) -> None:
+    network = Network(mode="clary-run-1", address="10.1.0.2", hosts=("algo-2:10.1.0.3",))
+    found = asked(home, Program(image=IMAGE), network)
+    where = found["NetworkingConfig"]["EndpointsConfig"]["clary-run-1"]
+    assert where["IPAMConfig"] == {"IPv4Address": "10.1.0.2"}
+    assert found["HostConfig"]["ExtraHosts"] == ["algo-2:10.1.0.3"]
+
+
+def test_a_published_port_is_this_machines_alone(home: Path) -> None:
+    network = Network(mode="bridge", is_published=True)
+    found = asked(home, Program(image=IMAGE), network)
+    assert found["HostConfig"]["PortBindings"]["8080/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": ""}]
+    told = {"NetworkSettings": {"Ports": {"8080/tcp": [{"HostPort": "41234"}]}}}
+    assert container.address_of(told, network) == "http://127.0.0.1:41234"
+
+
+def test_gpus_are_asked_for_by_number(home: Path) -> None:
+    (home / "gpus").write_text("0,2")
+    found = asked(home, Program(image=IMAGE), size=Size(cpus=1, memory_mib=100, gpus=2))
+    assert found["HostConfig"]["DeviceRequests"][0]["DeviceIDs"] == ["0", "2"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"NetworkSettings": {"IPAddress": "10.1.0.9", "Networks": {}}},
+        {"NetworkSettings": {"IPAddress": "", "Networks": {"bridge": {"IPAddress": "10.1.0.9"}}}},
+    ],
+)
+def test_a_container_answers_at_its_own_address(told: dict[str, Any]) -> None:
+    assert container.address_of(told, BRIDGE) == "http://10.1.0.9:8080"
+
+
+def test_doors_are_opened_for_loopback_urls_alone() -> None:
+    environment = {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:4747",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:4747/_clary/runs/x/credentials",
+        "OTHER": "http://localhost:5000/x",
+        "FAR": "https://example.com/",
+        "PLAIN": "127.0.0.1:99",
+        "BROKEN": "http://",
+    }
+    assert _doors.wanted(environment) == {("127.0.0.1", 4747), ("localhost", 5000)}
+
+
+def test_a_program_without_an_image_has_a_command_or_a_call() -> None:
+    with pytest.raises(ValueError, match="either `argv` or `call`"):
+        Program(entrypoint=("x",))
