@@ -9,11 +9,13 @@ import gzip
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from bench._bars import Report
+from bench.algorithms._pictures import is_torch_here, packed
 from bench.algorithms._trainings import clock, train
 
 PACKAGE = "dataset-fashion-mnist"
@@ -33,22 +35,20 @@ GIVEN = {
 
 
 def run(report: Report) -> None:
+    if not is_torch_here(report, "Image Classification"):
+        return
     from clary.algorithms._vision import drawn  # noqa: PLC0415 - where torch is
     from clary.toolkit import image_records, recordio  # noqa: PLC0415 - as above
 
+    def frames(pixels: Any, kinds: Any) -> Iterator[bytes]:
+        for each, kind in zip(pixels, kinds.tolist(), strict=True):
+            record = image_records.ImageRecord((float(kind),), drawn.png(each))
+            yield recordio.wrap(image_records.wrap(record))
+
     images, labels, test, wanted, name = _data()
-    folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    try:
-        for channel, pixels, kinds in (("train", images, labels), ("validation", test, wanted)):
-            (folder / channel).mkdir()
-            with (folder / channel / "images.rec").open("wb") as stream:
-                for each, kind in zip(pixels, kinds.tolist(), strict=True):
-                    record = image_records.ImageRecord((float(kind),), drawn.png(each))
-                    stream.write(recordio.wrap(image_records.wrap(record)))
+    with packed({"train": frames(images, labels), "validation": frames(test, wanted)}) as folder:
         given = {**GIVEN, "num_training_samples": len(images)}
         (_, log), seconds = clock(lambda: train("image_classification", folder, given))
-    finally:
-        shutil.rmtree(folder)
     accuracy = max(float(part.split()[0]) for part in log.split("Validation-accuracy=")[1:])
     rate = GIVEN["epochs"] * len(images) / seconds  # type: ignore[operator]
     report.table(

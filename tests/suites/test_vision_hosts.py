@@ -13,6 +13,7 @@ from clary.algorithms.base import Question, Source, Training
 from clary.algorithms.image_classification import examples
 from clary.kernel.errors import CustomerError
 from clary.testing.several_hosts import HOSTS, together
+from clary.toolkit.hyperparameters import Params
 
 pytest.importorskip("torch", reason="needs pip install 'clary[torch]'")
 pytestmark = pytest.mark.torch
@@ -85,3 +86,35 @@ def test_a_host_that_cannot_read_its_data_ends_all(tmp_path: Path) -> None:
     for error in together([partial(base.find("image_classification").fit, each) for each in pair]):
         assert isinstance(error, CustomerError)
         assert "images.rec" in str(error)
+
+
+def test_two_hosts_find_objects_together(tmp_path: Path) -> None:
+    algorithm = base.find("object_detection")
+    example = base.examples(algorithm.name)[0]
+    params = algorithm.validate({**example.hyperparameters, "mini_batch_size": "1"})
+    pair = []
+    for host, frame in zip(HOSTS, example.channels["train"], strict=True):
+        sources = {}
+        for name, content in (("train", frame), ("validation", example.channels["validation"][0])):
+            path = tmp_path / host / name
+            path.mkdir(parents=True)
+            (path / "images.rec").write_bytes(content)
+            sources[name] = Source(name=name, path=path, content_type=example.content_type)
+        (tmp_path / host / "model").mkdir()
+        pair.append(
+            Training(
+                params=Params(
+                    {**params.values_by_name, "image_shape": 64}
+                ),  # less than the service takes: quicker
+                sources=sources,
+                model_dir=tmp_path / host / "model",
+                output_data_dir=tmp_path,
+                hosts=HOSTS,
+                host=host,
+                name=f"{tmp_path.name}-boxes",
+                n_threads=1,
+            )
+        )
+    assert together([partial(algorithm.fit, each) for each in pair]) == [None, None]
+    assert (pair[0].model_dir / "object-detection.npz").is_file()
+    assert not list(pair[1].model_dir.iterdir())

@@ -1,0 +1,1 @@
+"""Object Detection, SageMaker's built-in `object-detection`."""
