@@ -140,6 +140,7 @@ def _look(account: Account, pages: dict[str, str], chosen: argparse.Namespace) -
                 ending = "-dark" if scheme == "dark" else ""
                 wrong += _picture(page, blank, chosen.out / f"{name}{ending}.png")
                 page.set_viewport_size({"width": NARROW, "height": HEIGHT})
+                page.wait_for_timeout(300)
                 wide = page.evaluate("document.documentElement.scrollWidth")
                 wrong += [f"{name} is {wide} px wide, on a screen of {NARROW}"] if wide > NARROW else []
                 if chosen.narrow:
