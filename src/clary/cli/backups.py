@@ -159,6 +159,8 @@ def _add_file(tar: tarfile.TarFile, contents: Contents, path: Path, name: str) -
 def _keys(stored: Objects) -> Iterator[tuple[str, str]]:
     listed: Any = stored.ask("list", "s3://all", lambda s3: s3.list_buckets())
     for each in listed["Buckets"]:
+        if f"/{each['Name']}" == objects.PROBE:
+            continue
         yield each["Name"], ""
         for entry in stored.list(f"s3://{each['Name']}/"):
             yield entry.bucket, entry.key
@@ -189,7 +191,7 @@ def store_of_objects(settings: Settings) -> Iterator[Objects]:
 
     def is_up() -> bool:
         try:
-            return not asyncio.run(objects.trouble(objects.load(settings)))
+            return not asyncio.run(objects.trouble(objects.load(settings), writes=True))
         except SetupError:
             return False
 

@@ -9,6 +9,7 @@ would answer anyone on this machine, jobs included: they are locked with keys an
 """
 
 import asyncio
+import hashlib
 import json
 import os
 import random
@@ -29,7 +30,6 @@ from clary.kernel import ids
 from clary.kernel.clock import now
 from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
-from clary.wire.signature import EMPTY_SHA256
 from clary.wire.signing import sign
 
 GRPC_OFFSET = 10_000
@@ -40,6 +40,8 @@ FIRST_PORTS = range(14_000, 22_000)
 MEMORY_LIMIT = "400MiB"
 """Go's soft limit for `weed`: 284 MB in place of 1000, at the same speed (reference/feasibility, B)."""
 CERTIFICATE_YEARS = 100
+PROBE = "/clary-ready--ol-s3"
+"""Path of the bucket in which a probe writes; no account can have one of such a name."""
 MAX_VOLUMES = 20_000
 """Every bucket takes a volume of up to 128 MiB, or more. By itself `weed` allows as many as would fill the
 disk: on a small one some hundred buckets, however little they hold, would leave no room for another."""
@@ -169,11 +171,22 @@ def command(settings: Settings) -> Command:
     return Command(argv=argv, environment=kept | {"GOMEMLIMIT": MEMORY_LIMIT}, directory=config)
 
 
-async def trouble(objects: Objects, *, timeout_s: float = 2.0) -> str:
-    """Ask for the list of buckets, signed; return an empty text when it comes, else why not."""
+async def trouble(objects: Objects, *, timeout_s: float = 2.0, writes: bool = False) -> str:
+    """Ask for the list of buckets, signed; return an empty text when it comes, else why not.
+
+    Parameters
+    ----------
+    writes : bool
+        Whether an object must be stored, too: the embedded store lists buckets before it can read an object.
+    """
     try:
         async with asyncio.timeout(timeout_s):
-            status, body = await _list_buckets(objects)
+            status, body = await _ask(objects, "GET", "/")
+            if writes and status == 200:
+                status, body = await _ask(objects, "PUT", f"{PROBE}/probe", b"probe")
+            if writes and status == 404:
+                await _ask(objects, "PUT", PROBE)
+                status, body = await _ask(objects, "PUT", f"{PROBE}/probe", b"probe")
     except TimeoutError:
         return f"{objects.endpoint} did not answer within {timeout_s:g} s"
     except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
@@ -184,7 +197,8 @@ async def trouble(objects: Objects, *, timeout_s: float = 2.0) -> str:
     return f"{objects.endpoint} answered {status} {code}".strip()
 
 
-async def _list_buckets(objects: Objects) -> tuple[int, str]:
+async def _ask(objects: Objects, method: str, path: str, body: bytes = b"") -> tuple[int, str]:
+    """Send a signed request; return status and text of the answer."""
     url = urllib.parse.urlsplit(objects.endpoint)
     is_tls = url.scheme == "https"
     reader, writer = await asyncio.open_connection(
@@ -193,10 +207,11 @@ async def _list_buckets(objects: Objects) -> tuple[int, str]:
         ssl=ssl.create_default_context() if is_tls else None,
     )
     try:
-        path = (url.path or "") + "/"
-        headers = _signed(objects, url.netloc, path)
-        lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-        writer.write("\r\n".join([*lines, "connection: close", "", ""]).encode())
+        path = url.path.rstrip("/") + path
+        headers = _signed(objects, method, url.netloc, path, body)
+        headers |= {"content-length": str(len(body)), "connection": "close"}
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        writer.write("\r\n".join([*lines, "", ""]).encode() + body)
         await writer.drain()
         status = int((await reader.readline()).split()[1])
         return status, (await reader.read(65_536)).decode(errors="replace")
@@ -206,15 +221,14 @@ async def _list_buckets(objects: Objects) -> tuple[int, str]:
         writer.close()
 
 
-def _signed(objects: Objects, host: str, path: str) -> dict[str, str]:
-    """Return the headers of a GET without body, signed."""
+def _signed(objects: Objects, method: str, host: str, path: str, body: bytes) -> dict[str, str]:
     return sign(
-        method="GET",
+        method=method,
         host=host,
         path=path,
         query="",
         headers={},
-        payload_hash=EMPTY_SHA256,
+        payload_hash=hashlib.sha256(body).hexdigest(),
         access_key_id=objects.access_key,
         secret=objects.secret_key,
         region=objects.region,

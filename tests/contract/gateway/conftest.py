@@ -150,7 +150,7 @@ class Weed:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        eventually(lambda: not asyncio.run(objects.trouble(self.where)), within_s=60)
+        eventually(lambda: not asyncio.run(objects.trouble(self.where, writes=True)), within_s=60)
 
     def stop(self) -> None:
         assert self.child is not None

@@ -55,7 +55,7 @@ def _python(settings: Settings, *arguments: str) -> Command:
 
 def _objects(settings: Settings) -> Process:
     async def ready() -> str:
-        return await objects.trouble(objects.load(settings))
+        return await objects.trouble(objects.load(settings), writes=True)
 
     return Process(name="objects", command=lambda: objects.command(settings), ready=ready, grace_s=10.0)
 
