@@ -16,7 +16,9 @@ import tarfile
 from pathlib import Path
 
 PROGRAMS = ("sh", "env", "cat", "ls", "mkdir", "rm", "cp", "chmod", "chown", "sleep", "id", "hostname", "tar")
-LEFT_OUT = re.compile(r"/(test|tests|idlelib|turtledemo|site-packages|__pycache__|config-[^/]*|ensurepip)(/|$)")
+LEFT_OUT = re.compile(
+    r"/(test|tests|idlelib|turtledemo|site-packages|__pycache__|config-[^/]*|ensurepip)(/|$)"
+)
 FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
@@ -36,7 +38,9 @@ def main() -> None:
     native = {path for path in modules if path.suffix == ".so"}
     libraries = needed([*wanted, *native])
     # what the C library opens by name when a host name is looked up
-    libraries |= {each.with_name(name) for each in libraries for name in ("libnss_dns.so.2", "libnss_files.so.2")}
+    libraries |= {
+        each.with_name(name) for each in libraries for name in ("libnss_dns.so.2", "libnss_files.so.2")
+    }
     with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:
         for name in FOLDERS:
             folder = tarfile.TarInfo(name)
