@@ -56,7 +56,6 @@ def shown(record: Record) -> dict[str, Any]:
             "model_id": record.key,
             "creation_timestamp_ms": epoch_ms(record.created),
             "last_updated_timestamp_ms": epoch_ms(record.modified),
-            "creator_id": runs.signer(document),
             "tags": _listed(document["tags"]),
             **{name: document[name] for name in members},
         },
