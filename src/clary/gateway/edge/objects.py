@@ -16,21 +16,19 @@ from clary.gateway.edge.awschunked import (
     SignedChunks,
 )
 from clary.gateway.edge.callers import UNSIGNED_PAYLOAD, Caller, Callers, access_key_id
-from clary.gateway.edge.control import ControlPlane, ObjectStore
+from clary.gateway.edge.control import ControlPlane
 from clary.gateway.edge.exchange import Exchange
 from clary.gateway.edge.faults import Fault
 from clary.gateway.edge.head import Head, Lines
 from clary.gateway.edge.limits import Limits
 from clary.gateway.edge.relay import HOP_BY_HOP, Alter, Away, Refused, forward, framing
-from clary.gateway.edge.upstream import Address, Pool
+from clary.gateway.edge.storepool import StorePool
 from clary.kernel import clock
 from clary.kernel.errors import AwsError
 from clary.wire import post_policy
 from clary.wire.signature import signing_key
 from clary.wire.signing import sign
 
-REST_S = 30.0
-"""That an unused connection to the store is kept."""
 PART_TYPE = "application/x-clary-part"
 """Content type of parts on their way to the store. It compresses what it takes for text, on every upload and
 read: 275 MB of CSV cost it 8 s of CPU to take and 2.5 to give, and as they are 4 and 0.4 (SeaweedFS 4.48)."""
@@ -89,9 +87,8 @@ class Objects:
         self._control = control
         self._callers = callers
         self._limits = limits
-        self._loop_time = loop_time
-        self._pool: Pool | None = None
-        self._endpoint = ""
+        self._pool = StorePool(loop_time)
+        self.sweep, self.close = self._pool.sweep, self._pool.close
 
     async def answer(self, exchange: Exchange) -> None:
         """Answer one request."""
@@ -128,7 +125,7 @@ class Objects:
         except forms.GoneError:
             return
         except (Away, TimeoutError):
-            self.close()
+            self._pool.close()
             self._control.stores.doubt("")  # it may have come back elsewhere
             exchange.answer(*faults.away(head, "The object store does not answer; it may be restarting."))
 
@@ -254,7 +251,7 @@ class Objects:
 
         await forward(
             exchange,
-            lambda: self._pool_of(store),
+            lambda: self._pool.of(store),
             whole,
             patience_s=self._limits.away_s,
             answer_s=self._limits.answer_s,
@@ -262,29 +259,6 @@ class Objects:
             is_chunked=is_chunked,
             alter=alter,
         )
-
-    def _pool_of(self, store: ObjectStore) -> Pool:
-        if self._pool is None or self._endpoint != store.endpoint:
-            self.close()
-            parts = urlsplit(store.endpoint)
-            is_tls = parts.scheme == "https"
-            address = Address(
-                host=parts.hostname or "127.0.0.1", port=parts.port or (443 if is_tls else 80), is_tls=is_tls
-            )
-            self._pool = Pool(address, self._loop_time, rest_s=REST_S)
-            self._endpoint = store.endpoint
-        return self._pool
-
-    def sweep(self) -> None:
-        """Close connections that rested too long."""
-        if self._pool is not None:
-            self._pool.sweep()
-
-    def close(self) -> None:
-        """Close every connection at rest."""
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
 
 
 def _place(head: Head) -> Place:

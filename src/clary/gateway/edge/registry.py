@@ -188,7 +188,7 @@ class _Taking:
                 size = sum(map(len, chunks))
                 name = f"{at:012d}-{uuid4().hex[:12]}"
                 at += size
-                self._under_way.put_nowait((name, size, loop.create_task(self._put(name, chunks))))
+                self._under_way.put_nowait((name, size, self._put(name, chunks)))
                 if self.hashed is not None:
                     await hashing
                     hashing = loop.run_in_executor(None, self.hashed.update, chunks)
@@ -203,11 +203,11 @@ class _Taking:
                 if left is not None:
                     left[2].cancel()
 
-    async def _put(self, name: str, chunks: Sequence[bytes]) -> None:
-        try:
-            await self._segments.put(self._plan["bucket"], self._plan["prefix"] + name, chunks)
-        finally:
-            self._room.release()
+    def _put(self, name: str, chunks: Sequence[bytes]) -> asyncio.Task[None]:
+        where = (self._plan["bucket"], self._plan["prefix"] + name)
+        storing = asyncio.get_running_loop().create_task(self._segments.put(*where, chunks))
+        storing.add_done_callback(lambda _: self._room.release())
+        return storing
 
     async def _tell_all(self) -> Mapping[str, Any] | None:
         """Tell of each segment once it and all before it are stored; return the last answer."""

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote, urlsplit
 
 from clary.gateway.edge.callers import UNSIGNED_PAYLOAD
-from clary.gateway.edge.control import ControlPlane, ObjectStore
+from clary.gateway.edge.control import ControlPlane
 from clary.gateway.edge.head import Lines
-from clary.gateway.edge.objects import PART_TYPE, REST_S
+from clary.gateway.edge.objects import PART_TYPE
 from clary.gateway.edge.relay import Away, connect
-from clary.gateway.edge.upstream import Address, Listener, Pool, Upstream
+from clary.gateway.edge.storepool import StorePool
+from clary.gateway.edge.upstream import Listener, Upstream
 from clary.kernel import clock
 from clary.wire.signing import sign
 
@@ -27,8 +28,8 @@ class Segments:
         self._control = control
         self._patience_s = patience_s
         self._loop_time = loop_time
-        self._pool: Pool | None = None
-        self._endpoint = ""
+        self._pool = StorePool(loop_time)
+        self.sweep, self.close = self._pool.sweep, self._pool.close
 
     async def put(self, bucket: str, key: str, chunks: Sequence[bytes]) -> None:
         """Write an object; again, where the store dies under it.
@@ -63,14 +64,8 @@ class Segments:
         except BaseException:
             upstream.abort()
             raise
-        self._give(upstream)
+        self._pool.give(upstream)
         return status
-
-    def _give(self, upstream: Upstream) -> None:
-        if self._pool is not None:
-            self._pool.give(upstream)
-        else:
-            upstream.abort()
 
     async def read(
         self, bucket: str, pieces: Sequence[Piece], take: Callable[[bytes], None], flow: "Flow"
@@ -123,7 +118,7 @@ class Segments:
             await self._settled(reading, flow)
             done += reading.n
             if first + done > last and reading.upstream is not None:
-                self._give(reading.upstream)
+                self._pool.give(reading.upstream)
                 ahead.pop(0)
                 return
             reading.drop()
@@ -167,34 +162,13 @@ class Segments:
             now=clock.now(),
         )
         lines = "".join(f"{name}: {value}\r\n" for name, value in {**headers, **own}.items())
-        upstream = await connect(self._pool_of(store), self._patience_s)
+        upstream = await connect(self._pool.of(store), self._patience_s)
         upstream.ask(listener, method, f"{method} {path} HTTP/1.1\r\n{lines}".encode() + rest)
         return upstream
-
-    def _pool_of(self, store: ObjectStore) -> Pool:
-        if self._pool is None or self._endpoint != store.endpoint:
-            self.close()
-            parts = urlsplit(store.endpoint)
-            is_tls = parts.scheme == "https"
-            host, port = parts.hostname or "127.0.0.1", parts.port or (443 if is_tls else 80)
-            self._pool = Pool(Address(host=host, port=port, is_tls=is_tls), self._loop_time, rest_s=REST_S)
-            self._endpoint = store.endpoint
-        return self._pool
 
     def _doubt(self) -> None:
         """Ask anew where the store is: it may have come back elsewhere."""
         self._control.stores.doubt("")
-
-    def sweep(self) -> None:
-        """Close connections that rested too long."""
-        if self._pool is not None:
-            self._pool.sweep()
-
-    def close(self) -> None:
-        """Close every connection at rest."""
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
 
 
 class Flow:
