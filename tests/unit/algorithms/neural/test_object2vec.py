@@ -13,7 +13,7 @@ from clary.algorithms.base import Question, Source, Training
 from clary.algorithms.object2vec import _pairs
 from clary.algorithms.object2vec._network import Network, Shape
 from clary.algorithms.object2vec._pairs import Pairs, Tokens
-from clary.algorithms.object2vec.fit import minibatches
+from clary.algorithms.object2vec.fit import _Tail, minibatches
 from clary.kernel.errors import CustomerError
 from clary.testing.algorithm_suite import train
 
@@ -278,3 +278,13 @@ def test_the_lines_of_its_readme_open_the_model(models: Any, monkeypatch: Any) -
     exec(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[-1], names)
     [row] = json.loads(ask(models["pooled"], {"in0": [1, 2], "in1": [7]}).body)["predictions"]
     np.testing.assert_allclose(names["score"]([1, 2], [7]), row["scores"], rtol=1e-4)
+
+
+def test_the_model_is_the_mean_of_the_last_third_of_the_passes() -> None:
+    tail = _Tail(6)
+    for epoch in range(6):
+        tail.add(epoch, {"weight": np.full(2, epoch, np.float32)})
+    assert tail.mean["weight"].tolist() == [4.5, 4.5]
+    short = _Tail(2)
+    short.add(1, {"weight": np.ones(2, np.float32)})
+    assert not short.mean
