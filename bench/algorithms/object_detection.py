@@ -25,8 +25,8 @@ GIVEN: dict[str, Any] = {
     "mini_batch_size": 8,
     "optimizer": "adam",
     "learning_rate": 0.0005,
-    "lr_scheduler_step": "12",
-    "epochs": 15,
+    "lr_scheduler_step": "32",
+    "epochs": 40,
 }
 
 
