@@ -22,11 +22,13 @@ _MONDAY = 4
 _SEASONS: dict[str, tuple[float, ...]] = {
     "min": (60, 1440, 2 * 1440, 3 * 1440, 7 * 1440),
     "H": (24, 48, 72, 168, 336, 504, 672),
-    "D": (7, 14, 21, 28, 364),
+    "D": (7, 14, 21, 28, 35, 42, 49, 56, 364),
     "W": (4, 8, 12, 52, 104),
     "M": (12, 24, 36),
 }
 """Units that a season takes. Source: developer guide, "DeepAR Hyperparameters", and the field's calendars."""
+_NEIGHBOURS = 4
+"""Seasons that are seen with the steps beside them."""
 _NEAR = {"min": 5, "H": 3, "D": 6, "W": 3, "M": 3}
 """Last values that are seen directly, beside seasons and their neighbours."""
 
@@ -48,9 +50,9 @@ class Clock:
         """Steps back at which the network sees the past, rising."""
         n, unit = self._step
         found = set(range(1, _NEAR[unit] + 1))
-        for season in _SEASONS[unit]:
+        for place, season in enumerate(_SEASONS[unit]):
             steps = round(season / n)
-            found |= {steps - 1, steps, steps + 1} if steps > 1 else {1}
+            found |= {steps} if place >= _NEIGHBOURS else {steps - 1, steps, steps + 1}
         return np.array(sorted(each for each in found if each > 0))
 
     @cached_property

@@ -9,6 +9,7 @@ categories ─▶ vectors ─┘
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     Parameters = tuple[torch.Tensor, ...]
 
 _FIRST_WEIGHT = 4.0
-"""How much more the season's lag weighs at the beginning, as a logarithm."""
+"""How much more the last season weighs at the beginning, as a logarithm; those before, less and less."""
 N_OWN = 2
 """Features beside the calendar's: age and scale."""
 
@@ -112,7 +113,7 @@ class Network(torch.nn.Module):  # type: ignore[misc]  # torch is an extra
                 each.bias.zero_()
             for place, lag in enumerate(lags):
                 if lag % shape.clock.season == 0:
-                    self.weights.bias[place] = _FIRST_WEIGHT
+                    self.weights.bias[place] = _FIRST_WEIGHT - 0.5 * math.log(lag / shape.clock.season)
         self.register_buffer("typical_scale", torch.ones(()))
         self.register_buffer("path_correlation", torch.zeros(()))
         self.register_buffer("dynamic_mean", torch.zeros(shape.num_dynamic_feat))

@@ -58,6 +58,11 @@ class Windows:
             len(series), n_cats
         )
 
+    @property
+    def held(self) -> NDArray[np.bool_]:
+        """Which series are long enough that their ends can be kept from training, to choose a network by."""
+        return self.lengths >= self._shape.context_length + 2 * self._shape.prediction_length
+
     def __len__(self) -> int:
         return len(self.lengths)
 

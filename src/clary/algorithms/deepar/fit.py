@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 SEED = 17
 WINDOWS_OF_SERIES = 4
 """Drawn from each series in an epoch. Source: the service's logs count as many."""
+MOST_HELD = 512
+"""Series whose ends choose the network."""
 LEAST_STEPS = 8
 """Mini-batches of an epoch, at least: of few series more windows are drawn."""
 LAST_RATE = 0.05
@@ -193,12 +195,13 @@ def _learn(training: Training, group: Group, network: Network, windows: Windows,
     n_steps = int(np.max(hosts.arrays(np.array([-(-n_wanted // size)]))))
     steps = torch.optim.Adam(network.parameters(), lr=params.float("learning_rate"))
     draw = np.random.default_rng((SEED, hosts.rank))
-    least, n_stale, best, start, loss = math.inf, 0, None, 0, math.nan
+    least, kept, n_stale, best, start, loss = math.inf, math.nan, 0, None, 0, math.nan
     state = _torch.resumed(training, group)
     if state is not None:
         network.load_state_dict(state["network"])
         steps.load_state_dict(state["optimizer"])
         start, least, n_stale, best = state["epoch"], state["least"], state["n_stale"], state["best"]
+        kept = state["kept"]
         draw = np.random.default_rng((SEED, hosts.rank, start))
         say(f"Resuming after epoch {start}")
     patience = params.get("early_stopping_patience")
@@ -218,13 +221,15 @@ def _learn(training: Training, group: Group, network: Network, windows: Windows,
                 )
         say(f"#quality_metric: host={training.host}, epoch={epoch}, batch={n_steps} train loss <loss>={loss}")
         loss = total / n_steps
+        held = _held_loss(network, windows, group)
         log.throughput(n_steps * size, time.time() - started)
         log.quality("train loss", loss, epoch=epoch)
         log.progress(epoch + 1, epochs)
-        n_stale = 0 if loss < least else n_stale + 1
-        if loss < least:
-            least = loss
-            if patience:
+        judged = loss if held is None else held
+        n_stale = 0 if judged < least else n_stale + 1
+        if judged < least:
+            least, kept = judged, loss
+            if patience or held is not None:
                 best = {name: each.clone() for name, each in network.state_dict().items()}
         _torch.checkpoint(
             training,
@@ -233,6 +238,7 @@ def _learn(training: Training, group: Group, network: Network, windows: Windows,
                 "optimizer": steps.state_dict(),
                 "epoch": epoch + 1,
                 "least": least,
+                "kept": kept,
                 "n_stale": n_stale,
                 "best": best,
             },
@@ -242,7 +248,7 @@ def _learn(training: Training, group: Group, network: Network, windows: Windows,
             break
     if best is not None:
         network.load_state_dict(best)
-        loss = least
+        loss = kept
     log.quality("train final_loss", loss)
 
 
@@ -250,13 +256,35 @@ def _drawn(network: Network, windows: Windows, size: int, draw: np.random.Genera
     """Draw windows: series alike, and each one's places alike."""
     shape = network.shape
     which = draw.integers(0, len(windows), size)
-    last = windows.lengths[which] - shape.prediction_length
+    last = windows.lengths[which] - shape.prediction_length * (1 + windows.held[which])
     at = draw.integers(np.minimum(shape.context_length, last), last + 1)
     steps = windows.steps(network, which, at, shape.context_length + shape.prediction_length)
     if not shape.is_whole:
         return steps
     blur = torch.from_numpy(draw.random(steps.values.shape, np.float32) - np.float32(0.5))
     return steps._replace(values=steps.values + blur.to(steps.values.device))
+
+
+def _held_loss(network: Network, windows: Windows, group: Group) -> float | None:
+    """Return the mean loss of the ends that training does not see; None where no series has one to spare."""
+    which = windows.held.nonzero()[0]
+    which = which[:: max(1, len(which) // MOST_HELD)][:MOST_HELD]
+    if not group.hosts.sum(np.array([len(which)]))[0]:
+        return None
+    sums, n_before = np.zeros(2), network.shape.context_length
+    if len(which):
+        at = windows.lengths[which] - network.shape.prediction_length
+        network.eval()
+        with torch.no_grad():
+            batch = windows.steps(network, which, at, n_before + network.shape.prediction_length)
+            losses = network.likelihood.loss(
+                batch.values, batch.scale, network(batch.lags, batch.is_there, batch.features)
+            )
+            counts = batch.counts[:, n_before:]
+            sums += (float(losses[:, n_before:][counts].sum()), float(counts.sum()))
+        network.train()
+    total, n_values = group.hosts.sum(sums)
+    return float(total / max(n_values, 1))
 
 
 def _step(network: Network, steps: torch.optim.Optimizer, group: Group, batch: Steps) -> float:
