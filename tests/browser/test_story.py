@@ -138,7 +138,6 @@ def marked(account: Account) -> dict[str, str]:
         "/experiments/{experiment}",
         "/lineage",
         "/lineage?of=s3://{bucket}/" + EVIL,
-        "/jobs/training?name=" + EVIL,
         "/evaluate?uris=" + EVIL,
         "/coverage?name=" + EVIL,
         "/?notice=" + EVIL,
