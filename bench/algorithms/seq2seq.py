@@ -1,9 +1,9 @@
 """Sequence-to-Sequence: pairs as many as Multi30k's, of a language made here; cells of 256, a beam of 5.
 
-No package ships parallel sentences, so both languages are drawn: sentences out of a grammar of 2,000 words; the
-other language has words of its own, two of which often mean one, puts the verb last, and adjectives behind
-their nouns. `CLARY_BENCH_PAIRS` names a folder with train, val and test files of two languages,
-`train.de.gz` and `train.en.gz`, to take instead. The network runs in the environment of torch.
+No package ships parallel sentences, so both languages are drawn: sentences out of a grammar of 2,000 words;
+the other language has words of its own, two of which often mean one, puts the verb last, and
+adjectives behind their nouns. `CLARY_BENCH_PAIRS` names a folder with train, val and test files of
+two languages, `train.de.gz` and `train.en.gz`, to take instead. The network runs in the environment of torch.
 """
 
 import gzip
