@@ -51,9 +51,9 @@ def test_lineage_leads_from_the_data_to_the_job(page: Any, model: tuple[str, str
     page.goto(f"/_clary/console/jobs/training/{model[0]}")
     page.get_by_role("link", name="Lineage").last.click()
     graph = page.get_by_role("region", name="Graph")
-    graph.get_by_text(model[0][-15:]).first.wait_for()
+    graph.locator("text.name", has_text=model[0][-15:]).first.wait_for()
     check(page)
-    graph.get_by_text(model[0][-15:]).first.click()
+    graph.locator("text.name", has_text=model[0][-15:]).first.click()
     page.get_by_role("heading", name=model[0]).wait_for()
 
 
