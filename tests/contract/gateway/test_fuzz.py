@@ -11,8 +11,9 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 
-from .conftest import Site
+from .conftest import Site, eventually
 from .neighbours import KEY, SECRET, Neighbours, Replica
 from .test_in_place import ask, comes_into_place, constant
 
@@ -231,6 +232,15 @@ def run(site: Site, caplog: pytest.LogCaptureFixture, n: int, seed: int) -> None
 @pytest.fixture
 def fuzzed(site: Site, neighbours: Neighbours, replica: Replica, tmp_path: Path) -> Site:
     neighbours.route("fuzz", replica.path)
+    client = site.client("sagemaker-runtime")
+
+    def is_routed() -> bool:  # the edge may still know the replica of the test before
+        try:
+            return bool(ask(client, "fuzz"))
+        except ClientError:
+            return False
+
+    eventually(is_routed)
     return site
 
 
