@@ -43,7 +43,7 @@ def patiently(
     deadline = time.monotonic() + 60
     while True:
         try:
-            reply = registry.ask(method, path, body, **query)
+            reply = registry.ask(method, path, body, None, **query)
         except (OSError, http.client.HTTPException):
             reply = None
         if reply is not None and reply.status < 500:

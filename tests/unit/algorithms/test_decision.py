@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,8 @@ def test_a_binary_classifier_decides_by_the_exported_threshold(tmp_path, name, a
 def test_a_flat_model_has_the_exported_threshold(tmp_path):
     _artifact.save(tmp_path / "model_algo-1", {**LINEAR, "predictor_type": "binary_classifier"})
     evaluation.export(tmp_path, {"kind": "binary", "threshold": 0.9})
-    flat = base.find("linear_learner").load(tmp_path, {}).flat()
+    predictor: Any = base.find("linear_learner").load(tmp_path, {})
+    flat = predictor.flat()
     assert flat.numbers["threshold"] == 0.9
 
 

@@ -29,6 +29,7 @@ class Obedient:
     """A program in name only; ends on SIGTERM unless it is stubborn."""
 
     pid = 0
+    address = ""
 
     def __init__(self, *, is_stubborn: bool = False) -> None:
         self.told: list[str] = []
