@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 SEED = 17
 WINDOWS_OF_SERIES = 4
-"""Drawn from each series in an epoch. Source: the service's logs count as many."""
+"""Drawn from each series in an epoch; the service does not say how many it draws."""
 MOST_HELD = 512
 """Series whose ends choose the network."""
 LEAST_STEPS = 8
