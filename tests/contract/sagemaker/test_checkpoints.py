@@ -102,6 +102,7 @@ print(f"begins at {start}", flush=True)
 while start == 0:
     step += 1
     time.sleep(0.01)
+time.sleep(0.5)  # long enough to be seen in training: one interruption is one, however long the rest takes
 pathlib.Path("/opt/ml/model/findings.json").write_text(json.dumps({"start": start}))
 """
 SPOT: dict[str, Any] = {

@@ -41,7 +41,7 @@ def test_the_list_of_commands_is_the_folder(capsys):
         (["env", "--nonsense"], 2, "No such option: --nonsense (see `clary env --help`)"),
         (["logs"], 2, "Missing argument 'JOB' (see `clary logs --help`)"),
         (["up", "--port", "many"], 2, "(see `clary up --help`)"),
-        (["up", "--host", "0.0.0.0"], 1, "--host 0.0.0.0 is refused"),
+        (["up", "--host", "192.0.2.1"], 1, "cannot listen on 192.0.2.1:4747"),
         (["env"], 1, "Clary is not running on"),
         (["status"], 3, "Clary is not running on"),
         (["run", "--", "true"], 125, "Clary is not running on"),

@@ -17,6 +17,7 @@ DETAIL_SHAPES = {
     "Endpoint": "EndpointStatus",
     "InferenceComponent": "InferenceComponentStatus",
     "NotebookInstance": "NotebookInstanceStatus",
+    "App": "Status",
     "ProcessingJob": "ProcessingJobStatus",
     "TransformJob": "TransformJobStatus",
 }

@@ -77,10 +77,11 @@ def watch(job: Job, world: World) -> Move:
     if job.intent.get("stop"):
         steps.ask_to_stop(job, world)
         return Move("Stopping")
-    attempt = steps.attempt_of(job)
-    if job.intent.get("interrupt") and job.memory.get("interrupted_attempt") != attempt:
+    if job.intent.get("interrupt"):
         world.placement.stop(steps.run_id_of(job), outcome=Outcome.INTERRUPTED, grace_s=SPOT_GRACE_S)
-        return Move(job.state, memory={"interrupted_attempt": attempt}, after_s=steps.SAFETY_POLL_S)
+        # done with it: the next attempt is not to be interrupted by the same wish
+        private = {"intent": {**job.intent, "interrupt": False}}
+        return Move(job.state, private=private, after_s=steps.SAFETY_POLL_S)
     return steps.follow(job, world, COURSE)
 
 

@@ -73,10 +73,9 @@ def _numbers(values: Sequence[Any]) -> Rows:
 
 def _features(instance: Any) -> Any:
     """Return a row's numbers, or its keys and values."""
-    features = instance.get("features")
+    features = instance.get("data", instance)["features"]
     if isinstance(features, list):
         return features
-    features = instance.get("data", instance)["features"]
     is_dense = isinstance(features, dict) and features.keys() == {"values"}
     return features["values"] if is_dense else features
 
