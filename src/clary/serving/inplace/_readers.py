@@ -73,6 +73,8 @@ def _numbers(values: Sequence[Any]) -> Rows:
 
 def _features(instance: Any) -> Any:
     """Return a row's numbers, or its keys and values."""
+    if "data" in instance and "features" in instance:
+        raise ValueError("two forms at once")
     features = instance.get("data", instance)["features"]
     if isinstance(features, list):
         return features
