@@ -8,6 +8,7 @@ import signal
 import socket
 import struct
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,9 @@ def test_a_healthy_replica_is_told_with_its_address(serve: Any, receiver: Any) -
     assert arguments["handler"] == "script"
     assert arguments["name"] == "scikit-learn"
     assert arguments["model_dir"].endswith("/model")
+    deadline = time.monotonic() + 20
+    while not receiver.lines() and time.monotonic() < deadline:  # reports are paced
+        time.sleep(0.02)
     assert receiver.lines() == ["model ['arguments.json', 'code', 'how']"]
     agent.stop(outcome="stopped", grace_s=10)
     assert agent.result().outcome is Outcome.STOPPED
