@@ -39,9 +39,9 @@ def packed(name: str, folder: Path) -> Path:
     try:
         model_dir = train(base.find(name), base.examples(name)[0], folder / "job")
     except (ImportError, CustomerError) as error:
-        if "clary[" in str(error) or isinstance(error, ImportError):
-            pytest.skip(f"{name}: {error}")
-        raise
+        if "clary[" not in str(error):
+            raise
+        pytest.skip(f"{name}: {error}")
     path = folder / "model.tar.gz"
     with path.open("wb") as file:
         archive.pack(file, [model_dir])

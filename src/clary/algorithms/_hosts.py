@@ -10,26 +10,22 @@ instead of what it was to send, and all end with its reason.
 from __future__ import annotations
 
 import contextlib
-import socket
 import struct
-import time
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clary.algorithms._meeting import meet
 from clary.kernel.errors import CustomerError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from clary.algorithms.base import Training
 
-MEETING_S = 900.0
-"""How long a host waits for another: the others may still be reading."""
-_RETRY_S = 0.05
 _HEAD = struct.Struct("<BQ")
 _DATA, _FAULT = 0, 1
 _MOST = 1 << 36
@@ -123,7 +119,7 @@ def joined(training: Training) -> Iterator[Hosts]:
         return
     rank = names.index(training.host)
     with contextlib.ExitStack() as stack:
-        lines = _meet(names, rank, training.name, stack)
+        lines = meet(names, rank, training.name, stack)
         hosts = Hosts(rank, lines, len(names))
         try:
             yield hosts
@@ -140,62 +136,6 @@ def _order(host: str) -> tuple[str, int]:
     """Return `algo-10` behind `algo-9`."""
     stem, _, number = host.rpartition("-")
     return (stem, int(number)) if number.isdigit() else (host, 0)
-
-
-def _port(name: str) -> int:
-    """Return the port of the meeting: by the job's name, as jobs of one machine may share its network."""
-    return 9099 + zlib.crc32(name.encode()) % 20_000
-
-
-def _meet(names: Sequence[str], rank: int, job: str, stack: contextlib.ExitStack) -> list[socket.socket]:
-    deadline = time.monotonic() + MEETING_S
-    place = (_address(names[0], deadline), _port(job))
-    if rank:
-        line = stack.enter_context(_call(place, deadline))
-        line.settimeout(MEETING_S)
-        _send(line, _DATA, names[rank].encode())
-        return [line]
-    found: dict[str, socket.socket] = {}
-    with socket.create_server(place, reuse_port=False) as door:
-        while len(found) < len(names) - 1:
-            door.settimeout(max(0.01, deadline - time.monotonic()))
-            try:
-                line = stack.enter_context(door.accept()[0])
-            except TimeoutError as error:
-                missing = ", ".join(name for name in names[1:] if name not in found)
-                raise CustomerError(f"Hosts {missing} did not report within {MEETING_S:.0f} s") from error
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            line.settimeout(MEETING_S)
-            with contextlib.suppress(CustomerError, UnicodeDecodeError):  # a caller that is none of ours
-                name = _receive(line).decode()
-                if name in names[1:]:
-                    found[name] = line
-    return [found[name] for name in names[1:]]
-
-
-def _call(place: tuple[str, int], deadline: float) -> socket.socket:
-    while True:
-        try:
-            line = socket.create_connection(place, timeout=max(0.01, deadline - time.monotonic()))
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise CustomerError(
-                    f"This host did not meet the others at {place[0]}:{place[1]}: {error}"
-                ) from error
-            time.sleep(_RETRY_S)
-        else:
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return line
-
-
-def _address(host: str, deadline: float) -> str:
-    while True:
-        try:
-            return socket.gethostbyname(host)
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise CustomerError(f"The name of host {host} does not resolve: {error}") from error
-            time.sleep(_RETRY_S)
 
 
 def _send(line: socket.socket, kind: int, content: bytes) -> None:

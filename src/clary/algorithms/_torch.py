@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clary.algorithms import _artifact, _hosts
+from clary.algorithms import _artifact, _hosts, _meeting
 from clary.kernel.errors import CustomerError
 
 try:
@@ -133,7 +133,7 @@ def _met(training: Training, hosts: Hosts) -> Group:
         return Group(hosts)
     from torch import distributed  # noqa: PLC0415 - of several hosts only
 
-    address, patience = socket.gethostbyname(training.host), datetime.timedelta(seconds=_hosts.MEETING_S)
+    address, patience = socket.gethostbyname(training.host), datetime.timedelta(seconds=_meeting.MEETING_S)
     store = None
     if hosts.is_first:
         store = distributed.TCPStore(

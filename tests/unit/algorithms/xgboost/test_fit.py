@@ -4,8 +4,7 @@ import io
 import json
 import signal
 import tarfile
-import threading
-import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,11 @@ import pytest
 import xgboost
 from sklearn import metrics as peer
 
+from clary.algorithms.base import Training
 from clary.algorithms.xgboost import _artifact, _callbacks, _hosts, _metrics
-from clary.kernel.errors import CustomerError
+from clary.testing.several_hosts import together
 from clary.toolkit.formats import recordio_protobuf
+from clary.toolkit.hyperparameters import Params
 
 BINARY = {"objective": "binary:logistic"}
 
@@ -240,34 +241,21 @@ def test_numbers_are_measured_as_scikit_learn_does():
     )
 
 
-def test_hosts_meet_and_hear_each_others_faults(monkeypatch):
-    monkeypatch.setattr(_hosts, "MEETING_S", 20.0)
+def test_hosts_hear_each_others_faults(tmp_path):
     hosts = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
-    place = ("127.0.0.1", _hosts.port_of(f"test-{id(hosts)}"))
-    deadline = time.monotonic() + 20
-    heard = {}
 
-    def attend(host: str, fault: str) -> None:
-        heard[host] = _hosts._attend(place, _hosts.Report(host, 5, 2, fault), deadline)
+    def work(host, fault):
+        each = Training(
+            params=Params({}),
+            sources={},
+            model_dir=tmp_path,
+            output_data_dir=tmp_path,
+            hosts=hosts,
+            host=host,
+            name=tmp_path.name,
+        )
+        with _hosts.joined(each, _hosts.Report(host, 5, 2, fault)):
+            pass
 
-    threads = [threading.Thread(target=attend, args=pair) for pair in ((hosts[1], ""), (hosts[2], "no file"))]
-    for thread in threads:
-        thread.start()
-    reports, tracker = _hosts._gather(place, _hosts.Report(hosts[0], 7, 2), hosts, deadline)
-    for thread in threads:
-        thread.join(20)
-    assert tracker is None
-    assert heard == dict.fromkeys(hosts[1:], (reports, 0))
-    assert [report.n_rows for report in reports] == [7, 5, 5]
-    with pytest.raises(CustomerError, match=r"no file \(on host 127.0.0.3\)"):
-        _hosts._check(reports)
-
-
-def test_hosts_that_do_not_come_are_named(monkeypatch):
-    monkeypatch.setattr(_hosts, "MEETING_S", 0.05)
-    place = ("127.0.0.1", _hosts.port_of(f"alone-{id(monkeypatch)}"))
-    deadline = time.monotonic() + 0.05
-    with pytest.raises(CustomerError, match="Hosts algo-2 did not report"):
-        _hosts._gather(place, _hosts.Report("algo-1"), ("algo-1", "algo-2"), deadline)
-    with pytest.raises(CustomerError, match="did not meet the others"):
-        _hosts._attend(("127.0.0.1", 1), _hosts.Report("algo-2"), deadline)
+    raised = together([partial(work, *pair) for pair in zip(hosts, ("", "", "no file"), strict=True)])
+    assert [str(error) for error in raised] == ["no file (on host 127.0.0.3)"] * 3

@@ -43,6 +43,8 @@ def json_to_numpy(string_like: str, dtype: Any = None) -> Any:
 
 def csv_to_numpy(string_like: str, dtype: Any = None) -> Any:
     """Read comma-separated values."""
+    if not string_like.strip():
+        return np.empty(0, dtype or float)  # as it reads nothing, without its warning
     return np.genfromtxt(io.StringIO(string_like), dtype=dtype or float, delimiter=",")
 
 
