@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from clary.console import previews
+from clary.console import catalog, previews
 from clary.console.visit import Answer, Context, Download, Leave, Missing, Page, Place, Redirect, Visit
 from clary.kernel.errors import AwsError
 
@@ -44,6 +44,8 @@ def view(visit: Visit) -> Context:
 def act(visit: Visit) -> Answer:
     """Hand out an object, delete it, or let the browser bring one."""
     bucket, key = visit.arguments
+    if not bucket and visit.form.get("do") == "create":
+        return _made(visit, visit.form.get("name", "").strip())
     if not bucket or not key:
         raise Missing("An object is named by bucket and key.")
     match visit.form.get("do"):
@@ -62,6 +64,14 @@ def act(visit: Visit) -> Answer:
         case "begin" | "complete" | "abort":
             return _as_json(_brought(visit, bucket, key))
     raise Missing("There is no such action.")
+
+
+def _made(visit: Visit, name: str) -> Answer:
+    try:
+        catalog.make_bucket(visit, name)
+    except AwsError as error:
+        return Redirect("/data", error.message)
+    return Redirect(f"/data/{name}", "The bucket was created.")
 
 
 def _brought(visit: Visit, bucket: str, key: str) -> Mapping[str, Any]:

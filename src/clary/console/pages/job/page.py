@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from clary.console import curves, logs, snippets
+from clary.console import catalog, curves, logs, snippets
 from clary.console.kinds import KINDS, Kind
 from clary.console.visit import Answer, Context, Download, Missing, Page, Redirect, Visit
 from clary.kernel import ids
@@ -91,6 +91,7 @@ def view(visit: Visit) -> Context:
         "hyperparameters": job.get("HyperParameters", {}),
         "request": snippets.boto3(f"create_{_snake(kind.noun)}", request) if request else "",
         "can_repeat": kind.noun in CREATE,
+        "algorithm": _algorithm(kind, job),
         "artifact": job.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
     }
 
@@ -130,6 +131,12 @@ def _kind(visit: Visit) -> Kind:
     if kind is None:
         raise Missing(f"There is no kind of job named {visit.arguments[0]}.")
     return kind
+
+
+def _algorithm(kind: Kind, job: Mapping[str, Any]) -> str:
+    """Return the name of the built-in algorithm of a training job; empty for anything else."""
+    found = catalog.algorithm_of(job) if kind.slug == "training" else None
+    return found.name if found else ""
 
 
 def _job(visit: Visit, kind: Kind, name: str) -> Mapping[str, Any]:

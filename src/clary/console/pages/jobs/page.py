@@ -13,6 +13,12 @@ PAGE = Page(
 SIZES = (25, 50, 100)
 SORTS = {"CreationTime": "Created", "Name": "Name", "Status": "Status"}
 
+HINTS = {
+    "training": "Train a model makes the first; or another region has some: it is chosen at the top.",
+    "tuning": "The page of a completed training job has Tune, which makes one.",
+}
+"""What an empty list says."""
+
 
 def view(visit: Visit) -> Context:
     """List one page of jobs."""
@@ -41,4 +47,5 @@ def view(visit: Visit) -> Context:
         "asked": {"name": query.get("name", ""), "status": status, "sort": sort, "order": order},
         "statuses": STATUSES,
         "sorts": SORTS,
+        "hints": HINTS,
     }
