@@ -23,6 +23,9 @@ _URI = re.compile(
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]*))?(?:@sha256:[0-9a-f]{64})?"
 )
 
+_ECR = re.compile(r"\d{12}\.dkr\.ecr(?:-fips)?\.[a-z0-9-]+\..+")
+"""Registries whose names say nothing: every region has its own."""
+
 ALGORITHMS = (
     "blazingtext",
     "factorization-machines",
@@ -101,6 +104,8 @@ class Image:
 
     repository: str
     tag: str
+    is_foreign: bool = False
+    """It is of a registry that is none of ECR's: whatever its name, it is not ours."""
 
 
 def parse(uri: str) -> Image:
@@ -117,14 +122,16 @@ def parse(uri: str) -> Image:
     host, repository = match["registry"], match["repository"]
     if host and not ("." in host or ":" in host or host == "localhost"):
         repository = f"{host}/{repository}"  # a Docker Hub name: no registry in front
-    return Image(repository=repository, tag=match["tag"] or "")
+        host = ""
+    is_foreign = bool(host) and not _ECR.fullmatch(host)
+    return Image(repository=repository, tag=match["tag"] or "", is_foreign=is_foreign)
 
 
 def resolve(uri: str, role_arn: str = "") -> Runtime:
     """Return what an image URI stands for.
 
     Where a container engine is set up, whatever is not ours is a container; so is an image in the registry of
-    the account whose role runs it, whatever the image's name.
+    the account whose role runs it, or in one that is none of ECR's, whatever the image's name.
 
     A `sagemaker-xgboost` image is returned as `framework`: whether it runs the built-in algorithm or a
     script, only `sagemaker_program` of the hyperparameters tells.
@@ -143,23 +150,26 @@ def resolve(uri: str, role_arn: str = "") -> Runtime:
     account = role_arn.split(":")[4] if role_arn.count(":") >= 5 else ""
     if has_engine and account and uri.startswith(f"{account}.dkr.ecr."):
         return _container(uri, image)
-    if image.repository in ALGORITHMS:
-        return _algorithm(image)
-    if image.repository.startswith(PROCESSOR):
-        return _processor(image)
-    for framework in _FRAMEWORKS:
-        if re.fullmatch(framework.pattern, image.repository):
-            return (
-                _framework(framework, image)
-                if framework.is_served or not has_engine
-                else _container(uri, image)
-            )
+    if not image.is_foreign and (found := _own(image, has_engine=has_engine)):
+        return found
     if has_engine:
         return _container(uri, image)
     raise ValidationException(
         f"image {uri!r} is none that Clary runs itself, and no container engine is configured; "
         f"CLARY_CONTAINERS=podman or docker sets one up; images that run here: {', '.join(runnable())}"
     )
+
+
+def _own(image: Image, *, has_engine: bool) -> Runtime | None:
+    """Return what of ours a repository's name stands for; None for what only a container can run."""
+    if image.repository in ALGORITHMS:
+        return _algorithm(image)
+    if image.repository.startswith(PROCESSOR):
+        return _processor(image)
+    for framework in _FRAMEWORKS:
+        if re.fullmatch(framework.pattern, image.repository):
+            return _framework(framework, image) if framework.is_served or not has_engine else None
+    return None
 
 
 def runnable() -> list[str]:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+from clary.compute import linux
+
 ADDRESS = "CLARY_CONTAINER"
 """Variable that tells a bridge where its container answers."""
 INVOKE = "/invocations"
@@ -92,6 +94,17 @@ class Line:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def is_owner_alive(address: str) -> bool:
+    """Return whether the container that an address was told for still lives; asked after connecting.
+
+    `http://10.88.0.5:8080#4711.99` names the container's first process and when that started: while it lives
+    the address is nobody else's, so that a connection made before the question leads to it. An address with
+    no stamp, of an engine whose processes are not seen from here, is believed.
+    """
+    pid, dot, started = urlsplit(address).fragment.partition(".")
+    return not dot or linux.start_time(int(pid)) == int(started)
 
 
 def headers_of(answer: http.client.HTTPResponse) -> dict[str, str]:

@@ -51,6 +51,8 @@ class Settings:
     """`auto`, `bwrap` or `none`: how a job is walled off."""
     containers: str = ""
     """`podman`, `docker` or the URL of an engine's socket: real images run; empty runs none."""
+    local_images: str = "all"
+    """Accounts, by id and comma, that may use images built on this machine; `all`, or `none`."""
     isolation_uid: int = 61000
     """First of the user ids that jobs run under when Clary runs as root."""
     audit_log: str = ""

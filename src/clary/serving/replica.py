@@ -37,6 +37,12 @@ IN_PLACE = "CLARY_IN_PLACE"
 """Variable of the container's environment; `false` keeps a built-in model in its replica."""
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 SESSION = "X-Amzn-SageMaker-Session-Id"
+PASSED_ON = (
+    ("session_id", SESSION),
+    ("target_model", "X-Amzn-SageMaker-Target-Model"),
+    ("inference_id", "X-Amzn-SageMaker-Inference-Id"),
+)
+"""Members of a frame that a script or container may ask for, and their names there."""
 NOT_LOADED = 1
 """Exit code of a replica whose model cannot be loaded; the reason is the last line of its log."""
 
@@ -213,7 +219,7 @@ def question_of(frame: Frame) -> Question:
         content_type=header.get("content_type", ""),
         accept=header.get("accept", ""),
         attributes=header.get("attributes", ""),
-        headers={SESSION: header["session_id"]} if "session_id" in header else {},
+        headers={name: header[member] for member, name in PASSED_ON if member in header},
         takes_parts=header.get("stream", False),
     )
 

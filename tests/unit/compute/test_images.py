@@ -133,3 +133,15 @@ def test_pytorch_runs_where_the_runtime_that_the_settings_name_has_torch(
         images.resolve(f"{EAST}/pytorch-training:2.1-cpu-py310")
     (tmp_path / "torch").mkdir()
     assert images.resolve(f"{EAST}/pytorch-training:2.1-cpu-py310").name == "pytorch"
+
+
+@pytest.mark.parametrize("name", ["kmeans:1", "clary-notebook:1", "sagemaker-scikit-learn:1.2-1"])
+@pytest.mark.parametrize("host", ["registry.example.com", "localhost:5000", "127.0.0.1:4747"])
+def test_an_image_of_a_foreign_registry_is_never_taken_for_ours(
+    host: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValidationException, match="none that Clary runs itself"):
+        images.resolve(f"{host}/{name}")
+    monkeypatch.setenv("CLARY_CONTAINERS", "podman")
+    assert images.resolve(f"{host}/{name}").kind == "container"
+    assert images.resolve(f"{EAST}/kmeans:1").kind == "builtin"

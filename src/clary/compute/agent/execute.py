@@ -92,7 +92,9 @@ class Executor:
             )
         try:
             name = programs.image_of(self._host)
-            pull.ensure(service.connect(settings), uri, name, self._source(uri), self._say, cancel)
+            is_open = pull.is_local_open(settings.local_images, self._host.spec.account)
+            docker, source = service.connect(settings), self._source(uri)
+            pull.ensure(docker, uri, name, source, self._say, cancel, is_local_open=is_open)
         except DockerError as error:
             raise SetupError(f"no container engine: {error}") from error
 

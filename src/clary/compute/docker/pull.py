@@ -65,8 +65,27 @@ def name_of(uri: str, account: str, netloc: str) -> str:
     return f"{PRIVATE}{account}/{found[1] or 'local'}/{repository}:{tag.replace(':', '-')}"
 
 
-def ensure(docker: Docker, uri: str, name: str, source: Source, say: Say, cancel: threading.Event) -> None:
+def is_local_open(chosen: str, account: str) -> bool:
+    """Return whether `CLARY_LOCAL_IMAGES` lets an account use images that were built on this machine."""
+    return chosen == "all" or account in {each.strip() for each in chosen.split(",")}
+
+
+def ensure(
+    docker: Docker,
+    uri: str,
+    name: str,
+    source: Source,
+    say: Say,
+    cancel: threading.Event,
+    *,
+    is_local_open: bool = True,
+) -> None:
     """Have image `uri` in the engine as `name`: it is there already, or is pulled and named so.
+
+    Parameters
+    ----------
+    is_local_open : bool
+        The account may use what the engine has by that name, whoever built it.
 
     Raises
     ------
@@ -74,7 +93,7 @@ def ensure(docker: Docker, uri: str, name: str, source: Source, say: Say, cancel
         It is nowhere to be had; the text names the image, and says what the registry said.
     """
     is_ours = bool(source.user)
-    if not is_ours and exists(docker, uri):
+    if is_local_open and not is_ours and exists(docker, uri):
         return
     say(f"[clary] Pulling image {uri}")
     try:
@@ -82,14 +101,13 @@ def ensure(docker: Docker, uri: str, name: str, source: Source, say: Say, cancel
             _pull(docker, source, say, cancel)
             _call(docker, source.reference, name)
     except DockerError as error:
-        if is_ours and exists(docker, uri):
+        if is_local_open and is_ours and exists(docker, uri):
             say(f"[clary] The registry has no {uri}; the image of that name on this machine is used")
             _call(docker, uri, name)
             return
-        raise CustomerError(
-            f"The image {uri} could not be pulled: {error}. Push it to the registry that its name says, or "
-            "build it on this machine with this very name."
-        ) from error
+        mend = "Push it to the registry that its name says"
+        mend += ", or build it on this machine with this very name." if is_local_open else "."
+        raise CustomerError(f"The image {uri} could not be pulled: {error}. {mend}") from error
     say(f"[clary] Image {uri} is here")
 
 

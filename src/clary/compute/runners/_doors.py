@@ -1,9 +1,9 @@
-"""Addresses of this machine's loopback, opened on the loopback of a container.
+"""Clary's address on this machine's loopback, opened on the loopback of a container.
 
 container's 127.0.0.1:4747 ──listens there──▶ thread of the agent ──connects here──▶ 127.0.0.1:4747
 
 So what Clary says of itself (endpoint, credentials) holds inside as it does outside, and nothing of this
-machine listens where others could reach it.
+machine listens where others could reach it. No other address is opened, whatever a job's environment names.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import ipaddress
 import os
 import socket
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from clary.compute import linux
@@ -22,21 +22,18 @@ _PORTS = {"http": 80, "https": 443}
 Address = tuple[str, int]
 
 
-def wanted(environment: Mapping[str, str]) -> set[Address]:
-    """Return the loopback addresses that the URLs of an environment name."""
-    found: set[Address] = set()
-    for value in environment.values():
-        parts = urlsplit(value) if "://" in value else None
-        if parts is None or not parts.hostname or parts.scheme not in _PORTS:
-            continue
-        with contextlib.suppress(ValueError):
-            if _is_loopback(parts.hostname):
-                found.add((parts.hostname, parts.port or _PORTS[parts.scheme]))
-    return found
+def wanted(url: str) -> list[Address]:
+    """Return what to open for a container to reach Clary at `url`; nothing where that is no loopback."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.scheme not in _PORTS or not _is_loopback(parts.hostname):
+        return []
+    return [(parts.hostname, parts.port or _PORTS[parts.scheme])]
 
 
 def _is_loopback(host: str) -> bool:
-    return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
 
 
 def can_open() -> bool:

@@ -158,10 +158,10 @@ class ContainerRunning:
         self._docker.ask("POST", f"/containers/{self._name}/start")
         found = self._docker.ask("GET", f"/containers/{self._name}/json")
         self.pid = int(found["State"].get("Pid") or 0)
-        self.address = address_of(found, network)
+        self.address = owned(address_of(found, network), self.pid)
         if program.network and network.mode != "host" and self.pid and _doors.can_open():
             with contextlib.suppress(OSError):  # it has ended already
-                self._doors.open(self.pid, sorted(_doors.wanted(program.environment)))
+                self._doors.open(self.pid, _doors.wanted(self._spec.objects.get("endpoint", "")))
 
     def _follow(self, out: int, err: int, is_attached: threading.Event) -> None:
         """Copy what it writes until it has ended, then take its exit code."""
@@ -263,6 +263,15 @@ def address_of(found: dict[str, Any], network: Network) -> str:
     own = (settings.get("Networks") or {}).get(network.mode) or {}
     address = own.get("IPAddress") or settings.get("IPAddress") or "127.0.0.1"
     return f"http://{address}:{_creation.PORT}"
+
+
+def owned(address: str, pid: int) -> str:
+    """Return an address with the stamp of the process whose it is, as `invocations.is_owner_alive` reads it.
+
+    What the engine gives to another container later has the same address and another stamp.
+    """
+    started = linux.start_time(pid) if linux.IS_LINUX and pid else None
+    return f"{address}#{pid}.{started}" if started else address
 
 
 def sweep(docker: Docker, data: str) -> None:

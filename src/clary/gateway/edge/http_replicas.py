@@ -10,6 +10,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
+from clary.compute.invocations import is_owner_alive
 from clary.gateway.edge.head import Lines
 from clary.gateway.edge.replicas import MOST_ASKED, MOST_ASKED_BYTES, Asker
 from clary.gateway.edge.upstream import Address, Pool, Upstream
@@ -33,6 +34,30 @@ _ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
 _OURS = b"x-amzn-sagemaker-"
 
 
+class _OwnPool(Pool):
+    """Connections to one container, and to none that has its address after it."""
+
+    def __init__(self, replica: str) -> None:
+        parts = urlsplit(replica)
+        where = Address(host=parts.hostname or "", port=parts.port or 80)
+        super().__init__(where, time.monotonic, rest_s=REST_S)
+        self._replica = replica
+
+    async def open(self) -> Upstream:
+        """Return a new connection.
+
+        Raises
+        ------
+        OSError
+            Nobody listens there, or another container does.
+        """
+        upstream = await super().open()
+        if not is_owner_alive(self._replica):
+            upstream.abort()
+            raise ConnectionRefusedError("it has ended")
+        return upstream
+
+
 class ContainerConnection:
     """The connections to one container; to its askers it is as one."""
 
@@ -40,11 +65,8 @@ class ContainerConnection:
         self.address = address
         self.seen = 0.0
         """When it was last asked."""
-        parts = urlsplit(address)
-        self._host = parts.netloc.encode()
-        self.pool = Pool(
-            Address(host=parts.hostname or "", port=parts.port or 80), time.monotonic, rest_s=REST_S
-        )
+        self._host = urlsplit(address).netloc.encode()
+        self.pool = _OwnPool(address)
         self._calls: dict[int, _Call] = {}
         self._n_asked = 0
         self._n_bytes = 0

@@ -55,9 +55,9 @@ def engine() -> Iterator[Engine]:
     made.server.server_close()
 
 
-def have(engine: Engine, uri: str, source: pull.Source, name: str = "") -> list[str]:
+def have(engine: Engine, uri: str, source: pull.Source, name: str = "", **more: bool) -> list[str]:
     said: list[str] = []
-    pull.ensure(engine.docker, uri, name or uri, source, said.append, threading.Event())
+    pull.ensure(engine.docker, uri, name or uri, source, said.append, threading.Event(), **more)
     return said
 
 
@@ -149,3 +149,34 @@ def test_where_the_engine_listens_is_one_setting(monkeypatch: pytest.MonkeyPatch
     assert service.url_of(Settings(containers="unix:///run/x.sock")) == "unix:///run/x.sock"
     with pytest.raises(SetupError, match="CLARY_CONTAINERS is 'lxc'; it must be `podman`"):
         service.url_of(Settings(containers="lxc"))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "is_open"),
+    [
+        ("all", True),
+        ("none", False),
+        ("", False),
+        (ACCOUNT, True),
+        (f"222233334444, {ACCOUNT}", True),
+        ("222233334444", False),
+    ],
+)
+def test_a_setting_says_whose_the_images_of_this_machine_are(chosen: str, is_open: bool) -> None:
+    assert pull.is_local_open(chosen, ACCOUNT) is is_open
+
+
+def test_an_image_of_this_machine_is_not_used_by_an_account_that_may_not(engine: Engine) -> None:
+    uri = "localhost/theirs:1"
+    engine.answers[f"/images/{uri}/json"] = (200, b"{}")
+    assert have(engine, uri, pull.Source(reference=uri)) == []
+    with pytest.raises(
+        CustomerError, match=r"could not be pulled: .*Push it to the registry that its name says\.$"
+    ):
+        have(engine, uri, pull.Source(reference=uri), is_local_open=False)
+    ours = pull.Source(
+        reference=f"{NETLOC}/mine:1", user="AWS", password="p"
+    )  # the registry has no such image
+    engine.answers[f"/images/{NETLOC}/mine:1/json"] = (200, b"{}")
+    with pytest.raises(CustomerError, match="could not be pulled"):
+        have(engine, f"{NETLOC}/mine:1", ours, "clary.local/x/mine:1", is_local_open=False)

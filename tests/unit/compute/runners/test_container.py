@@ -1,11 +1,14 @@
 """What the container runner asks the engine for, and how it reads what it is told."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clary.compute import invocations, linux
 from clary.compute.base import RunKind, RunSpec, Runtime, Size
+from clary.compute.docker.client import Docker
 from clary.compute.runners import _creation, _doors, container
 from clary.compute.runners._creation import Network
 from clary.compute.runners.base import Program
@@ -98,16 +101,46 @@ def test_a_container_answers_at_its_own_address(told: dict[str, Any]) -> None:
     assert container.address_of(told, BRIDGE) == "http://10.1.0.9:8080"
 
 
-def test_doors_are_opened_for_loopback_urls_alone() -> None:
-    environment = {
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:4747",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:4747/_clary/runs/x/credentials",
-        "OTHER": "http://localhost:5000/x",
-        "FAR": "https://example.com/",
-        "PLAIN": "127.0.0.1:99",
-        "BROKEN": "http://",
-    }
-    assert _doors.wanted(environment) == {("127.0.0.1", 4747), ("localhost", 5000)}
+@pytest.mark.parametrize(
+    ("url", "doors"),
+    [
+        ("http://127.0.0.1:4747", [("127.0.0.1", 4747)]),
+        ("http://localhost:80/", [("localhost", 80)]),
+        ("http://[::1]:4747", [("::1", 4747)]),
+        ("https://ml.example.com:4747", []),
+        ("http://10.1.0.1:4747", []),
+        ("127.0.0.1:99", []),
+        ("", []),
+    ],
+)
+def test_doors_are_opened_for_clarys_loopback_address(url: str, doors: list[tuple[str, int]]) -> None:
+    assert _doors.wanted(url) == doors
+
+
+def test_what_a_jobs_environment_names_is_not_opened(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[list[tuple[str, int]]] = []
+    monkeypatch.setattr(_doors, "can_open", lambda: True)
+    monkeypatch.setattr(_doors.Doors, "open", lambda _self, _pid, addresses: opened.append(addresses))
+    monkeypatch.setattr(container, "_guarded", lambda *_: None)
+    engine = Docker("unix:///none")
+    monkeypatch.setattr(engine, "ask", lambda *_: {"State": {"Pid": 1}, "NetworkSettings": {}})
+    spec = spec_of(objects={"endpoint": "http://127.0.0.1:4747"})
+    program = Program(
+        image=IMAGE, environment={"CACHE": "http://127.0.0.1:6379", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+    )
+    container.ContainerRunning(engine, "c", spec, "").begin(program, BRIDGE)
+    assert opened == [[("127.0.0.1", 4747)]]
+
+
+@pytest.mark.skipif(not linux.IS_LINUX, reason="stamps are of Linux")
+def test_an_address_is_its_containers_for_as_long_as_that_lives() -> None:
+    address = "http://127.0.0.1:8080"
+    mine = container.owned(address, os.getpid())
+    assert mine.startswith(f"{address}#{os.getpid()}.")
+    assert invocations.is_owner_alive(mine)
+    assert not invocations.is_owner_alive(f"{address}#{os.getpid()}.1")
+    assert container.owned(address, 0) == address
+    assert invocations.is_owner_alive(address)
 
 
 def test_a_program_without_an_image_has_a_command_or_a_call() -> None:

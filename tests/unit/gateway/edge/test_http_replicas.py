@@ -1,11 +1,13 @@
 """Containers as the edge asks them: over kept connections, whole or in parts."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from clary.compute import linux
 from clary.gateway.edge.http_replicas import ContainerConnection, header_of
 from clary.gateway.edge.replicas import Replicas
 from clary.serving.frames import Frame, head
@@ -148,6 +150,23 @@ async def test_a_container_that_hangs_up_on_a_new_connection_is_broken() -> None
 async def test_nobody_listens() -> None:
     with pytest.raises(OSError, match="Connect"):
         await Replicas(rest_s=60.0).connect("http://127.0.0.1:1")
+
+
+@pytest.mark.skipif(not linux.IS_LINUX, reason="stamps are of Linux")
+async def test_an_address_that_became_another_containers_is_not_asked() -> None:
+    server = Server(RUDE, OK, OK)
+    door, address = await listening(server)
+    async with door:
+        with pytest.raises(ConnectionRefusedError, match="it has ended"):
+            await Replicas(rest_s=60.0).connect(f"{address}#{os.getpid()}.1")
+        stamp = linux.start_time(os.getpid())
+        connection = ContainerConnection(f"{address}#{os.getpid()}.{stamp}")
+        assert (await asked(connection)).frames[0].body == b"last"  # and hangs up
+        connection.pool._replica = f"{address}#{os.getpid()}.1"  # its process ended meanwhile
+        heard = await asked(connection)
+        assert heard.told == ["its container does not listen (it has ended)"]
+        assert len(server.requests) == 1
+        connection.close()
 
 
 async def test_an_answer_that_is_late_is_waited_for_no_longer() -> None:
