@@ -94,7 +94,7 @@ def _source(visit: Visit) -> Mapping[str, Any]:
         found = visit.api.call(operation, **{f"{noun}Name": name})
     except AwsError as error:
         raise Missing(error.message) from None
-    if kind == "job" and not found.get("ModelArtifacts", {}).get("S3ModelArtifacts"):
+    if kind == "job" and found["TrainingJobStatus"] not in {"Completed", "Stopped"}:
         raise Missing(f"{name} has left no model: it is {found['TrainingJobStatus']}.")
     return found
 

@@ -15,6 +15,8 @@ PAGE = Page(
     scripts=("vendor/uPlot.min.css", "vendor/uPlot.iife.min.js"),
 )
 RUNNING = frozenset({"InProgress", "Stopping"})
+KEPT = frozenset({"Completed", "Stopped"})
+"""States in which a job's artefact is there; Describe names it in every one."""
 CREATE: Mapping[str, frozenset[str]] = {
     "TrainingJob": frozenset(
         {
@@ -92,7 +94,9 @@ def view(visit: Visit) -> Context:
         "request": snippets.boto3(f"create_{_snake(kind.noun)}", request) if request else "",
         "can_repeat": kind.noun in CREATE,
         "algorithm": _algorithm(kind, job),
-        "artifact": job.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
+        "artifact": job.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")
+        if job[kind.status] in KEPT
+        else "",
     }
 
 

@@ -31,6 +31,8 @@ def answer(console: "Console", asked: "Asked", key: Key | None, address: str) ->
     if token := asked.query.get("token"):
         owner = console.server.key(console.seal.redeem(token, console.server.clock()))
         error = "" if owner else "This link was used, or is too old. `clary console` prints a new one."
+    elif asked.method == "POST" and asked.headers.get("origin") not in {None, address}:
+        error = "This form did not come from a page of this Clary."
     elif asked.method == "POST":
         owner = _by_keys(console, asked) or _by_password(console, asked)
         error = "" if owner else WRONG

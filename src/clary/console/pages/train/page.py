@@ -12,6 +12,8 @@ from clary.kernel.errors import AwsError, CustomerError
 
 PAGE = Page(path=r"/train(?:/([a-z0-9_]+))?", title="Train", live_s=3600.0)
 CSV = "text/csv"
+SCRIPT = ("text/python",)
+"""Of a channel that only scripts read."""
 MINUTES, VOLUME_GB = 60, 10
 
 
@@ -56,7 +58,8 @@ def _algorithm(name: str) -> Algorithm:
 
 
 def _about(algorithm: Algorithm) -> str:
-    return (type(algorithm).__doc__ or "").strip().partition("\n")[0]
+    """Return what it does, from the first line of its documentation."""
+    return (type(algorithm).__doc__ or "").strip().partition(", SageMaker's")[0] + "."
 
 
 def _asked(visit: Visit, algorithm: Algorithm) -> dict[str, str]:
@@ -101,7 +104,9 @@ def _form(visit: Visit, algorithm: Algorithm, asked: Mapping[str, str], error: s
         "here": "/jobs/training",
         "about": _about(algorithm),
         "channels": [
-            (each, asked.get(f"content:{each.name}", _content_type(each))) for each in algorithm.channels
+            (each, asked.get(f"content:{each.name}", _content_type(each)))
+            for each in algorithm.channels
+            if each.content_types != SCRIPT
         ],
         "first": wanted + changed,
         "others": [each for each in others if each not in changed],

@@ -15,6 +15,8 @@ STRATEGIES = ("Bayesian", "Random", "Grid", "Hyperband")
 SCALES = ("Linear", "Logarithmic", "ReverseLogarithmic")
 FIRST = 3
 """Hyperparameters that are ticked when the form opens."""
+LENGTHS = ("num_round", "epochs")
+"""Those that make each trial longer: the customer's own choice."""
 DEFINITION = frozenset(
     {
         "RoleArn",
@@ -46,8 +48,9 @@ def view(visit: Visit) -> Context:
     for each in _metrics(algorithm, job):
         if each.name in printed:
             asked.setdefault("objective", each.name)
-    for n, parameter in enumerate(_tunable(algorithm)):
-        asked |= {} if n >= FIRST else {f"tune:{parameter.name}": "on"}
+    cheap = [each.name for each in _tunable(algorithm) if each.name not in LENGTHS]
+    asked |= {f"tune:{each}": "on" for each in cheap[:FIRST]}
+    for parameter in _tunable(algorithm):
         if isinstance(parameter.tunable, Recommended):
             low, high = parameter.tunable.min, parameter.tunable.max
             asked |= {f"low:{parameter.name}": f"{low:g}", f"high:{parameter.name}": f"{high:g}"}
