@@ -1,9 +1,5 @@
 """The store's laws, over SQLite in a file, SQLite that is gone when closed, and PostgreSQL."""
 
-import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +9,7 @@ import sqlalchemy as sa
 from clary.store import copying, identities, logs
 from clary.store.database import Store
 from clary.store.schema import METADATA
+from clary.testing import postgres as server_of_tests
 from clary.testing.store_suite import StoreSuite
 
 
@@ -52,48 +49,13 @@ class TestSqliteMemory(StoreSuite):
         return emptied(sqlite_memory)
 
 
-def _find_postgres() -> Path | None:
-    found = shutil.which("initdb")
-    folders = [Path(found).parent] if found else []
-    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((each for each in folders if (each / "pg_ctl").exists() and (each / "initdb").exists()), None)
-
-
 @pytest.fixture(scope="module")
 def postgres_url() -> Iterator[str]:
     """Start a private server on a unix socket; its data and itself are gone afterwards."""
-    programs = _find_postgres()
-    if programs is None:
-        pytest.skip("no PostgreSQL here: install the package postgresql")
-    pytest.importorskip("psycopg", reason="no psycopg here: pip install 'clary[postgres]'")
-    drop = []
-    home = Path(tempfile.mkdtemp(prefix="clary-pg-", dir="/tmp"))  # short: a socket's path has 107 bytes
-    if os.geteuid() == 0:  # the server refuses to run as root
-        if shutil.which("setpriv") is None:
-            pytest.skip("no setpriv here: as root, PostgreSQL must be started as another user")
-        drop = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"]
-        shutil.chown(home, "postgres", "postgres")
-    data = home / "data"
-
-    def run(program: str, *arguments: str) -> None:
-        done = subprocess.run(  # noqa: PLW1510 - checked below, with what it printed
-            [*drop, programs / program, *arguments],
-            cwd=home,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout
-
-    try:
-        run("initdb", "-D", str(data), "-U", "clary", "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = f"-k {home} -c listen_addresses='' -c fsync=off -c max_connections=40"
-        log = str(home / "log")
-        run("pg_ctl", "-D", str(data), "-w", "-l", log, "-o", options, "start")
-        yield f"postgresql://clary@/postgres?host={home}"
-        run("pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    if why := server_of_tests.missing():
+        pytest.skip(why)
+    with server_of_tests.server() as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

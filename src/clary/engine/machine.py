@@ -81,6 +81,10 @@ class Machine:
         `StatusMessage` of a transition into the state.
     parent : str
         Member with the ARN of the machine that waits for this one's end; woken with its last move.
+    is_placed : bool
+        It launches runs: where several nodes share a database, it belongs to one of them.
+    is_kept : bool
+        Its data lie in its node's folder: it waits for that node, however long it is away.
     """
 
     def __init__(
@@ -93,8 +97,11 @@ class Machine:
         detail: str = "",
         messages: Mapping[str, str] | None = None,
         parent: str = "",
+        is_placed: bool = False,
+        is_kept: bool = False,
     ) -> None:
         self.noun = noun
+        self.is_placed, self.is_kept = is_placed, is_kept
         self.parent = parent
         self.start = start
         self.edges = dict(edges)

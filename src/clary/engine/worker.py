@@ -25,8 +25,8 @@ from clary.engine import notes
 from clary.engine.machine import Job, Machine, Move
 from clary.engine.notes import Note
 from clary.engine.world import World
-from clary.store import records, work
-from clary.store.work import Work
+from clary.store import notices, records, work
+from clary.store.work import Place, Work
 
 log = logging.getLogger("clary.engine")
 
@@ -54,11 +54,14 @@ class Worker:
         *,
         width: int = 16,
         noted: Mapping[str, Note] | None = None,
+        place: Place = lambda _noun: "",
     ) -> None:
         self.world = world
         self.machines = machines
         self.noted = noted or {}
-        self.owner = f"{socket.gethostname()}:{world.settings.data_dir}"
+        self.place = place
+        """Says which node a new machine shall belong to."""
+        self.owner = world.node or f"{socket.gethostname()}:{world.settings.data_dir}"
         """One control plane runs on a data folder: by this it knows what its own earlier life held."""
         self._slots = threading.Semaphore(width)
         self._pool = ThreadPoolExecutor(width, thread_name_prefix="step")
@@ -108,7 +111,7 @@ class Worker:
     def _claim(self, now: datetime) -> None:
         self._slots.acquire()
         try:
-            claimed = self.world.store.write(work.claim, now, self.owner, 1, LEASE_S)
+            claimed = self.world.store.write(work.claim, now, self.owner, 1, LEASE_S, self.place)
         except BaseException:
             self._slots.release()
             raise
@@ -139,6 +142,7 @@ class Worker:
             return None
         job = Job(record=record, state=row.state, memory=row.memory)
         machine = self.machines[row.noun]
+        self.world.held.notices = []
         try:
             move = machine.step_of(row.state)(job, self.world)
             machine.check(row.state, move)
@@ -150,7 +154,8 @@ class Worker:
     def _apply(self, row: Work, job: Job, machine: Machine, move: Move) -> Work | None:
         """Commit a move; return the row to go on with, or None to let it rest."""
         memory = {**row.memory, "faults": 0, **move.memory}
-        verdict, due = self.world.store.write(self._commit, row, job, machine, move, memory)
+        held, self.world.held.notices = self.world.held.notices, None
+        verdict, due = self.world.store.write(self._commit, row, job, machine, move, memory, held)
         if due is not None:
             self._look_at(due)
         if verdict is _Verdict.AGAIN:
@@ -164,11 +169,20 @@ class Worker:
         return None if move.after_s > 0 else replace(row, state=move.state, memory=memory)
 
     def _commit(
-        self, conn: Connection, row: Work, job: Job, machine: Machine, move: Move, memory: Mapping[str, Any]
+        self,
+        conn: Connection,
+        row: Work,
+        job: Job,
+        machine: Machine,
+        move: Move,
+        memory: Mapping[str, Any],
+        held: list[list[str]],
     ) -> tuple[_Verdict, datetime | None]:
         """Write a move; return how that went, and when a row is due by it that the worker may not know of."""
         now = self.world.clock()
         due: datetime | None = None
+        if held:
+            notices.tell(conn, {"drop": held})
         current = records.find_by_arn(conn, row.arn)
         if current is None:
             work.finish(conn, row.arn, row.lease_token)

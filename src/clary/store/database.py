@@ -23,6 +23,7 @@ from clary.kernel.errors import SetupError
 from clary.store import dialect, documents, faults, functions, keyfile, migrations
 from clary.store.base import Closed
 from clary.store.identities import CIPHER
+from clary.store.nodes import OWN
 from clary.store.schema import credential, setting
 from clary.store.writer import Writer
 
@@ -59,7 +60,7 @@ class Store:
         self._is_closed = False
 
     @classmethod
-    def open(cls, url: str, key_path: str | Path | None = None) -> "Store":
+    def open(cls, url: str, key_path: str | Path | None = None, *, node: str = "") -> "Store":
         """Open a store, and bring its tables to this version.
 
         Parameters
@@ -69,6 +70,8 @@ class Store:
         key_path : path or None
             File of the key that encrypts secrets, made when missing. By default `<file>.key` beside an SQLite
             file; a PostgreSQL store without one refuses secrets.
+        node : str
+            Id of this control plane's node, where several share a PostgreSQL.
 
         Raises
         ------
@@ -83,7 +86,7 @@ class Store:
         if address.get_backend_name() == "sqlite":
             return _open_sqlite(cls, address, Path(key_path) if key_path else None)
         if address.get_backend_name() == "postgresql":
-            return _open_postgresql(cls, address, Path(key_path) if key_path else None)
+            return _open_postgresql(cls, address, Path(key_path) if key_path else None, node)
         raise SetupError(f"CLARY_STORE_URL {url!r}: use sqlite:///… or postgresql://…")
 
     @property
@@ -229,7 +232,7 @@ def _sqlite_engine(address: sa.URL, begin: str, pragmas: dict[str, Any], *, size
     return engine
 
 
-def _open_postgresql(cls: type[Store], address: sa.URL, key_path: Path | None) -> Store:
+def _open_postgresql(cls: type[Store], address: sa.URL, key_path: Path | None, node: str) -> Store:
     where = address.set(drivername="postgresql").render_as_string(hide_password=True)
     try:
         engine = sa.create_engine(
@@ -252,7 +255,7 @@ def _open_postgresql(cls: type[Store], address: sa.URL, key_path: Path | None) -
     except SetupError:
         engine.dispose()
         raise
-    _carry(engine, cipher)
+    _carry(engine, cipher, node)
     return cls(engine, None, where)
 
 
@@ -291,13 +294,14 @@ def _cipher_of(reading: sa.Engine, writing: sa.Engine, path: Path) -> Fernet:
     return cipher
 
 
-def _carry(engine: sa.Engine, cipher: Fernet | None) -> None:
-    """Leave the cipher where `identities` finds it: in the info of every connection."""
+def _carry(engine: sa.Engine, cipher: Fernet | None, node: str = "") -> None:
+    """Leave cipher and node where `identities` and `work` find them: in the info of every connection."""
     engine.dispose()  # connections that were made without it
 
     @sa.event.listens_for(engine, "connect")
     def _lend(_driver: Any, entry: Any) -> None:
         entry.info[CIPHER] = cipher
+        entry.info[OWN] = node
 
 
 def _discard(engines: list[sa.Engine], scratch: Path | None) -> None:

@@ -2,6 +2,7 @@
 
     record ── tag            resources and their tags, joined by ARN
     work                     machines: what is due, and who holds it
+    node                     data folders that control planes run on, where several share a database
     run ── run_host          executions, and what each host reported
     log_group ── log_stream ── log_event
     metric_series ── metric_point
@@ -90,7 +91,18 @@ work = sa.Table(
     sa.Column("lease_until", sa.BigInteger),
     sa.Column("memory", Json, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("node", Name, nullable=False, server_default=sa.text("''")),
     sa.Index("work_by_ready", "ready"),
+    sa.Index("work_by_node", "node", "ready"),
+)
+
+node = sa.Table(
+    "node",
+    METADATA,
+    sa.Column("node_id", Name, primary_key=True),
+    sa.Column("life", Name, nullable=False),
+    sa.Column("beat", sa.BigInteger, nullable=False),
+    sa.Column("document", Json, nullable=False),
 )
 
 run = sa.Table(

@@ -10,17 +10,18 @@ Promises
 - A wake is never lost: one during a lease is remembered, and the row is due as soon as it is advanced.
 - `disown` voids the leases of one owner: what a process held when it was killed need not wait for them.
 - A lease that ran out makes the row claimable again, whatever became of its holder.
+- Where several nodes share a database, a row that belongs to one is claimed by that one alone.
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from clary.store import dialect
+from clary.store import dialect, nodes, notices
 from clary.store.schema import work as table
 from clary.store.times import from_micros, to_micros
 
@@ -38,10 +39,16 @@ class Work:
     memory: Mapping[str, Any] = field(default_factory=dict)
     version: int = 1
     """Grows whenever the machine moves."""
+    node: str = ""
+    """Node that it belongs to; empty is anybody's, or the only one's."""
+
+
+Place = Callable[[str], str]
+"""Returns the node that a noun's new machine shall belong to; empty for nobody's."""
 
 
 def arm(conn: sa.Connection, work: Work) -> None:
-    """Set a machine going, or set it anew: a lease that somebody holds on it is void."""
+    """Set a machine going, or set it anew: a lease that somebody holds on it is void; its node stays."""
     row = {
         "arn": work.arn,
         "noun": work.noun,
@@ -64,7 +71,14 @@ def find(conn: sa.Connection, arn: str) -> Work | None:
     return _from_row(row) if row else None
 
 
-def claim(conn: sa.Connection, now: datetime, owner: str, limit: int, lease_s: float) -> list[Work]:
+def claim(
+    conn: sa.Connection,
+    now: datetime,
+    owner: str,
+    limit: int,
+    lease_s: float,
+    place: Place = lambda _noun: "",
+) -> list[Work]:
     """Lease up to `limit` rows that are due, the longest due first.
 
     Parameters
@@ -73,18 +87,46 @@ def claim(conn: sa.Connection, now: datetime, owner: str, limit: int, lease_s: f
         Who claims; for people to read.
     lease_s : float
         How long nobody else gets them.
+    place : callable, optional
+        Where several nodes share the database: says whose a row shall be that is nobody's. One that shall be
+        another's is left to that one, and it is told.
     """
     until = now + timedelta(seconds=lease_s)
     claimed = []
-    for row in conn.execute(_READY, {"now": to_micros(now), "most": limit}).all():
+    for row in _ready(conn, now, limit):
+        node = row.node or place(row.noun)
+        if node != row.node:
+            nodes.leave(conn, node, row.arn)
+        if node and node != nodes.own(conn) and nodes.own(conn):
+            notices.tell(conn, {"wake": node})
+            continue
         token = secrets.token_hex(16)
         conn.execute(
             _CLAIM, {"of": row.arn, "new_token": token, "new_owner": owner, "new_until": to_micros(until)}
         )
         claimed.append(
-            Work(row.arn, row.noun, row.state, from_micros(row.due), token, until, row.memory, row.version)
+            Work(
+                row.arn,
+                row.noun,
+                row.state,
+                from_micros(row.due),
+                lease_token=token,
+                lease_until=until,
+                memory=row.memory,
+                version=row.version,
+                node=node,
+            )
         )
     return claimed
+
+
+def _ready(conn: sa.Connection, now: datetime, limit: int) -> list[Any]:
+    """Return rows that are due; of several nodes' those of the own one first, then those of nobody."""
+    asked = {"now": to_micros(now), "most": limit}
+    if not nodes.own(conn):
+        return list(conn.execute(_READY, asked).all())
+    mine = conn.execute(_READY_OF, asked | {"whose": nodes.own(conn)}).all()
+    return list(mine or conn.execute(_READY_OF, asked | {"whose": ""}).all())
 
 
 def renew(conn: sa.Connection, arn: str, lease_token: str | None, until: datetime) -> bool:
@@ -132,8 +174,16 @@ def finish(conn: sa.Connection, arn: str, lease_token: str | None) -> bool:
 
 
 def wake(conn: sa.Connection, arn: str, now: datetime) -> bool:
-    """Make a machine due now, or at once after the lease that runs; False when there is none."""
-    return conn.execute(_WAKE, {"of": arn, "now": to_micros(now)}).rowcount == 1
+    """Make a machine due now, or at once after the lease that runs; False when there is none.
+
+    Another node's control plane is told when it is committed.
+    """
+    if not nodes.own(conn):
+        return conn.execute(_WAKE, {"of": arn, "now": to_micros(now)}).rowcount == 1
+    node = conn.execute(_WAKE_OF, {"of": arn, "now": to_micros(now)}).scalar()
+    if node and node != nodes.own(conn):
+        notices.tell(conn, {"wake": node})
+    return node is not None
 
 
 def disown(conn: sa.Connection, owner: str, now: datetime) -> int:
@@ -158,8 +208,9 @@ def drop(conn: sa.Connection, arn: str) -> bool:
 
 def next_due(conn: sa.Connection) -> datetime | None:
     """Return when the next row can be claimed (a leased one when its lease runs out), or None."""
-    moment = conn.execute(_NEXT).scalar()
-    return None if moment is None else from_micros(moment)
+    own = nodes.own(conn)
+    moments = conn.execute(_NEXT_OF, {"own": own}).one() if own else [conn.execute(_NEXT).scalar()]
+    return min((from_micros(each) for each in moments if each is not None), default=None)
 
 
 _COLUMNS = (
@@ -171,6 +222,7 @@ _COLUMNS = (
     table.c.lease_until,
     table.c.memory,
     table.c.version,
+    table.c.node,
 )
 # All built once: SQLAlchemy spends more on a new statement than SQLite on the row.
 _NEXT = sa.select(sa.func.min(table.c.ready))
@@ -180,6 +232,14 @@ _READY = (
     .order_by(table.c.ready, table.c.arn)
     .limit(sa.bindparam("most"))
     .with_for_update(skip_locked=True)  # SQLite has one writer and ignores it
+)
+_READY_OF = _READY.where(table.c.node == sa.bindparam("whose"))
+# Two aggregates, each of one step down an index; over both nodes at once it would be a scan.
+_NEXT_OF = sa.select(
+    *(
+        sa.select(sa.func.min(table.c.ready)).where(table.c.node == whose).scalar_subquery()
+        for whose in (sa.bindparam("own"), sa.literal(""))
+    )
 )
 # A claim also forgets an older wake: the step that follows sees all that happened before it.
 _CLAIM = (
@@ -237,9 +297,10 @@ _WAKE = (
         ready=sa.case((_IS_LEASED, table.c.ready), (table.c.ready < _NOW, table.c.ready), else_=_NOW),
     )
 )
+_WAKE_OF = _WAKE.returning(table.c.node)
 
 
 def _from_row(row: Any) -> Work:
-    arn, noun, state, due, lease_token, lease_until, memory, version = row
+    arn, noun, state, due, lease_token, lease_until, memory, version, node = row
     until = None if lease_until is None else from_micros(lease_until)
-    return Work(arn, noun, state, from_micros(due), lease_token, until, memory, version)
+    return Work(arn, noun, state, from_micros(due), lease_token, until, memory, version, node)

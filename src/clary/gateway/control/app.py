@@ -58,7 +58,7 @@ class Control:
         await receive()
         try:
             self._watch = Watch(asyncio.get_running_loop())
-            self._platform = await asyncio.to_thread(Platform.start, self._settings, self._watch.publish)
+            self._platform = await asyncio.to_thread(Platform.start, self._settings, self._watch)
             chain = Chain(self._platform)
             console = ConsoleDoor(self._platform, chain)
             self._routes: tuple[tuple[str, Callable[[Request], Response]], ...] = (

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from clary.engine.world import World
 from clary.gateway.control.answers import as_json
+from clary.gateway.control.claims import claim
 from clary.kernel.clock import epoch_ms, now
 from clary.kernel.errors import CustomerError
 from clary.services.s3.bucket import owner_of
@@ -45,6 +46,8 @@ UNTYPED = "binary/octet-stream"
 """Content type of objects that were put without one."""
 LOOK_S = 0.5
 TELL_S = 5.0
+ADOPT_S = 5.0
+"""How often a node looks for what a lost one left."""
 MAX_TRIES = 3
 
 log = logging.getLogger(__name__)
@@ -58,7 +61,9 @@ class Invocations:
         self._lock = threading.Lock()
         self._queues: dict[Key, deque[dict[str, Any]]] = defaultdict(deque)
         self._running: dict[Key, int] = defaultdict(int)
-        self._told_s = 0.0
+        self._known: set[str] = set()
+        """Ids of jobs that are queued, or run."""
+        self._told_s = self._adopted_s = 0.0
         self._backlogged: set[Key] = set()
         self._awake = threading.Event()
         self._closing = threading.Event()
@@ -67,11 +72,19 @@ class Invocations:
 
     def start(self) -> "Invocations":
         """Begin; first with what an earlier life left."""
-        for record in self._world.store.read(_every):
-            job = dict(record.document)
-            self._queues[Key(*job["variant"])].append(job)
+        self._adopt()
         self._thread.start()
         return self
+
+    def _adopt(self) -> None:
+        """Queue what an earlier life left, or a node that is lost: the endpoint's own node answers it."""
+        self._adopted_s = time.monotonic()
+        for record in self._world.store.read(_every):
+            job = dict(record.document)
+            with self._lock:
+                if job["id"] not in self._known:
+                    self._known.add(job["id"])
+                    self._queues[Key(*job["variant"])].append(job)
 
     def close(self) -> None:
         """End; what runs is run again by the next life."""
@@ -87,6 +100,7 @@ class Invocations:
         record = Record(*SCOPE, NOUN, job["id"], "", "Queued", moment, moment, job)
         self._world.store.write(records.insert, record)
         with self._lock:
+            self._known.add(job["id"])
             self._queues[Key(*job["variant"])].append(job)
         self._awake.set()
         return as_json({})
@@ -96,6 +110,8 @@ class Invocations:
             self._awake.wait(LOOK_S)
             self._awake.clear()
             try:
+                if self._world.node and time.monotonic() - self._adopted_s > ADOPT_S:
+                    self._adopt()
                 for key in list(self._queues):
                     self._serve(key)
                 self._tell()
@@ -114,9 +130,11 @@ class Invocations:
         if record is None:
             self._drop(key)
             return
-        entries = [
-            each for each in (record.private.get("route") or {}).get("variants", ()) if each["replicas"]
-        ]
+        route = record.private.get("route") or {}
+        if route.get("node", "") != self._world.node and self._world.node:
+            self._leave(key)
+            return
+        entries = [each for each in route.get("variants", ()) if each["replicas"]]
         replicas = [each for entry in entries for each in entry["replicas"]]
         if not replicas:
             usage: Usage = self._world.extras["usage"]
@@ -133,16 +151,26 @@ class Invocations:
                 self._running[key] += 1
                 self._pool.submit(self._do, key, job, random.choice(replicas)["address"])  # noqa: S311 - no secret
 
-    def _drop(self, key: Key) -> None:
-        """Forget the jobs of an endpoint that was deleted."""
+    def _leave(self, key: Key) -> list[dict[str, Any]]:
+        """Forget the jobs of an endpoint here; its own node has them, or takes them."""
         with self._lock:
             jobs = list(self._queues.pop(key, ()))
-        for job in jobs:
+            self._known.difference_update(job["id"] for job in jobs)
+        return jobs
+
+    def _drop(self, key: Key) -> None:
+        """Forget the jobs of an endpoint that was deleted."""
+        for job in self._leave(key):
             self._world.store.write(records.delete, *SCOPE, NOUN, job["id"])
 
     def _do(self, key: Key, job: dict[str, Any], address: str) -> None:
         begun = time.monotonic()
         is_done, counts = True, Counts(n=1)
+        if not self._claim(job):
+            with self._lock:
+                self._running[key] -= 1
+                self._known.discard(job["id"])
+            return
         try:
             self._answer(job, address, key)
         except _RefusedError as refused:
@@ -166,9 +194,19 @@ class Invocations:
                 self._world.store.write(records.delete, *SCOPE, NOUN, job["id"])
             with self._lock:
                 self._running[key] -= 1
-                if not is_done:
+                if is_done:
+                    self._known.discard(job["id"])
+                else:
                     self._queues[key].appendleft(job)
             self._awake.set()
+
+    def _claim(self, job: Mapping[str, Any]) -> bool:
+        """Say whether this control plane is to answer a job; where it is the only one, always."""
+        if not self._world.node:
+            return True
+        record = self._world.store.read(records.find, *SCOPE, NOUN, job["id"])
+        timeout_s = float(job.get("InvocationTimeoutSeconds", TIMEOUT_S))
+        return record is not None and not claim(self._world, record, timeout_s + 60.0)[1]
 
     def _answer(self, job: Mapping[str, Any], address: str, key: Key) -> None:
         age_s = self._world.clock().timestamp() - job["since"]

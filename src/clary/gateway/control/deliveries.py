@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from clary.engine.world import World
 from clary.gateway.control.answers import as_json
+from clary.gateway.control.claims import claim
 from clary.kernel.clock import epoch_ms
 from clary.services.sns import _signing
 from clary.services.sns._records import DELIVERIES, DELIVERY, every
@@ -59,12 +60,17 @@ class Deliveries:
         self._pools = [ThreadPoolExecutor(WIDTH, thread_name_prefix=name) for name in ("deliver", "slowly")]
         self._thread = threading.Thread(target=self._run, name="deliveries", daemon=True)
         world.extras["deliver"] = self.take
+        world.extras["adopt"] = self.adopt
 
     def start(self) -> "Deliveries":
         """Begin; first with what an earlier life left."""
-        self.take(self._world.store.read(every, *DELIVERIES, DELIVERY))
+        self.adopt()
         self._thread.start()
         return self
+
+    def adopt(self) -> None:
+        """Take what others left that are gone; of what one alive has in hand, the claim keeps us away."""
+        self.take(self._world.store.read(every, *DELIVERIES, DELIVERY))
 
     def close(self) -> None:
         """End; what was not taken is posted by the next life."""
@@ -119,6 +125,8 @@ class Deliveries:
         try:
             record = self._world.store.read(records.find, *DELIVERIES, DELIVERY, key)
             if record is not None:
+                record, due = claim(self._world, record, 2 * TIMEOUT_S)
+            if record is not None and not due:
                 status, why = post(record.document)
                 due = self._settle(record, status, why)
         except Exception:

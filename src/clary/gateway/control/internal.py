@@ -39,6 +39,7 @@ class Internal:
                 r"POST /internal/wake": platform.meter.wake,
                 r"POST /internal/asynchronous": platform.invocations.answer,
                 r"GET /internal/objects": self._objects,
+                r"GET /internal/nodes": self._nodes,
                 r"GET /internal/accounts": self._accounts,
                 r"POST /internal/accounts": self._create_account,
                 r"POST /internal/console/link": self._console_link,
@@ -60,7 +61,9 @@ class Internal:
     def _route(self, _request: Request, account: str, region: str, name: str) -> Response:
         record = self._world.store.read(records.find, account, region, *components.noun_and_key(name))
         route = record.private.get("route") if record else None
-        return as_json(route) if route else as_json({"message": "unknown"}, 404)
+        if not route:
+            return as_json({"message": "unknown"}, 404)
+        return as_json(self._platform.neighbours.routed(route))
 
     def _notebook(self, _request: Request, account: str, region: str, name: str) -> Response:
         record = self._world.store.read(records.find, account, region, noun_of(name), name)
@@ -69,6 +72,9 @@ class Internal:
 
     def _objects(self, _request: Request) -> Response:
         return as_json(self._world.objects)
+
+    def _nodes(self, _request: Request) -> Response:
+        return as_json({"nodes": self._platform.neighbours.nodes.every()})
 
     def _accounts(self, _request: Request) -> Response:
         found = self._world.store.read(identities.accounts)

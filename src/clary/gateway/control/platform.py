@@ -2,21 +2,23 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection
 
 from clary.compute.base import RunPhase
 from clary.compute.placements.local import LocalPlacement
 from clary.engine import runs as engine_runs
+from clary.engine.nodes import identity
 from clary.engine.worker import Worker
 from clary.engine.world import World
 from clary.gateway.control.asynchronous import Invocations
 from clary.gateway.control.capture import Uploader
 from clary.gateway.control.deliveries import Deliveries
+from clary.gateway.control.neighbours import Neighbours
 from clary.gateway.control.usage import Meter
+from clary.gateway.control.watch import Watch
 from clary.gateway.registry.sweep import Sweeper
 from clary.kernel import ids
 from clary.kernel.clock import now
@@ -26,6 +28,7 @@ from clary.resource.declare import Resource
 from clary.resource.registry import Served, served
 from clary.services.iam.role import new_role
 from clary.store import identities, records, runs, work
+from clary.store.base import Duplicate
 from clary.store.database import Store
 from clary.store.identities import Credential
 from clary.toolkit.objects import Objects
@@ -34,7 +37,6 @@ ROLE = "SageMakerRole"
 """Role of every new account: what `get_execution_role()` returns."""
 _TOLD_BY_AGENTS = frozenset(RunPhase) - {RunPhase.QUEUED, RunPhase.STARTING, RunPhase.ENDED, RunPhase.LOST}
 """Told twice they cost two steps; a machine's own polling is the net under a lost report."""
-Publish = Callable[[str, str, Mapping[str, Any] | None], None]
 
 
 @dataclass
@@ -50,12 +52,14 @@ class Platform:
     invocations: Invocations
     deliveries: Deliveries
     sweeper: Sweeper
+    neighbours: Neighbours
 
     @classmethod
-    def start(cls, settings: Settings, publish: Publish) -> "Platform":
+    def start(cls, settings: Settings, watch: Watch) -> "Platform":
         """Open the store, read the services, adopt what runs, and begin to drive."""
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        store = Store.open(settings.store_dsn, settings.data_dir / "secret.key")
+        node = identity(settings)
+        store = Store.open(settings.store_dsn, settings.data_dir / "secret.key", node=node)
         objects = _objects(settings)
         services = served("clary.services")
         resources = {noun: each for service in services.values() for noun, each in service.resources.items()}
@@ -66,10 +70,15 @@ class Platform:
             clock=now,
             secret=_secret(settings),
             objects=objects,
-            publish=publish,
+            node=node,
         )
+        neighbours = Neighbours(world, watch, machines)
+        world.publish = neighbours.publish
         worker = Worker(
-            world, machines, noted={noun: each.note for noun, each in resources.items() if each.note}
+            world,
+            machines,
+            noted={noun: each.note for noun, each in resources.items() if each.note},
+            place=neighbours.nodes.choose,
         )
         world.nudge, world.wake = worker.nudge, worker.wake
         world.placement = LocalPlacement(settings, lambda run_id: _changed(world, run_id))
@@ -79,6 +88,7 @@ class Platform:
             secret_key=objects["secret_key"],
             region=objects["region"],
         )
+        world.extras["sweep"] = lambda: _sweep(world)
         world.extras["members_of"] = lambda noun: sorted(
             services["sagemaker"].model.operations[f"Describe{noun}"].output.members
         )
@@ -92,6 +102,7 @@ class Platform:
             Invocations(world).start(),
             Deliveries(world).start(),
             Sweeper(world).start(),
+            neighbours.start(),
         )
         _sweep(world)
         platform.ensure_default_account()
@@ -101,6 +112,7 @@ class Platform:
     def close(self) -> None:
         """Stop driving; jobs go on."""
         self.worker.close()
+        self.neighbours.close()
         self.meter.close()
         self.uploader.close()
         self.invocations.close()
@@ -138,7 +150,10 @@ class Platform:
         known = {account.name for account in self.world.store.read(identities.accounts)}
         if "default" in known and path.exists():
             return
-        created = self.create_account("default" if "default" not in known else f"default-{ids.short(4)}")
+        try:
+            created = self.create_account("default" if "default" not in known else f"default-{ids.short(4)}")
+        except Duplicate:  # another node's first start was faster
+            created = self.create_account(f"default-{ids.short(4)}")
         text = json.dumps({"default": {key: value for key, value in created.items() if key != "name"}})
         partial = path.with_suffix(".part")
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

@@ -32,6 +32,10 @@ class Watch:
             else:
                 queue.put_nowait(line)
 
+    def cut(self) -> None:
+        """End every stream: edges come again, and doubt what they have cached; from any thread."""
+        self._loop.call_soon_threadsafe(self._spread, None)
+
     async def close(self) -> None:
         """End every stream."""
         self._spread(None)

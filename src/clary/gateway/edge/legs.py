@@ -61,13 +61,15 @@ class Leg:
 class Routed:
     """One endpoint's route."""
 
-    __slots__ = ("document", "has_room", "legs", "route", "sole")
+    __slots__ = ("away", "document", "has_room", "legs", "route", "sole")
 
     def __init__(self, route: Route, document: Mapping[str, Any], legs: Mapping[str, Leg]) -> None:
         self.route = route
         self.document = document
         """The route as the control plane published it."""
         self.legs = legs
+        self.away: Mapping[str, str] | None = document.get("away")
+        """Where the edge of the replicas' node answers (`url`, `authority`); None where that is this one."""
         self.has_room = any(leg.document.get("components") for leg in legs.values())
         """It is asked by the names of its inference components."""
         self.sole: Leg | None = None
@@ -90,7 +92,9 @@ class Routing:
 
         account, region, endpoint = key.split("/", 2)
         route = Route.parse(document)
-        legs = {}
+        legs: dict[str, Leg] = {}
+        if "away" in document:
+            return Routed(route, document, legs)
         for variant, published in zip(route.variants, document["variants"], strict=True):
             place = Key(account, region, endpoint, variant.name)
             leg = legs[variant.key] = Leg(place, variant, published, self._tallies.of(place))

@@ -248,12 +248,19 @@ class Address:
 class Pool:
     """Connections to one neighbour, those at rest ready for the next request."""
 
-    def __init__(self, address: Address, clock: Callable[[], float], *, rest_s: float) -> None:
+    def __init__(
+        self,
+        address: Address,
+        clock: Callable[[], float],
+        *,
+        rest_s: float,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         self.address = address
         self._clock = clock
         self._rest_s = rest_s
         self._at_rest: list[Upstream] = []
-        self._context = ssl.create_default_context() if address.is_tls else None
+        self._context = context or (ssl.create_default_context() if address.is_tls else None)
 
     async def take(self) -> Upstream:
         """Return a connection that nobody uses.

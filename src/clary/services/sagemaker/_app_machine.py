@@ -22,6 +22,8 @@ SHOWN = timedelta(hours=24)
 
 MACHINE = Machine(
     noun="App",
+    is_placed=True,
+    is_kept=True,
     start="Pending",
     edges={
         "Pending": frozenset({"InService", "Failed", "Deleting"}),

@@ -23,6 +23,7 @@ from clary.store.base import Stale
 
 MACHINE = Machine(
     noun=NOUN,
+    is_placed=True,
     start="Creating",
     edges={
         **fleets.MACHINE.edges,

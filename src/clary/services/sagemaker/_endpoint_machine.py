@@ -30,6 +30,7 @@ RETIRE_AFTER_S = 1.0
 
 MACHINE = Machine(
     noun="Endpoint",
+    is_placed=True,
     start="Creating",
     edges={
         "Creating": frozenset({"InService", "Failed", "Deleting"}),
@@ -300,6 +301,8 @@ def publish(job: Job, world: World, entries: list[dict[str, Any]]) -> dict[str, 
     record = job.record
     route: dict[str, Any] | None = {"status": "InService", "variants": entries} if entries else None
     place = record.key
+    if route is not None and world.node:
+        route["node"] = world.node
     if record.noun == "InferenceComponent":
         place = components.place_of(record.key)
         if route is not None:

@@ -40,6 +40,8 @@ APP_PREFIX = "-"
 
 MACHINE = Machine(
     noun="NotebookInstance",
+    is_placed=True,
+    is_kept=True,
     start="Pending",
     edges={
         "Pending": frozenset({"InService", "Failed"}),

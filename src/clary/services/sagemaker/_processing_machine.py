@@ -13,6 +13,7 @@ _ENDS = frozenset({"Completed", "Failed", "Stopped"})
 
 MACHINE = Machine(
     noun="ProcessingJob",
+    is_placed=True,
     start="InProgress",
     edges={"InProgress": frozenset({"Stopping"}) | _ENDS, "Stopping": _ENDS},
 )

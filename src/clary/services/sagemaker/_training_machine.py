@@ -19,6 +19,7 @@ _ENDS = frozenset({"Completed", "Failed", "Stopped", "MaxRuntimeExceeded", "MaxW
 
 MACHINE = Machine(
     noun="TrainingJob",
+    is_placed=True,
     start="Starting",
     detail="SecondaryStatus",
     parent="TuningJobArn",

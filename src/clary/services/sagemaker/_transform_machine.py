@@ -14,6 +14,7 @@ _ENDS = frozenset({"Completed", "Failed", "Stopped"})
 
 MACHINE = Machine(
     noun="TransformJob",
+    is_placed=True,
     start="InProgress",
     edges={"InProgress": frozenset({"Stopping"}) | _ENDS, "Stopping": _ENDS},
 )

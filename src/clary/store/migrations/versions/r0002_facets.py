@@ -48,6 +48,12 @@ def upgrade() -> None:
     _file_training_jobs()
 
 
+def downgrade() -> None:
+    """Take them away, and with them what runs logged."""
+    for table in ("trial_point", "trial_series", "facet"):
+        op.drop_table(table)
+
+
 def _file_training_jobs() -> None:
     conn = op.get_bind()
     record = sa.table("record", *(sa.column(name) for name in ("id", "scope", "noun", "key", "document")))

@@ -10,3 +10,8 @@ down_revision = "0002"
 def upgrade() -> None:
     """Add how many; points that are there stand for one."""
     op.add_column("metric_point", sa.Column("n", sa.Double(), nullable=False, server_default=sa.text("1")))
+
+
+def downgrade() -> None:
+    """Take the count away: points that stood for several stand for one."""
+    op.drop_column("metric_point", "n")

@@ -1,0 +1,152 @@
+"""Edges of other nodes: an invocation whose replicas are theirs is passed on as its client signed it.
+
+invocation ─▶ verified here ─▶ route says `away` ─▶ that node's edge: verifies, asks its replica ─▶ answer
+                                                    └ one that was passed on is not passed on again
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+from clary.gateway.edge import faults
+from clary.gateway.edge.exchange import Exchange
+from clary.gateway.edge.head import Lines
+from clary.gateway.edge.limits import Limits
+from clary.gateway.edge.relay import passed_on
+from clary.gateway.edge.upstream import Address, Pool, Upstream
+
+PASSED_ON = "x-clary-passed-on"
+"""Header of an invocation that another edge has passed on."""
+REST_S = 60.0
+"""That an unused connection is kept; below the 75 s of an edge."""
+MARGIN_S = 5.0
+"""Over the time that the other edge gives its replica."""
+
+
+class Peers:
+    """Connections to the edges of other nodes, by their URL and authority."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+        self._limits, self._clock = limits, clock
+        self._pools: dict[tuple[str, str], Pool] = {}
+
+    async def pass_on(self, exchange: Exchange, away: Mapping[str, str], body: bytes) -> None:
+        """Have another node's edge answer."""
+        if not away["url"] or PASSED_ON in exchange.head.fields:
+            exchange.answer(*faults.busy("The endpoint's node is lost; its replicas start on another."))
+            return
+        pool = self._pool(away["url"], away["authority"])
+        head = b"".join(
+            (
+                b"%b %b HTTP/1.1\r\n" % (exchange.head.method.encode(), exchange.head.target),
+                passed_on(exchange.head.lines),
+                b"%b: 1\r\ncontent-length: %d\r\n\r\n" % (PASSED_ON.encode(), len(body)),
+            )
+        )
+        try:
+            await self._ask(exchange, pool, head + body)
+        except (OSError, TimeoutError) as error:
+            text = f"The endpoint's node at {away['url']} does not answer: {error or 'no answer in time'}."
+            exchange.answer(*faults.busy(text))
+
+    async def _ask(self, exchange: Exchange, pool: Pool, request: bytes) -> None:
+        """Ask on a connection at rest, and once more on a new one where the other side had closed that."""
+        for upstream in (await pool.take(), None):
+            chosen = upstream or await pool.open()
+            answer = Answer(exchange)
+            chosen.ask(answer, exchange.head.method, request)
+            try:
+                error = await answer.over_in(self._limits.invocation_s + MARGIN_S, chosen)
+            except BaseException:
+                chosen.abort()
+                raise
+            if error is None:
+                pool.give(chosen)
+                return
+            if upstream is None:
+                raise error
+
+    def _pool(self, url: str, authority: str) -> Pool:
+        pool = self._pools.get((url, authority))
+        if pool is None:
+            parts = urlsplit(url)
+            is_tls = parts.scheme == "https"
+            address = Address(host=parts.hostname or "", port=parts.port or (443 if is_tls else 80))
+            context = _context(authority) if is_tls else None
+            pool = Pool(address, self._clock, rest_s=REST_S, context=context)
+            self._pools[url, authority] = pool
+        return pool
+
+    def sweep(self) -> None:
+        """Close connections that rested too long."""
+        for pool in self._pools.values():
+            pool.sweep()
+
+    def close(self) -> None:
+        """Close every connection."""
+        for pool in self._pools.values():
+            pool.close()
+
+
+class Answer:
+    """Passes another edge's answer to the client; a listener of its connection."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._over: asyncio.Future[ConnectionError | None] = asyncio.get_running_loop().create_future()
+
+    async def over_in(self, patience_s: float, upstream: Upstream) -> ConnectionError | None:
+        """Wait for the end; return what broke it off before a byte was passed on.
+
+        Raises
+        ------
+        TimeoutError
+            The other side was silent for so long.
+        """
+        while True:
+            done, _ = await asyncio.wait((self._over,), timeout=patience_s)
+            if done:
+                return self._over.result()
+            if upstream.clock() - upstream.seen >= patience_s:
+                if self._exchange.has_started:
+                    self._exchange.break_off()
+                raise TimeoutError("no answer in time")
+
+    def answer_head(self, status: int, lines: Lines, length: int | None) -> None:
+        """Pass the head on."""
+        if not self._exchange.is_gone:
+            self._exchange.begin(status, passed_on(lines), length)
+
+    def answer_body(self, chunk: bytes) -> None:
+        """Pass a piece on."""
+        if not self._exchange.is_gone:
+            self._exchange.write(chunk)
+
+    def answer_end(self) -> None:
+        """Pass the end on."""
+        if not self._exchange.is_gone:
+            self._exchange.end()
+        if not self._over.done():
+            self._over.set_result(None)
+
+    def lost(self, error: ConnectionError) -> None:
+        """Hear that the other edge is gone."""
+        if self._exchange.has_started:
+            self._exchange.break_off()
+        if not self._over.done():
+            self._over.set_result(None if self._exchange.has_started else error)
+
+    def upstream_full(self) -> None:
+        """Let it come: an invocation's body is here already."""
+
+    def upstream_ready(self) -> None:
+        """Let it come."""
+
+
+def _context(authority: str) -> ssl.SSLContext:
+    """Return what trusts the system's authorities, and the other node's own."""
+    context = ssl.create_default_context()
+    if authority:
+        context.load_verify_locations(cadata=authority)
+    return context

@@ -1,0 +1,177 @@
+"""Several nodes over one store, their beats by hand: who is silent, who is lost, where new machines go."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from clary.engine.nodes import BEAT_S, SILENT_S, Nodes, identity
+from clary.engine.world import World
+from clary.kernel.clock import now
+from clary.kernel.errors import SetupError
+from clary.kernel.settings import Settings
+from clary.store import nodes as rows
+from clary.store import runs, work
+from clary.store.database import Store
+from clary.store.work import Work
+
+PLACED, KEPT = frozenset({"TrainingJob", "NotebookInstance"}), frozenset({"NotebookInstance"})
+LOST_S = 30.0
+
+
+@pytest.fixture
+def store():
+    with Store.open("sqlite://") as store:
+        yield store
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a function that lets time pass for all nodes."""
+    passed = [100.0]
+    monkeypatch.setattr("clary.engine.nodes.time.monotonic", lambda: passed[0])
+
+    def wait(seconds):
+        passed[0] += seconds
+
+    return wait
+
+
+class Place:
+    """A placement of which only the end of runs is seen."""
+
+    def __init__(self):
+        self.discarded = []
+
+    def discard(self, run_id):
+        self.discarded.append(run_id)
+
+
+@pytest.fixture
+def entered(store, tmp_path, clock):
+    """Return a function that has a node enter, without its thread."""
+
+    def enter(name, **calls):
+        settings = Settings(data_dir=tmp_path / name, node_lost_s=LOST_S)
+        settings.runs_dir.mkdir(parents=True, exist_ok=True)
+        world = World(settings=settings, store=store, clock=now, secret=b"s", objects={}, node=name)
+        world.placement = Place()
+        node = Nodes(world, placed=PLACED, kept=KEPT, **calls)
+        node._enter()
+        return node
+
+    return enter
+
+
+def beat(clock, *alive, times=1):
+    for _ in range(times):
+        clock(BEAT_S)
+        for each in alive:
+            each.beat()
+
+
+def arm(store, arn, noun="TrainingJob", node=""):
+    store.write(work.arm, Work(arn, noun, "Starting", now()))
+    store.write(rows.leave, node, arn)
+
+
+def test_a_node_that_does_not_stir_is_silent_and_its_leases_are_void(store, entered, clock):
+    doubted = []
+    a, b = entered("a", doubt=lambda: doubted.append(1)), entered("b")
+    beat(clock, a, b, times=2)
+    arm(store, "arn:1")
+    (held,) = store.write(work.claim, now(), "b", 1, 30.0)
+    beat(clock, a, times=int(SILENT_S) - 1)
+    assert not doubted
+    assert store.read(work.find, "arn:1").lease_token == held.lease_token
+    beat(clock, a, times=2)
+    assert doubted
+    assert store.read(work.find, "arn:1").lease_token is None
+    assert {each["node"]: each["is_silent"] for each in a.every()} == {"a": False, "b": True}
+
+
+def test_a_lost_nodes_machines_are_anybodys_but_for_those_whose_data_it_has(store, entered, clock):
+    lost = []
+    a, b = entered("a", lost=lambda: lost.append(1)), entered("b")
+    beat(clock, a, b)
+    arm(store, "arn:job", node="b")
+    arm(store, "arn:notebook", "NotebookInstance", node="b")
+    beat(clock, a, times=int(LOST_S) + 2)
+    assert lost
+    assert store.read(rows.find, "b") is None
+    assert store.read(work.find, "arn:job").node == ""
+    assert store.read(work.find, "arn:notebook").node == "b"
+
+
+def test_nobody_is_lost_while_nobody_reaches_the_database(store, entered, clock):
+    a, b = entered("a"), entered("b")
+    beat(clock, a, b)
+    clock(10 * LOST_S)  # no beat of any node got through
+    beat(clock, a, b, times=3)
+    assert [each["is_silent"] for each in a.every()] == [False, False]
+    assert len(store.read(rows.every)) == 2
+
+
+def test_a_node_that_was_taken_for_lost_ends_what_others_have_taken_over(store, entered, clock):
+    a, b = entered("a"), entered("b")
+    beat(clock, a, b)
+    folder = b._world.settings.runs_dir
+    for run_id, node in (("given-up", "b"), ("still-mine", "b"), ("of-nobody", "b")):
+        (folder / run_id).mkdir()
+        (folder / run_id / "spec.json").write_text(json.dumps({}))
+        arm(store, f"arn:{run_id}", node=node)
+        store.write(runs.open_run, run_id, f"arn:{run_id}", "", "", {})
+    beat(clock, a, times=int(LOST_S) + 2)
+    store.write(rows.leave, "a", "arn:given-up")
+    beat(clock, b)
+    assert b._world.placement.discarded == ["given-up"]
+    assert store.read(work.find, "arn:of-nobody").node == "b"
+    beat(clock, a, b, times=3)
+    assert {each.node_id for each in store.read(rows.every)} == {"a", "b"}
+
+
+def test_new_machines_go_where_there_is_most_room_and_stay_at_home_among_equals(store, entered, clock):
+    a, b = entered("a"), entered("b")
+    beat(clock, a, b, times=2)
+    assert [a.choose("TrainingJob") for _ in range(4)] == ["a", "b", "a", "b"]
+    assert a.choose("HyperParameterTuningJob") == ""
+    for n in range(5):
+        arm(store, f"arn:{n}", node="a")
+    beat(clock, a, b)
+    assert {a.choose("TrainingJob") for _ in range(4)} == {"b"}
+    beat(clock, a, times=int(SILENT_S) + 2)
+    assert a.choose("TrainingJob") == "a"  # nothing goes to a silent one
+
+
+def test_another_life_of_a_peer_puts_in_doubt_what_its_last_one_committed(entered, clock):
+    doubted = []
+    a, b = entered("a", doubt=lambda: doubted.append(1)), entered("b")
+    beat(clock, a, b, times=2)
+    assert not doubted
+    entered("b")
+    beat(clock, a)
+    assert doubted
+    b._closing.set()
+
+
+def test_a_copied_data_folder_is_refused_while_its_original_lives(store, entered, clock, monkeypatch):
+    a = entered("a")
+    other = entered("b")
+    other._world.node = "a"
+
+    def sleep(_seconds):
+        a.beat()
+
+    monkeypatch.setattr("clary.engine.nodes.time.sleep", sleep)
+    with pytest.raises(SetupError, match="a copy of that one's"):
+        other.start()
+
+
+def test_a_node_keeps_its_id_and_one_alone_over_the_embedded_store_has_none(tmp_path):
+    settings = Settings(data_dir=tmp_path, store_url="postgresql://somewhere/clary")
+    first = identity(settings)
+    assert first
+    assert identity(settings) == first
+    assert identity(replace(settings, store_url="")) == ""
+    assert Path(tmp_path / "node").read_text().strip() == first
