@@ -12,7 +12,7 @@ import shutil
 import signal
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +52,8 @@ class Run:
     is_ended: bool = False
     told: RunState | None = field(default=None)
     """State last told to whoever listens."""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """By host, where the others reach it, if they are on several machines."""
 
     @classmethod
     def read(cls, folder: Path) -> "Run | None":
@@ -60,6 +62,7 @@ class Run:
             spec = RunSpec.from_json(json.loads((folder / "spec.json").read_text()))
             place = json.loads((folder / "place.json").read_text())
             run = cls(spec, folder, arrived_ns=int(place["arrived_ns"]), slot=int(place["slot"]))
+            run.addresses = place.get("addresses") or {}
         except (OSError, ValueError, KeyError, TypeError):
             return None
         run.is_started = (folder / "started").exists()
@@ -70,7 +73,8 @@ class Run:
         for host in self.spec.hosts:
             self.home(host).mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
-        replace_json(self.folder / "place.json", {"arrived_ns": self.arrived_ns, "slot": self.slot})
+        place = {"arrived_ns": self.arrived_ns, "slot": self.slot, "addresses": dict(self.addresses)}
+        replace_json(self.folder / "place.json", place)
         replace_json(self.folder / "spec.json", self.spec.to_json())
 
     @property
@@ -162,14 +166,15 @@ class Run:
             elif pid is None:
                 phases.append(RunPhase.LOST)
             else:
-                phase, address = self._progress(host)
+                phase, address = self.progress(host)
                 phases.append(phase)
                 if address:
                     addresses[host] = address
         phase = min(phases, key=_ORDER.index)
         return RunState(phase=phase, results=results, addresses=addresses, live=frozenset(live))
 
-    def _progress(self, host: str) -> tuple[RunPhase, str | None]:
+    def progress(self, host: str) -> tuple[RunPhase, str | None]:
+        """Return the host's phase, and where it answers, as its agent wrote them."""
         try:
             document = json.loads((self.home(host) / "state.json").read_text())
             return RunPhase(document["phase"]), document.get("address")

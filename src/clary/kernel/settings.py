@@ -62,6 +62,16 @@ class Settings:
     memory_overcommit: float = 1.0
     """Memory that runs may declare together, as a share of nine tenths of the machine's."""
 
+    cluster: str = ""
+    """`ray://HOST:PORT`, or a file that holds such an address: jobs run there; empty runs them here."""
+    advertise: str = ""
+    """`HOST:PORT` at which a cluster's nodes reach Clary; empty means where this machine reaches the cluster
+    from, and the port."""
+    cluster_lease_s: float = 30.0
+    """How long a job's host goes on while its node cannot reach the cluster's head."""
+    node_dir: str = ""
+    """On a node of a cluster: folder of its runs; empty means ~/.clary/nodes/<address of the node>."""
+
     notebook_python: str = ""
     """Python of the environment that has JupyterLab; empty means the server's own."""
     notebook_host: str = ""

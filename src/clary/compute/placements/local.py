@@ -4,18 +4,17 @@ import contextlib
 import logging
 import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 
-from clary.compute import linux, machine, zygote
+from clary.compute import machine
 from clary.compute.base import RESIDENT, Outcome, RunKind, RunPhase, RunSpec, RunState
 from clary.compute.run import Run, kill, remove
 from clary.compute.runners.process import SLOTS
+from clary.compute.starting import AGENT, start_agent
 from clary.compute.watch import Watch
 from clary.kernel.errors import ResourceLimitExceeded, ValidationException
 from clary.kernel.settings import Settings
@@ -56,7 +55,7 @@ class LocalPlacement:
         settings: Settings,
         on_change: Callable[[str], None] | None = None,
         *,
-        agent: Iterable[str] = (sys.executable, "-P", "-m", "clary.compute.agent"),
+        agent: Iterable[str] = AGENT,
         uses_zygote: bool = True,
     ) -> None:
         self._settings = settings
@@ -234,36 +233,10 @@ class LocalPlacement:
         run.is_started = True
 
     def _start_agent(self, run: Run, host: str) -> int:
-        home = run.home(host)
-        pid: int | None = None
-        if self._uses_zygote:
-            for runtime in dict.fromkeys((run.spec.runtime.zygote, "base")):
-                pid = pid or zygote.fork_agent(self._settings, home, runtime, account=_sharing(run.spec))
-        if pid is None:
-            pid = self._spawn_agent(home)
-        path = home / "pid"
-        with contextlib.suppress(FileExistsError), path.open("x") as file:  # an agent writes it too, and wins
-            file.write(linux.stamp(pid))
+        pid, is_child = start_agent(self._settings, run, host, self._agent, uses_zygote=self._uses_zygote)
+        if is_child:
+            self._children.add(pid)
         self._watch.process(pid, run.spec.run_id)
-        return pid
-
-    def _spawn_agent(self, home: Path) -> int:
-        log_file = str(home / "agent.log")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        environment = zygote.environment(self._settings)
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        pid = os.posix_spawn(
-            self._agent[0],
-            [*self._agent, str(home)],
-            environment,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, log_file, flags, 0o600),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-            ],
-            setsid=True,
-        )
-        self._children.add(pid)
         return pid
 
     def _reap(self) -> None:
@@ -301,8 +274,3 @@ class LocalPlacement:
         if free is None:
             raise ResourceLimitExceeded(f"{SLOTS} runs are live on this machine; it tells no more apart")
         return free
-
-
-def _sharing(spec: RunSpec) -> str:
-    """Return the account whose agents may take the run one after another; empty for those that live long."""
-    return "" if spec.kind in RESIDENT else spec.account

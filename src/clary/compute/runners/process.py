@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from glob import glob
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from clary.compute import launcher, limits, linux, mounts, sandbox
 from clary.compute.base import RunSpec
@@ -104,8 +104,7 @@ class ProcessRunner:
             if inside.startswith(f"{mounts.ML}/") and os.path.isdir(outside):
                 # here, so that it is the run's user's: bubblewrap would make it the server's
                 (home / "ml" / os.path.relpath(inside, mounts.ML)).mkdir(parents=True, exist_ok=True)
-        slot = slot_of(home, spec)
-        addresses = {each: address(slot, index) for index, each in enumerate(spec.hosts)}
+        addresses = addresses_of(home, spec)
         number = os.geteuid() if uid is None else uid
         mounts.Identity(uid=number, gid=number, hostname=host, addresses=addresses).write(home / "etc")
 
@@ -323,9 +322,22 @@ class ProcessRunning:
 
 def slot_of(home: Path, spec: RunSpec) -> int:
     """Return the run's number on this machine: the placement's, else one made from the run's id."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        return int(json.loads((home.parent.parent / "place.json").read_text())["slot"]) % SLOTS
-    return zlib.crc32(spec.run_id.encode()) % SLOTS
+    return int(_place(home).get("slot", zlib.crc32(spec.run_id.encode()))) % SLOTS
+
+
+def addresses_of(home: Path, spec: RunSpec) -> dict[str, str]:
+    """Return the address of each host: its machine's where they are on several, else one of the loopback."""
+    slot = slot_of(home, spec)
+    given: dict[str, str] = _place(home).get("addresses") or {}
+    return {each: given.get(each) or address(slot, index) for index, each in enumerate(spec.hosts)}
+
+
+def _place(home: Path) -> dict[str, Any]:
+    """Return what the placement has decided on the run; nothing where none has."""
+    with contextlib.suppress(OSError, ValueError):
+        found: dict[str, Any] = json.loads((home.parent.parent / "place.json").read_text())
+        return found
+    return {}
 
 
 def address(slot: int, index: int) -> str:

@@ -2,13 +2,12 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from clary.compute.base import RunPhase
-from clary.compute.placements.local import LocalPlacement
+from clary.compute.base import Placement, RunPhase
 from clary.engine import runs as engine_runs
 from clary.engine.nodes import identity
 from clary.engine.worker import Worker
@@ -23,6 +22,7 @@ from clary.gateway.registry.sweep import Sweeper
 from clary.kernel import ids
 from clary.kernel.clock import now
 from clary.kernel.errors import SetupError
+from clary.kernel.registry import member
 from clary.kernel.settings import Settings
 from clary.resource.declare import Resource
 from clary.resource.registry import Served, served
@@ -81,7 +81,7 @@ class Platform:
             place=neighbours.nodes.choose,
         )
         world.nudge, world.wake = worker.nudge, worker.wake
-        world.placement = LocalPlacement(settings, lambda run_id: _changed(world, run_id))
+        world.placement = _placement(settings, lambda run_id: _changed(world, run_id))
         world.extras["objects"] = Objects(
             endpoint=objects["endpoint"],
             access_key=objects["access_key"],
@@ -169,6 +169,14 @@ def _changed(world: World, run_id: str) -> None:
     row = world.store.read(runs.find_run, run_id)
     if row is not None:
         world.wake(row.arn)
+
+
+def _placement(settings: Settings, on_change: Callable[[str], None]) -> Placement:
+    """Return where runs go: to the nodes of a cluster where one is set, else onto this machine."""
+    name = "ray" if settings.cluster else "local"
+    module = member("clary.compute.placements", name)
+    placement: Placement = getattr(module, f"{name.title()}Placement")(settings, on_change)
+    return placement
 
 
 def _sweep(world: World) -> None:

@@ -1,0 +1,371 @@
+"""A Ray cluster: jobs are gang-scheduled on its nodes; what stays until it is stopped runs on this machine.
+
+launch ─▶ queue ─one at a time─▶ placement group ─▶ keepers of its nodes ─▶ agents ─▶ mirrored folder ─▶ poll
+"""
+
+import contextlib
+import json
+import logging
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from clary import __version__
+from clary.compute.base import RESIDENT, Outcome, RunPhase, RunSpec, RunState
+from clary.compute.cluster.line import Far
+from clary.compute.cluster.link import Event, Link, address_of, check
+from clary.compute.cluster.remote import MIB, RemoteRun
+from clary.compute.placements.local import LocalPlacement
+from clary.compute.run import remove
+from clary.kernel.errors import ResourceLimitExceeded, SetupError
+from clary.kernel.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class RayPlacement:
+    """Hosts of jobs on the nodes of a Ray cluster.
+
+    Parameters
+    ----------
+    settings : Settings
+        `cluster` says where it is.
+    on_change : callable, optional
+        Called with the run's id, from a thread of the placement, after a host's phase changed.
+    agent : sequence of str, optional
+        Command of an agent on the nodes, without the host's folder.
+    uses_zygote : bool
+        Whether agents are forked from a zygote of the node.
+
+    Notes
+    -----
+    Places are asked for strictly in order of arrival, one run at a time: large ones do not starve. A host
+    whose node is gone is lost only when its lease is over: by then its agent has ended, wherever it is.
+    """
+
+    name: ClassVar[str] = "ray"
+
+    def __init__(
+        self,
+        settings: Settings,
+        on_change: Callable[[str], None] | None = None,
+        *,
+        agent: Iterable[str] | None = None,
+        uses_zygote: bool = True,
+    ) -> None:
+        check(settings.cluster)
+        self._settings = settings
+        self._on_change = on_change or (lambda _: None)
+        self._agent = list(agent) if agent else None
+        self._uses_zygote = uses_zygote
+        given = {"agent": self._agent} if self._agent else {}
+        self._here = LocalPlacement(settings, on_change, uses_zygote=uses_zygote, **given)
+        self._runs: dict[str, RemoteRun] = {}
+        self._lock = threading.RLock()
+        self._nodes: Sequence[Mapping[str, Any]] = ()
+        self._keepers: dict[str, dict[str, str]] = {}
+        self._is_connected = threading.Event()
+        self._losses: dict[tuple[str, str], float] = {}
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._adopt()
+        self._link = Link(settings, self._namespace(), self._hear)
+        self._link.start()
+        self._end = threading.Event()
+        self._clock = threading.Thread(target=self._tick, name="placement-ray", daemon=True)
+        self._clock.start()
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the mirrored runs."""
+        return self._settings.data_dir / "cluster"
+
+    @property
+    def usable_mib(self) -> int:
+        """Memory of the largest node; waits for the cluster."""
+        self._is_connected.wait(60.0)
+        return max((int(each["resources"].get("memory", 0)) // MIB for each in self._nodes), default=0)
+
+    def launch(self, spec: RunSpec) -> None:
+        """Write the run down and queue it."""
+        if spec.kind in RESIDENT:
+            self._here.launch(spec)
+            return
+        most = max((int(each["resources"].get("GPU", 0)) for each in self._nodes), default=0)
+        if spec.size.gpus > most and (self._nodes or self._is_connected.wait(30.0)):
+            raise ResourceLimitExceeded(
+                f"a host of {spec.instance_type} needs {spec.size.gpus} GPUs; the largest node has {most}"
+            )
+        with self._lock:
+            if spec.run_id in self._runs:
+                return
+            run = RemoteRun(spec, self.folder / spec.run_id, arrived_ns=time.time_ns(), slot=0)
+            run.write()
+            self._runs[spec.run_id] = run
+        self._seat_next()
+
+    def poll(self, run_id: str) -> RunState:
+        """Read how the hosts stand, as far as the cluster has told."""
+        run = self._runs.get(run_id)
+        return self._here.poll(run_id) if run is None else run.state()
+
+    def stop(self, run_id: str, *, outcome: Outcome = Outcome.STOPPED, grace_s: float = 120.0) -> None:
+        """Ask every host to end."""
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is not None:
+                run.ask_to_stop(outcome, grace_s)
+                if not run.is_started:
+                    run.end(outcome, RunPhase.QUEUED)
+                    self._drop(run)
+                for host in run.spec.hosts if run.is_started else ():
+                    self._ask_to_stop(run, host)
+        if run is None:
+            self._here.stop(run_id, outcome=outcome, grace_s=grace_s)
+        else:
+            self._changed(run)
+            self._seat_next()
+
+    def discard(self, run_id: str) -> None:
+        """Have the nodes kill what is left, and remove the folder in the background."""
+        with self._lock:
+            run = self._runs.pop(run_id, None)
+            if run is not None:
+                self._drop(run)
+                trash = self.folder / f".trash-{run_id}-{time.time_ns()}"
+                with contextlib.suppress(OSError):
+                    run.folder.rename(trash)
+                threading.Thread(target=remove, args=(trash, run_id), daemon=True).start()
+        if run is None:
+            self._here.discard(run_id)
+        else:
+            self._seat_next()
+
+    def close(self) -> None:
+        """Let go of the cluster; the runs go on."""
+        self._end.set()
+        self._clock.join()
+        self._link.close()
+        self._here.close()
+
+    # The queue.
+
+    def _seat_next(self) -> None:
+        """Ask for places for the run that waits longest, unless one is being seated."""
+        with self._lock:
+            waiting = [run for run in self._runs.values() if not (run.is_started or run.is_ended)]
+            if not self._nodes or any(run.is_seating for run in waiting) or not waiting:
+                return
+            run = min(waiting, key=lambda run: run.arrived_ns)
+            run.is_seating, run.bundle = True, run.wanted(self._nodes)
+            given = {"n": len(run.spec.hosts), "bundle": run.bundle, "is_spread": run.is_spread}
+            self._link.send("seat", run=run.spec.run_id, **given)
+
+    def _drop(self, run: RemoteRun) -> None:
+        """End what the run has in the cluster, and free its places."""
+        run.is_ended, run.is_seating = True, False
+        self._link.send("drop", run=run.spec.run_id, at=run.nodes())
+        for host in run.spec.hosts:
+            self._losses.pop((run.spec.run_id, host), None)
+
+    def _begin(self, run: RemoteRun, host: str) -> None:
+        order = {
+            "spec": run.spec.to_json(),
+            "addresses": run.addresses,
+            "far": self._far(),
+            "agent": self._agent,
+            "uses_zygote": self._uses_zygote,
+        }
+        self._link.send("begin", run=run.spec.run_id, host=host, node=run.node(host), order=order)
+        self._ask_to_stop(run, host)
+
+    def _ask_to_stop(self, run: RemoteRun, host: str) -> None:
+        """Pass on that a host is to end, where somebody has asked for that."""
+        with contextlib.suppress(OSError, ValueError):
+            asked = json.loads((run.home(host) / "stop.json").read_text())
+            self._link.send("stop", run=run.spec.run_id, host=host, node=run.node(host), **asked)
+
+    # What the cluster tells.
+
+    def _hear(self, event: Event) -> None:
+        kind, run = event["event"], self._runs.get(str(event.get("run")))
+        with self._lock:
+            if kind == "connected":
+                self._connected(event["groups"])
+            elif kind == "nodes":
+                self._look_at_nodes(event["nodes"])
+            elif kind == "keeper":
+                self._found_keeper(event)
+            elif kind == "unkept":
+                self._lose_node(event["node"], event["why"])
+            elif kind in {"away", "lost"}:
+                log.warning("the cluster cannot be reached: %s", event.get("why", "its driver has ended"))
+            elif run is not None and not run.is_ended:
+                self._hear_of(run, event)
+        if kind != "news":
+            self._seat_next()
+
+    def _hear_of(self, run: RemoteRun, event: Event) -> None:
+        match event["event"]:
+            case "seated":
+                self._seated(run, event["nodes"])
+            case "begun":
+                run.begun(event["host"])
+            case "news":
+                run.hear(event["host"], event)
+                self._look(run)
+            case "gone":
+                self._lose(run, event["host"], event["why"])
+
+    def _connected(self, groups: Sequence[str]) -> None:
+        """Take up everything anew, whatever a driver before this one was told."""
+        for run in self._runs.values():
+            run.is_seating = False
+        for name in groups:
+            if name not in self._runs or self._runs[name].is_ended:
+                self._link.send("drop", run=name, at={})
+
+    def _look_at_nodes(self, nodes: Sequence[Mapping[str, Any]]) -> None:
+        """Lose the hosts whose nodes are gone, and see whether who waits now fits elsewhere."""
+        self._nodes = nodes
+        self._is_connected.set()
+        alive = {each["id"] for each in nodes}
+        for run in self._runs.values():
+            for host in run.spec.hosts if run.is_started and not run.is_ended else ():
+                if run.node(host) and run.node(host) not in alive:
+                    self._lose(run, host, "its node is gone")
+        self._fit_again()
+
+    def _found_keeper(self, event: Event) -> None:
+        """Compare what a node has with what it should have."""
+        node = event["node"]
+        self._keepers[node] = {"address": event["address"], "version": event["version"]}
+        there = {(run, host) for run, host in event["hosts"]}
+        for run_id, host in there:
+            run = self._runs.get(run_id)
+            if run is None or run.is_ended or run.node(host) != node:
+                self._link.send("drop", run=run_id, at={host: node})
+        for run in self._runs.values():
+            for host in run.spec.hosts if run.is_started and not run.is_ended else ():
+                if run.node(host) != node:
+                    continue
+                if (run.spec.run_id, host) in there:
+                    run.begun(host)
+                    self._ask_to_stop(run, host)
+                elif run.has_begun(host):
+                    self._lose(run, host, "its keeper was lost")
+                else:
+                    self._begin(run, host)
+
+    def _lose_node(self, node: str, why: str) -> None:
+        for run in self._runs.values():
+            for host in run.spec.hosts if run.is_started and not run.is_ended else ():
+                if run.node(host) == node:
+                    self._lose(run, host, why)
+
+    def _lose(self, run: RemoteRun, host: str, why: str) -> None:
+        """Give a host up as soon as its lease is over: till then its agent may live, wherever it is."""
+        if (run.spec.run_id, host) not in self._losses:
+            log.warning("%s of run %s is lost: %s", host, run.spec.run_id, why)
+            self._losses[run.spec.run_id, host] = time.monotonic() + self._settings.cluster_lease_s
+
+    def _seated(self, run: RemoteRun, nodes: Sequence[str]) -> None:
+        """All hosts have their places: they begin."""
+        run.is_seating = False
+        at = dict(zip(run.spec.hosts, nodes, strict=True))
+        run.seat(at, {host: self._keepers[node]["address"] for host, node in at.items()})
+        others = {self._keepers[node]["version"] for node in nodes} - {__version__}
+        if others:
+            reason = f"a node has Clary {others.pop()}, and this is {__version__}"
+            run.end(Outcome.FAILED, RunPhase.STARTING, f"InternalServerError: {reason}")
+            self._drop(run)
+        for host in () if others else run.spec.hosts:
+            self._begin(run, host)
+        self._changed(run)
+
+    def _fit_again(self) -> None:
+        """Ask anew for the place of a run that waits, where nodes that came or left have changed it."""
+        for run in [run for run in self._runs.values() if run.is_seating]:
+            if run.wanted(self._nodes) != run.bundle:
+                self._link.send("drop", run=run.spec.run_id, at={})
+                run.is_seating = False
+
+    def _look(self, run: RemoteRun) -> None:
+        """Tell of a change, and free the places of a run that has ended."""
+        is_over = not any(run.agent(host) for host in run.spec.hosts)
+        with self._lock:
+            if is_over and not run.is_ended:
+                self._drop(run)
+        self._changed(run)
+
+    def _changed(self, run: RemoteRun) -> None:
+        state = run.state()
+        if state != run.told and run.spec.run_id in self._runs:
+            run.told = state
+            try:
+                self._on_change(run.spec.run_id)
+            except Exception:
+                log.exception("on_change failed for run %s", run.spec.run_id)
+
+    def _tick(self) -> None:
+        """Give up the hosts whose lease is over."""
+        while not self._end.wait(0.25):
+            now = time.monotonic()
+            for key in [key for key, until in list(self._losses.items()) if until <= now]:
+                self._losses.pop(key, None)
+                run = self._runs.get(key[0])
+                if run is not None:
+                    run.hear(key[1], {"live": False})
+                    self._look(run)
+
+    # Where things are.
+
+    def _adopt(self) -> None:
+        for folder in sorted(self.folder.iterdir()):
+            if folder.name.startswith(".trash-"):
+                threading.Thread(target=remove, args=(folder, folder.name), daemon=True).start()
+                continue
+            run = RemoteRun.read(folder)
+            if isinstance(run, RemoteRun):
+                ended = all(run.result(host) and not run.agent(host) for host in run.spec.hosts)
+                run.is_ended = ended
+                self._runs[run.spec.run_id] = run
+
+    def _namespace(self) -> str:
+        """Return the name under which the cluster knows this Clary."""
+        path = self._settings.data_dir / "cluster.name"
+        if not path.exists():
+            path.write_text(f"clary-{secrets.token_hex(6)}")
+        return path.read_text()
+
+    def _far(self) -> dict[str, Any] | None:
+        """Return where the nodes find Clary; nothing where no Clary listens."""
+        authority = self._settings.data_dir / "certificates/ca.pem"
+        if not authority.exists():
+            return None
+        host, port = advertised(self._settings)
+        near = urlsplit(self._settings.url).netloc
+        return Far(host=host, port=port, authority=authority.read_text(), near=near).to_json()
+
+
+def advertised(settings: Settings) -> tuple[str, int]:
+    """Return host and port at which the nodes of the cluster reach Clary.
+
+    Raises
+    ------
+    SetupError
+        `CLARY_ADVERTISE` is no address.
+    """
+    if settings.advertise:
+        host, _, port = settings.advertise.rpartition(":")
+        if not host or not port.isdecimal():
+            raise SetupError(f"CLARY_ADVERTISE is {settings.advertise!r}; it must be HOST:PORT")
+        return host.strip("[]"), int(port)
+    parts = urlsplit(address_of(settings.cluster)[0])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # sends nothing: it asks for the way
+        probe.connect((parts.hostname or "", parts.port or 0))
+        return str(probe.getsockname()[0]), settings.port

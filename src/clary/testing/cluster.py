@@ -1,0 +1,195 @@
+"""A Ray cluster on one machine: each node in a network namespace of its own, as if it were another machine.
+
+    this machine, .254 ── bridge ── veth ── node 1, .1: the head
+                                 ├─ veth ── node 2, .2
+                                 └─ veth ── node 3, .3
+
+Needs root, `ip`, and Ray beside Clary in this environment: `make` keeps one in `.venvs/ray`.
+"""
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PORT = 6379
+CLIENT_PORT = 10001
+START_S = 120.0
+QUICK_HEALTH = {
+    "RAY_health_check_initial_delay_ms": "2000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "3",
+}
+"""A lost node is noticed in seconds."""
+_RANGES = range(60, 250)
+
+
+def missing() -> str:
+    """Return why there can be no cluster here; empty where there can."""
+    if importlib.util.find_spec("ray") is None:
+        return "Ray is not in this environment: make test-all sets up .venvs/ray"
+    if os.geteuid() != 0:
+        return "network namespaces are made by root alone"
+    if shutil.which("ip") is None:
+        return "`ip` is not there: apt install iproute2"
+    tried = subprocess.run(["unshare", "--net", "true"], check=False, capture_output=True)  # noqa: S607
+    return "" if tried.returncode == 0 else "this system allows no network namespaces"
+
+
+def _ip(*words: str, check: bool = True) -> str:
+    done = subprocess.run(["ip", *words], check=check, capture_output=True, text=True)  # noqa: S603, S607
+    return done.stdout
+
+
+@dataclass
+class Node:
+    """One node: its namespace, its address, its share of the machine."""
+
+    name: str
+    address: str
+    folder: Path
+    cpus: int = 2
+    memory_mib: int = 2048
+    is_head: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+class Cluster:
+    """Nodes on a bridge.
+
+    Parameters
+    ----------
+    folder : Path
+        For the nodes' runs and Ray's own files; its path must be short, for Ray has sockets in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        number = next(each for each in _RANGES if f"10.77.{each}." not in _ip("-4", "addr"))
+        self.net = f"10.77.{number}"
+        self.bridge = f"clary{number}"
+        self.nodes: dict[str, Node] = {}
+        self.token = secrets.token_hex(16)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = folder / "address"
+        """What `CLARY_CLUSTER` names: the cluster's address, and its token."""
+        self.file.write_text(f"ray://{self.net}.1:{CLIENT_PORT}\n{self.token}\n")
+        _ip("link", "add", self.bridge, "type", "bridge")
+        _ip("addr", "add", f"{self.net}.254/24", "dev", self.bridge)
+        _ip("link", "set", self.bridge, "up")
+
+    def add(self, name: str, *, cpus: int = 2, memory_mib: int = 2048, **settings: str) -> Node:
+        """Have a node join; the first one is the head.
+
+        Parameters
+        ----------
+        settings : str
+            `CLARY_*` variables of the node, by their names without the prefix, in lower case.
+        """
+        number = len(self.nodes) + 1
+        node = Node(
+            name=f"{self.bridge}-{name}",
+            address=f"{self.net}.{number}",
+            folder=self.folder / name,
+            cpus=cpus,
+            memory_mib=memory_mib,
+            is_head=not self.nodes,
+            settings=settings,
+        )
+        self.nodes[name] = node
+        near, far = f"{self.bridge}v{number}", f"{self.bridge}n{number}"
+        _ip("netns", "add", node.name)
+        _ip("link", "add", near, "type", "veth", "peer", "name", far)
+        _ip("link", "set", near, "master", self.bridge, "up")
+        _ip("link", "set", far, "netns", node.name)
+        _ip("-n", node.name, "addr", "add", f"{node.address}/24", "dev", far)
+        _ip("-n", node.name, "link", "set", far, "up")
+        _ip("-n", node.name, "link", "set", "lo", "up")
+        _ip("-n", node.name, "route", "add", "default", "via", f"{self.net}.254")
+        self.start(name)
+        return node
+
+    def start(self, name: str) -> None:
+        """Start Ray on a node, and wait until it is there."""
+        node = self.nodes[name]
+        node.folder.mkdir(parents=True, exist_ok=True)
+        node.folder.chmod(0o711)
+        ray = str(Path(sys.executable).with_name("ray"))
+        role = (
+            [
+                "--head",
+                f"--port={PORT}",
+                f"--ray-client-server-port={CLIENT_PORT}",
+                "--include-dashboard=false",
+            ]
+            if node.is_head
+            else [f"--address={self.net}.1:{PORT}"]
+        )
+        words = [ray, "start", *role, f"--node-ip-address={node.address}", "--disable-usage-stats"]
+        words += [f"--num-cpus={node.cpus}", f"--memory={node.memory_mib << 20}", "--num-gpus=0"]
+        words += ["--object-store-memory=80000000", f"--temp-dir={node.folder / 'r'}"]
+        words += ['--resources={"clary_gang": 1}'] if node.cpus > 1 else []
+        environment = os.environ | QUICK_HEALTH | {"RAY_USAGE_STATS_ENABLED": "0"}
+        environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
+        environment |= {"CLARY_NODE_DIR": str(node.folder / "c"), "RAY_DISABLE_IMPORT_WARNING": "1"}
+        environment |= {f"CLARY_{key.upper()}": value for key, value in node.settings.items()}
+        environment.pop("RAY_ADDRESS", None)
+        done = subprocess.run(  # noqa: S603
+            ["ip", "netns", "exec", node.name, *words],  # noqa: S607
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=START_S,
+        )
+        if done.returncode:
+            raise RuntimeError(f"Ray does not start on {name}:\n{done.stdout}\n{done.stderr}")
+
+    def processes(self, name: str) -> list[int]:
+        """Return the processes of a node: all that is in its namespace."""
+        return [int(each) for each in _ip("netns", "pids", self.nodes[name].name, check=False).split()]
+
+    def kill(self, name: str) -> None:
+        """End a node as a power cut does: every process of it at once, the agents' sandboxes included."""
+        for _ in range(100):
+            found = self.processes(name)
+            if not found:
+                return
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+
+    def cut(self, name: str, *, is_cut: bool = True) -> None:
+        """Take a node off the network, or put it back; it lives on."""
+        number = list(self.nodes).index(name) + 1
+        _ip("link", "set", f"{self.bridge}v{number}", "down" if is_cut else "up")
+
+    def close(self) -> None:
+        """End all nodes and take the network down."""
+        for name in self.nodes:
+            self.kill(name)
+            _ip("netns", "del", self.nodes[name].name, check=False)
+        _ip("link", "del", self.bridge, check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running(folder: Path, names: Sequence[str] = ("n1", "n2", "n3")) -> Iterator[Cluster]:
+    """Yield a cluster of equal nodes; it is gone at the end."""
+    cluster = Cluster(folder)
+    try:
+        for name in names:
+            cluster.add(name)
+        yield cluster
+    finally:
+        cluster.close()
