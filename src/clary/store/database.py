@@ -89,6 +89,19 @@ class Store:
             return _open_postgresql(cls, address, Path(key_path) if key_path else None, node)
         raise SetupError(f"CLARY_STORE_URL {url!r}: use sqlite:///… or postgresql://…")
 
+    def go_back(self, version: str) -> None:
+        """Take the tables back to an older release's `version`, all or nothing, and close.
+
+        Raises
+        ------
+        SetupError
+            There is no such version.
+        """
+        try:
+            self.write(migrations.downgrade, version)
+        finally:
+            self.close()
+
     @property
     def backend(self) -> str:
         """`sqlite` or `postgresql`."""

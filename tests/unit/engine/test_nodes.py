@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -56,7 +57,7 @@ def entered(store, tmp_path, clock):
         settings = Settings(data_dir=tmp_path / name, node_lost_s=LOST_S)
         settings.runs_dir.mkdir(parents=True, exist_ok=True)
         world = World(settings=settings, store=store, clock=now, secret=b"s", objects={}, node=name)
-        world.placement = Place()
+        world.placement = cast(Any, Place())
         node = Nodes(world, placed=PLACED, kept=KEPT, **calls)
         node._enter()
         return node
@@ -125,7 +126,7 @@ def test_a_node_that_was_taken_for_lost_ends_what_others_have_taken_over(store, 
     beat(clock, a, times=int(LOST_S) + 2)
     store.write(rows.leave, "a", "arn:given-up")
     beat(clock, b)
-    assert b._world.placement.discarded == ["given-up"]
+    assert cast(Any, b._world.placement).discarded == ["given-up"]
     assert store.read(work.find, "arn:of-nobody").node == "b"
     beat(clock, a, b, times=3)
     assert {each.node_id for each in store.read(rows.every)} == {"a", "b"}

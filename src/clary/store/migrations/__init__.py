@@ -19,8 +19,8 @@ def current(conn: sa.Connection) -> str | None:
     return conn.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def upgrade(conn: sa.Connection) -> None:
-    """Bring the tables to `HEAD`, all or nothing.
+def upgrade(conn: sa.Connection, version: str = "") -> None:
+    """Bring the tables to `version`, `HEAD` where none is given, all or nothing.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def upgrade(conn: sa.Connection) -> None:
     from alembic.util import CommandError  # noqa: PLC0415
 
     try:
-        command.upgrade(_alone(conn), HEAD)
+        command.upgrade(_alone(conn), version or HEAD)
     except CommandError as fault:
         raise SetupError(f"the store was written by a newer Clary: update this one ({fault})") from None
 
