@@ -127,7 +127,7 @@ def tuned_s(
     )
     tuned(account, tuning_request(account, bucket, n=2, ranges=RANGES, definition=definition))  # warm
     began = time.perf_counter()
-    described = tuned(account, request, limit_s=600)
+    described = tuned(account, request, limit_s=600, every_s=0.3)
     took = time.perf_counter() - began
     assert described["TrainingJobStatusCounters"]["Completed"] == N_LOOP, described
     trials = [

@@ -18,8 +18,9 @@ MIB = 1024 * 1024
 GROUP = "clary"
 """Name of the folder that holds our groups in the cgroup tree."""
 OPEN_FILES = 65536
-PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""OpenMP's threads sleep while they wait: spinning ones made XGBoost ten times slower on busy cores."""
+PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "16"}
+"""Threads sleep while they wait: OpenMP's made XGBoost ten times slower on busy cores, and OpenBLAS's, which
+spin for 2^26 cycles unless told otherwise, cost each fork 160 ms of processor time."""
 PROCESSES = 8192
 """Cap on processes of one user id: stops a fork bomb, far above what a data loader starts."""
 LOOK_EVERY_S = 0.08

@@ -33,6 +33,9 @@ _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _CAPABILITY_VERSION_3 = 0x20080522
 _LAST_CAPABILITY = 63
+_MADV_HUGEPAGE = 14
+_MADV_COLLAPSE = 25
+_HUGE_PAGE = 1 << 21
 
 IS_LINUX = sys.platform.startswith("linux")
 
@@ -52,6 +55,26 @@ def _checked(result: int, what: str) -> int:
 def setns(descriptor: int, kind: int) -> None:
     """Enter the namespace that `descriptor` refers to; for pid namespaces, the children will."""
     _checked(_libc().setns(descriptor, kind), "setns")
+
+
+def gather_memory() -> int:
+    """Put what this process has written on huge pages, of which a fork copies few; return how many it took.
+
+    Before Linux 6.1 there is no such call, and nothing happens.
+    """
+    madvise = _libc().madvise
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    n_gathered = 0
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            span, rights, _, _, _, *name = line.split()
+            if rights != "rw-p" or name not in ([], ["[heap]"]):
+                continue
+            begin, end = (int(each, 16) for each in span.split("-"))
+            for page in range(-(-begin // _HUGE_PAGE) * _HUGE_PAGE, end - _HUGE_PAGE + 1, _HUGE_PAGE):
+                madvise(page, _HUGE_PAGE, _MADV_HUGEPAGE)
+                n_gathered += madvise(page, _HUGE_PAGE, _MADV_COLLAPSE) == 0
+    return n_gathered
 
 
 def die_with_parent(number: int = 9) -> None:

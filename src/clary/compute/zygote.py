@@ -169,6 +169,7 @@ class Zygote:
         self._has_kernels = warm.load()
         if self._has_kernels:
             gc.freeze()
+            linux.gather_memory()
         elif self._compiling is None:
             self._compiling = subprocess.Popen(
                 [sys.executable, "-P", "-m", "clary.toolkit.kernels.warm"],
@@ -297,6 +298,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.chdir("/")
         started = time.monotonic()
         warming.warm_up(given.runtime)
+        linux.gather_memory()
         log.info("%s: warm after %.1f s, %d threads", given.runtime, time.monotonic() - started, threads())
         Zygote(path).serve()
     return 0

@@ -103,7 +103,9 @@ def tuning_request(
     }
 
 
-def wait_for_tuning(account: Account, name: str, *, limit_s: float = 120.0) -> dict[str, Any]:
+def wait_for_tuning(
+    account: Account, name: str, *, limit_s: float = 120.0, every_s: float = 0.1
+) -> dict[str, Any]:
     """Return DescribeHyperParameterTuningJob once the job has ended."""
     client = account.client("sagemaker")
     deadline = time.monotonic() + limit_s
@@ -113,14 +115,17 @@ def wait_for_tuning(account: Account, name: str, *, limit_s: float = 120.0) -> d
         )
         if described["HyperParameterTuningJobStatus"] in ENDED:
             return described
-        time.sleep(0.1)
+        time.sleep(every_s)
     raise TimeoutError(f"{name} is still {described['HyperParameterTuningJobStatus']} after {limit_s} s")
 
 
-def tuned(account: Account, request: Mapping[str, Any], *, limit_s: float = 120.0) -> dict[str, Any]:
+def tuned(
+    account: Account, request: Mapping[str, Any], *, limit_s: float = 120.0, every_s: float = 0.1
+) -> dict[str, Any]:
     """Create a tuning job and return its description once it has ended."""
     account.client("sagemaker").create_hyper_parameter_tuning_job(**request)
-    return wait_for_tuning(account, request["HyperParameterTuningJobName"], limit_s=limit_s)
+    name = request["HyperParameterTuningJobName"]
+    return wait_for_tuning(account, name, limit_s=limit_s, every_s=every_s)
 
 
 def trials_of(account: Account, name: str, **query: Any) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import os
 import secrets
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -41,3 +42,24 @@ def test_the_watchdog_kills_what_is_too_large_and_nothing_else() -> None:
 
 def test_processes_that_are_gone_weigh_nothing() -> None:
     assert limits.Watchdog(1, lambda: [2**22 + 1], lambda: None).memory_bytes() == 0
+
+
+IDLE = """
+import os, time
+import numpy, scipy.linalg
+from threadpoolctl import ThreadpoolController
+pools = ThreadpoolController()
+if os.fork():
+    os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+pools.limit(limits=2)
+numpy.ones((64, 64)) @ numpy.ones((64, 64))
+before = time.process_time()
+time.sleep(0.3)
+os._exit(time.process_time() - before > 0.05)
+"""
+
+
+def test_a_forks_pools_sleep_while_they_have_nothing_to_do() -> None:
+    """Threads of linear algebra are made anew after a fork, and would spin for 2^26 cycles each."""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **limits.PATIENT_THREADS}
+    assert subprocess.run([sys.executable, "-c", IDLE], env=environment, check=False).returncode == 0

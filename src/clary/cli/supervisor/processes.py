@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from clary.cli.supervisor import probes
 from clary.cli.supervisor.process import Process
-from clary.compute import accelerator, zygote
+from clary.compute import accelerator, limits, zygote
 from clary.compute.docker import service
 from clary.gateway import objects
 from clary.gateway.listener import INHERITED, listen
@@ -45,7 +45,7 @@ def environment(settings: Settings) -> dict[str, str]:
             del kept[name]
     if "PYTHONPATH" in kept:  # the working directory of the processes is another
         kept["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, kept["PYTHONPATH"].split(os.pathsep)))
-    return kept | settings.environment() | {"PYTHONUNBUFFERED": "1"}
+    return limits.PATIENT_THREADS | kept | settings.environment() | {"PYTHONUNBUFFERED": "1"}
 
 
 def _python(settings: Settings, *arguments: str) -> Command:

@@ -16,6 +16,8 @@ from clary.compute.base import Result, RunPhase
 
 LINGER_S = 0.01
 """Lines that follow a first one within this time go with it."""
+PHASE_LINGER_S = 0.05
+"""A phase alone waits longer: that of a small download is over before."""
 PACE_S = 0.1
 """Reports follow each other at most this often, but for an address and the end: one costs the control plane
 as much as a hundred lines, and a phase moves its job's machine."""
@@ -101,7 +103,10 @@ class Reporter:
             with self._changed:
                 self._changed.wait_for(self._has_news)
                 if not self._is_urgent():
-                    linger_s = max(LINGER_S, sent_at + PACE_S - time.monotonic())
+                    has_words = bool(self._logs or self._metrics)
+                    linger_s = max(
+                        LINGER_S if has_words else PHASE_LINGER_S, sent_at + PACE_S - time.monotonic()
+                    )
                     self._changed.wait_for(self._is_urgent, linger_s)
                 report = self._take()
                 sent_at = time.monotonic()

@@ -147,13 +147,18 @@ class LocalPlacement:
         all_ended = len(state.results) == len(run.spec.hosts)
         run.is_ended = all_ended or (run.is_started and not any(agents))
         if state != run.told and run.spec.run_id in self._runs:
+            is_news = run.told is not None or state.phase is not RunPhase.STARTING
             run.told = state
-            try:
-                self._on_change(run.spec.run_id)
-            except Exception:
-                log.exception("on_change failed for run %s", run.spec.run_id)
+            if is_news:  # that a run starts at once is what whoever launched it expects
+                self._tell(run)
         if run.is_ended and not any(agents):  # till then there is one more change to tell
             self._watch.forget(run.spec.run_id)
+
+    def _tell(self, run: Run) -> None:
+        try:
+            self._on_change(run.spec.run_id)
+        except Exception:
+            log.exception("on_change failed for run %s", run.spec.run_id)
 
     def _watch_run(self, run: Run) -> None:
         for host in run.spec.hosts:
@@ -169,11 +174,14 @@ class LocalPlacement:
                 if time.monotonic() - looked_at > LOOK_EVERY_S:
                     looked_at = time.monotonic()
                     names = set(self._runs)
-                for name in names:
-                    run = self._runs.get(name)
-                    if run is not None:
+                seen = [run for name in names if (run := self._runs.get(name)) is not None]
+                waiting = [run for run in seen if not run.is_started]
+                for run in seen:
+                    if run.is_started:
                         self._look(run)
                 self._start_waiting()
+                for run in waiting:
+                    self._look(run)
             except Exception:
                 log.exception("the placement's thread goes on after an error")
             names = self._watch.wait(LOOK_EVERY_S)
