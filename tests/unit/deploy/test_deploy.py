@@ -122,6 +122,9 @@ def test_units_are_units(tmp_path: Path) -> None:
         copy.write_text(path.read_text().replace("/opt/clary/bin/clary", "/bin/true"))
         units.append(str(copy))
     assert len(units) == 3
+    folder = tmp_path / "clary.service.d"
+    folder.mkdir()
+    shutil.copy(DEPLOY / "systemd/rootless-podman.conf", folder)
     done = subprocess.run(
         [analyze, "verify", *units], capture_output=True, text=True, timeout=60, check=False
     )
