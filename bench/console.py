@@ -1,10 +1,11 @@
 """The console: what a page costs on the server, what it weighs, and how soon a printed line is on the screen.
 
-    python -m bench.console [--jobs 10000] [--rounds 30] [--json FILE]
+    python -m bench.console [--jobs 10000] [--rounds 30] [--python .venvs/notebooks/bin/python] [--json FILE]
 
 A page's time is from the request to its last byte, over loopback, through the edge, beside that of
 ListTrainingJobs asked by boto3 in the same run; its weight is what a browser loads for the first time, gzip.
-A line's time is from its print in the job to its event in the page's stream.
+A line's time is from its print in the job to its event in the page's stream, and to its being drawn by
+Chromium where there is one. Where there is an environment for notebooks, `bench.notebooks` is measured, too.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
+from bench import _screen, notebooks
 from bench._bars import Report, quantile, spread
 from bench.control import N_LINES, PRINTER, load, running, timed
 
@@ -35,6 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--python", type=Path, default=Path(".venvs/notebooks/bin/python"))
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     report = Report("console")
@@ -45,7 +48,10 @@ def main() -> int:
             load(server.data_dir / "clary.db", account.account_id, chosen.jobs)
             visitor = Visitor(account)
             job = lines(report, account, visitor)
+            _screen.measure(report, account, lambda: printing(account), N_LINES)
             pages(report, account, visitor, job, chosen)
+        if chosen.python.exists():
+            notebooks.measure(report, home / "notebooks", str(chosen.python.absolute()))
     finally:
         shutil.rmtree(home, ignore_errors=True)
     return report.finish(chosen.json)
@@ -82,10 +88,7 @@ class Visitor:
 
 def lines(report: Report, account: Account, visitor: Visitor) -> str:
     """Measure from a print to the event that has it; return the job's name."""
-    bucket = new_bucket(account)
-    request = script_request(account, bucket, upload_script(account, bucket, PRINTER))
-    name: str = request["TrainingJobName"]
-    account.client("sagemaker").create_training_job(**request)
+    name = printing(account)
     late_ms: list[float] = []
     events = visitor.stream(f"/jobs/training/{name}")
     reader = threading.Thread(target=_follow, args=(events, late_ms), daemon=True)
@@ -97,6 +100,15 @@ def lines(report: Report, account: Account, visitor: Visitor) -> str:
     report.table("A printed line on the screen", ("", "ms"), list(found.items()))
     report.facts["line_ms"] = found
     report.bar("log line on the screen, p99", found["p99"], 500.0)
+    return name
+
+
+def printing(account: Account) -> str:
+    """Start a job that prints the time, again and again; return its name."""
+    bucket = new_bucket(account)
+    request = script_request(account, bucket, upload_script(account, bucket, PRINTER))
+    account.client("sagemaker").create_training_job(**request)
+    name: str = request["TrainingJobName"]
     return name
 
 
@@ -126,6 +138,7 @@ def pages(report: Report, account: Account, visitor: Visitor, job: str, chosen: 
             name: f"/{name}"
             for name in ("experiments", "lineage", "data", "endpoints", "models", "notebooks", "studio")
         },
+        **{name: f"/{name}" for name in ("train", "train/xgboost", "train/linear_learner")},
         **{name: f"/{name}" for name in ("account", "health", "coverage", "evaluate")},
     }
     rows, facts = [], {}

@@ -104,24 +104,32 @@ def restarted(server: ClaryServer, account: Account, name: str, python: str) -> 
 
 
 def main() -> int:
-    """Measure all three."""
+    """Measure, judge."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--starts", type=int, default=3)
     options.add_argument("--messages", type=int, default=300)
     options.add_argument("--python", default=".venvs/notebooks/bin/python")
     asked = options.parse_args()
-    python = str(Path(asked.python).absolute())
     home = Path(tempfile.mkdtemp(prefix="clary-bench-"))
     home.chmod(0o711)
-    server = ClaryServer.start(home / "data", notebook_python=python)
     report = Report("notebooks")
+    try:
+        measure(report, home / "data", str(Path(asked.python).absolute()), asked.starts, asked.messages)
+        return report.finish()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def measure(report: Report, data_dir: Path, python: str, n_starts: int = 3, n_messages: int = 300) -> None:
+    """Measure all three on a Clary of its own, and judge."""
+    server = ClaryServer.start(data_dir, notebook_python=python)
     try:
         account = server.account("bench")
         started(account, "first")  # the files of the environment come into the page cache
-        starts = [started(account, f"start-{n}") for n in range(asked.starts)]
+        starts = [started(account, f"start-{n}") for n in range(n_starts)]
         head = ("", "in service", "first cell")
         report.table("From Create, s", head, [(f"start {n}", *each) for n, each in enumerate(starts)])
-        near, bare = compared(server, account, "first", asked.messages)
+        near, bare = compared(server, account, "first", n_messages)
         rows = [(label, *spread(each).values()) for label, each in (("edge", near), ("direct", bare))]
         report.table("A cell that does nothing, ms", ("", *spread(near)), rows)
         server, restart_s = restarted(server, account, "first", python)
@@ -132,11 +140,9 @@ def main() -> int:
         )
         report.bar("what the proxy adds to a message, median", added, ADDED_MS)
         report.facts |= {"edge": spread(near), "direct": spread(bare), "restart_s": restart_s}
-        return report.finish()
     finally:
         server.stop()
         end_agents(server.settings)
-        shutil.rmtree(home, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The story in a browser: sign in, watch a job, open the pictures, ask the endpoint; by mouse and by keys."""
+"""The console in a browser, thing by thing: jobs, endpoints, data, uploads, lineage, users, the slider."""
 
 from typing import Any
 
@@ -17,9 +17,8 @@ from clary.testing.jobs import (
 )
 from clary.testing.server import Account
 
-axe = pytest.importorskip(
-    "axe_playwright_python.sync_playwright", reason="needs axe: requirements/browser.lock"
-)
+from .steps import check
+
 np = pytest.importorskip("numpy")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -30,19 +29,6 @@ for line in range(400):
     print(f"tick {line} at {time.time()}; loss={1 / (line + 1)};", flush=True)
     time.sleep(0.25)
 """
-PAGES = (
-    "/",
-    "/jobs/training",
-    "/jobs/processing",
-    "/jobs/transform",
-    "/jobs/tuning",
-    "/endpoints",
-    "/notebooks",
-    "/models",
-    "/data",
-    "/account",
-    "/evaluate",
-)
 
 
 @pytest.fixture(scope="module")
@@ -75,24 +61,6 @@ def endpoint(account: Account, model: tuple[str, str]) -> str:
     return name
 
 
-def check(page: Any) -> None:
-    """Hold the page in view to accessibility and to 320 pixels."""
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    before = page.viewport_size
-    page.set_viewport_size({"width": 320, "height": 700})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 320
-    page.set_viewport_size(before)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_is_accessible_and_narrow(page: Any, path: str, scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme)
-    page.goto(f"/_clary/console{path}")
-    check(page)
-
-
 def test_a_running_job_is_watched_and_stopped(page: Any, account: Account) -> None:
     job = ScriptJob.create(
         account,
@@ -116,25 +84,6 @@ def test_a_running_job_is_watched_and_stopped(page: Any, account: Account) -> No
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("status").get_by_text("asked to stop").wait_for()
     page.locator("#live_actions").get_by_text("Stopped").wait_for(timeout=60_000)
-
-
-def test_a_finished_job_is_read_by_keyboard_alone(page: Any, model: tuple[str, str]) -> None:
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.textContent") == "Training jobs":
-            break
-    page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Training jobs").wait_for()
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.textContent") == model[0]:
-            break
-    page.keyboard.press("Enter")
-    page.get_by_role("heading", name=model[0]).wait_for()
-    page.locator("figure.chart").first.wait_for()
-    check(page)
 
 
 def test_the_endpoint_is_asked(page: Any, endpoint: str) -> None:
@@ -185,4 +134,46 @@ def test_the_threshold_slider_moves_counts_and_cost(page: Any, account: Account)
     before = float(cost.inner_text().replace(",", ""))
     page.get_by_label("A false alarm costs").fill("2")
     assert float(cost.inner_text().replace(",", "")) == 2 * before
+    check(page)
+
+
+def test_files_and_folders_are_dropped_and_taken(page: Any, account: Account, tmp_path: Any) -> None:
+    bucket = new_bucket(account)
+    (tmp_path / "small.csv").write_text("1,2\n3,4\n")
+    large = tmp_path / "large.bin"
+    large.write_bytes(bytes(20 << 20))
+    page.goto(f"/_clary/console/data/{bucket}")
+    chooser = page.locator("input[type=file]").first
+    chooser.set_input_files([tmp_path / "small.csv", large])
+    uploads = page.get_by_role("status", name="Uploads")
+    uploads.get_by_text("large.bin is there").wait_for(timeout=60_000)
+    page.get_by_role("link", name="small.csv").wait_for()
+    check(page)
+    assert account.client("s3").head_object(Bucket=bucket, Key="large.bin")["ContentLength"] == 20 << 20
+    page.get_by_role("link", name="large.bin").click()
+    with page.expect_download() as got:
+        page.get_by_role("button", name="Download").click()
+    assert got.value.suggested_filename == "large.bin"
+
+
+def test_lineage_leads_from_the_data_to_the_job(page: Any, model: tuple[str, str]) -> None:
+    page.goto(f"/_clary/console/jobs/training/{model[0]}")
+    page.get_by_role("link", name="Lineage").last.click()
+    graph = page.get_by_role("region", name="Graph")
+    graph.locator("text.name", has_text=model[0][-15:]).first.wait_for()
+    check(page)
+    graph.locator("text.name", has_text=model[0][-15:]).first.click()
+    page.get_by_role("heading", name=model[0]).wait_for()
+
+
+def test_a_user_is_made_and_its_key_put_out_of_use(page: Any) -> None:
+    name = f"ada-{ids.short(5)}"
+    page.goto("/_clary/console/account")
+    page.get_by_label("Name of a new user").fill(name)
+    page.get_by_role("button", name="Create").click()
+    page.get_by_role("button", name="Make a key").click()
+    page.get_by_text("only time that the secret is shown").wait_for()
+    check(page)
+    page.get_by_role("button", name="Put out of use").click()
+    page.get_by_text("Inactive").wait_for()
     check(page)

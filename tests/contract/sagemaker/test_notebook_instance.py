@@ -224,6 +224,38 @@ def test_files_below_sagemaker_outlive_a_stop_and_nothing_else_does(clary_server
     )
 
 
+FILL = """
+import os
+for name in ("one", "two"):
+    with open(name, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 3 << 30)
+print("filled")
+"""
+WRITE = """
+try:
+    with open("more", "wb") as file:
+        file.write(b"x" * 100)
+    print("written")
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+@pytest.mark.slow
+def test_a_full_volume_takes_no_more_and_the_instance_goes_on(clary_server):
+    account = clary_server.account()
+    create(account, "full")
+    url = presigned(account, "full")
+    path, visitor = urlsplit(url).path.rstrip("/"), Visitor.of(url)
+    visitor.enter(url)
+    assert visitor.run(path, FILL).strip() == "filled"
+    until(lambda: visitor.run(path, WRITE).strip() == "File too large", "nothing is written")
+    assert any("The volume is full: 6.0 GiB" in line for line in lines_of(account, "full/jupyter.log"))
+    visitor.run(path, "import os; os.remove('one')")
+    until(lambda: visitor.run(path, WRITE).strip() == "written", "it is written again")
+    stop(account, "full")
+
+
 def test_a_lost_instance_is_started_again_with_its_files(clary_server, account, lab):
     _, path, visitor = lab
     visitor.run(path, "open('before.txt', 'w').write('here')")

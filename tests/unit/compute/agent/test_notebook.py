@@ -1,12 +1,14 @@
 """What a notebook instance's agent decides: idleness, volumes, names of clones."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from clary.compute.agent.notebooks import home, lab, scripts
+from clary.compute.agent.notebooks import brake, home, lab
 from clary.compute.agent.programmes.notebook import STREAM, NotebookRun
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -50,13 +52,60 @@ def test_the_log_warns_before_an_idle_instance_stops(tmp_path, monkeypatch, idle
     assert lines == [(text, STREAM) for text in said], "once, not at every look"
 
 
-def test_a_full_volume_is_told_with_what_helps(tmp_path):
+def test_a_volumes_use_is_what_its_files_take_and_nothing_behind_links(tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "file").write_bytes(b"x" * 100_000)
     (tmp_path / "elsewhere").symlink_to("/")
     assert 100_000 <= home.used_bytes(tmp_path) < 1_000_000
-    assert scripts.volume_of(tmp_path, 5 << 30) == ""
-    assert "UpdateNotebookInstance" in scripts.volume_of(tmp_path, 50_000)
+
+
+WRITER = """
+import pathlib, sys
+folder = pathlib.Path(sys.argv[1])
+for line in sys.stdin:
+    try:
+        (folder / line.strip()).write_bytes(bytes(50_000))
+        print("written", flush=True)
+    except OSError as error:
+        print(error.strerror, flush=True)
+"""
+
+
+def test_a_full_volume_takes_no_more_until_files_are_deleted(tmp_path):
+    said = []
+    held = brake.Brake(tmp_path, 120_000, said.append)
+    argv = [sys.executable, "-c", WRITER, str(tmp_path)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+
+        def write(name):
+            writer.stdin.write(f"{name}\n")
+            writer.stdin.flush()
+            return writer.stdout.readline().strip()
+
+        assert write("one") == "written"
+        held.look(writer.pid)
+        assert (write("two"), write("three"), said) == ("written", "written", [])
+        held.look(writer.pid)
+        assert write("four") == "File too large"
+        assert (tmp_path / "four").stat().st_size == 0
+        held.look(writer.pid)
+        assert [text[:19] for text in said] == ["The volume is full:"], "once, not at every look"
+        assert "UpdateNotebookInstance" in said[0]
+        assert held.pause_s == brake.SOONEST_S
+        (tmp_path / "two").unlink()
+        held.look(writer.pid)
+        assert "There is room" in said[1]
+        assert write("four") == "written"
+        writer.stdin.close()
+
+
+def test_a_volume_is_looked_at_sooner_the_less_room_it_has(tmp_path):
+    pauses = []
+    for size_bytes in (100 << 30, 5 << 30, 1 << 20):
+        held = brake.Brake(tmp_path, size_bytes, lambda _text: None)
+        held.look(1 << 22)
+        pauses.append(held.pause_s)
+    assert pauses == [brake.LOOK_S, pytest.approx(5.0, abs=0.01), brake.SOONEST_S]
 
 
 @pytest.mark.parametrize(

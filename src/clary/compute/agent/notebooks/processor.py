@@ -60,7 +60,7 @@ def _hold_v1(folder: Path, pid: int, quota: str) -> Callable[[], None]:
     (folder / "cpu.cfs_period_us").write_text(str(PERIOD_US))
     (folder / "cpu.cfs_quota_us").write_text(quota)
     held: set[int] = set()
-    while new := _tree(pid) - held:  # what was forked meanwhile by one that was not held yet
+    while new := tree(pid) - held:  # what was forked meanwhile by one that was not held yet
         for each in new:
             with contextlib.suppress(ProcessLookupError):
                 (folder / "cgroup.procs").write_text(str(each))
@@ -73,7 +73,7 @@ def _hold_v1(folder: Path, pid: int, quota: str) -> Callable[[], None]:
     return undo
 
 
-def _tree(root: int) -> set[int]:
+def tree(root: int) -> set[int]:
     """Return a process and its descendants."""
     parents = {pid: linux.parent_of(pid) for pid in linux.pids()}
     found, grown = {root}, True

@@ -3,7 +3,6 @@
 import base64
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from clary.compute.agent import failure
@@ -119,14 +118,3 @@ class Scripts:
             raise InterruptionError(ending.outcome)
         last = failure.last_words(pump.tail or pump.last)
         return ("" if ending.exit.code == 0 else failure.of_exit(ending.exit)), last
-
-
-def volume_of(folder: Path, size_bytes: int) -> str:
-    """Return why a volume of this size cannot hold its folder; empty where it can."""
-    used = home.used_bytes(folder)
-    if used <= size_bytes:
-        return ""
-    return (
-        f"The volume is full: {used / 2**30:.1f} GiB are in /home/ec2-user/SageMaker, and VolumeSizeInGB is "
-        f"{size_bytes >> 30}. Give it more with UpdateNotebookInstance, then start it again."
-    )

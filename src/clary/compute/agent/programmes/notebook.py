@@ -1,7 +1,7 @@
-"""A notebook instance: its home, its scripts, JupyterLab until it is stopped, idle, or its volume is full.
+"""A notebook instance: its home, its scripts, JupyterLab until it is stopped or idle.
 
 Downloading ──▶ Starting ──answers──▶ Serving ──stop, idleness──▶ result
- volume, scripts, clones        └─ full volume, end of its own ──▶ failure
+ volume, scripts, clones                └─ end of its own ──▶ failure
 """
 
 import http.client
@@ -16,7 +16,7 @@ from typing import Any
 from clary.compute.agent import failure, packages
 from clary.compute.agent.execute import Executor
 from clary.compute.agent.host import Host
-from clary.compute.agent.notebooks import home, lab, processor, scripts
+from clary.compute.agent.notebooks import brake, home, lab, processor, scripts
 from clary.compute.agent.programmes.serving import SOCKET_FOLDER, socket_folder
 from clary.compute.agent.reports import Reporter
 from clary.compute.agent.watch import Watch
@@ -28,7 +28,7 @@ from clary.kernel.errors import CustomerError
 STARTUP_S = 180.0
 """For the first answer of JupyterLab."""
 LOOK_S = 30.0
-"""Between two looks at activity and volume."""
+"""Between two looks at activity."""
 WARNING_S = 300.0
 """That the log warns before the instance stops for idleness."""
 STOP_GRACE_S = 20.0
@@ -52,7 +52,6 @@ class NotebookRun:
         self._path = str(host.spec.request["Path"])
         self._address = str(socket_folder(host.home) / lab.SOCKET)
         self._ended = threading.Event()
-        self._reason = ""
         self._is_warned = False
 
     def run(self) -> Result:
@@ -66,8 +65,6 @@ class NotebookRun:
         common: dict[str, Any] = {"binds": binds, "ro_binds": found.ro_binds}
         before = scripts.Scripts(host, self._watch, self._reporter, variables, common)
         try:
-            if full := scripts.volume_of(volume, home.limit_bytes(host)):
-                raise scripts.StartError(full)
             before.clone()
             before.lifecycle()
         except scripts.StartError as error:
@@ -81,14 +78,13 @@ class NotebookRun:
             if ended is None:
                 release = processor.hold(running.pid, host.spec.run_id, host.spec.size.cpus)
                 host.enter(RunPhase.SERVING, self._address)
-                looking = threading.Thread(target=self._look, args=(volume,), name="activity", daemon=True)
+                given = (running.pid, volume)
+                looking = threading.Thread(target=self._look, args=given, name="activity", daemon=True)
                 looking.start()
                 ending = self._watch.until_exit(running)
                 self._ended.set()
                 ended = ending.outcome or ending.exit
                 release()
-        if self._reason:
-            return host.result(Outcome.FAILED, reason=self._reason)
         if isinstance(ended, Outcome):
             return host.result(ended)
         if ended.is_out_of_memory:
@@ -124,15 +120,18 @@ class NotebookRun:
     def _ask(self, path: str) -> Any:
         return lab.ask(self._address, f"{self._path}/{path}")
 
-    def _look(self, volume: Path) -> None:
-        """Stop the instance once nobody uses it, or its volume is full."""
+    def _look(self, pid: int, volume: Path) -> None:
+        """Hold the instance to its volume; stop it once nobody uses it."""
         limit_s = 60.0 * float(self._host.spec.request.get("IdleMinutes") or 0)
-        while not self._ended.wait(LOOK_S):
+        held, due = brake.Brake(volume, home.limit_bytes(self._host), self._say), LOOK_S
+        while not self._ended.wait(held.pause_s):
+            due -= held.pause_s
             try:
-                self._reason = scripts.volume_of(volume, home.limit_bytes(self._host))
-                if self._reason or (limit_s and self._is_idle(limit_s)):
+                held.look(pid)
+                if limit_s and due <= 0 and self._is_idle(limit_s):
                     self._host.ask_to_stop(STOP_GRACE_S)
                     return
+                due = LOOK_S if due <= 0 else due
             except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
                 log.warning("the activity of JupyterLab is not known: %s", error)
 

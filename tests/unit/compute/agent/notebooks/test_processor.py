@@ -35,10 +35,10 @@ def group() -> Iterator[str]:
 def busy() -> Iterator[int]:
     process = subprocess.Popen([sys.executable, "-c", BUSY.format(s=30)])
     deadline = time.monotonic() + 20
-    while len(processor._tree(process.pid)) < 2 and time.monotonic() < deadline:
+    while len(processor.tree(process.pid)) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     yield process.pid
-    for pid in processor._tree(process.pid):
+    for pid in processor.tree(process.pid):
         subprocess.run(["kill", "-9", str(pid)], check=False)
     process.wait()
 
@@ -50,7 +50,7 @@ def test_a_process_and_what_it_forked_get_no_more_than_their_share(busy: int, gr
         pytest.skip("no cgroup with a processor limit can be made here")
     assert parent is not None
     held = {int(each) for each in (parent / group / "cgroup.procs").read_text().split()}
-    assert processor._tree(busy) <= held
+    assert processor.tree(busy) <= held
     deadline = time.monotonic() + 30
     while n_throttled(parent / group) < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
