@@ -33,7 +33,7 @@ class Settings:
     """Region that `clary env` prints; requests of any region are served."""
     store_url: str = ""
     """SQLAlchemy URL of the store; empty means SQLite in the data folder."""
-    node_lost_s: float = 30.0
+    node_lost_s: float = 60.0
     """How long another node over the same PostgreSQL is silent until its jobs are started again elsewhere."""
     objects_url: str = ""
     """URL of an S3 to use; empty means the embedded SeaweedFS."""
