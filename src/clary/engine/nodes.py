@@ -2,7 +2,7 @@
 
     beat every second ──▶ row of this node        rows of the others ──▶ who has not stirred, and for how long
        5 s silent: its leases are void, what edges cached is asked for again
-      30 s silent: it is lost; its machines go to the others, who find that its runs are lost
+      60 s silent: it is lost; its machines go to the others, who find that its runs are lost
 
 A node is a folder of runs: whoever holds the folder's lock drives what runs there. So a machine that launches
 runs belongs to one node, from its first step on; the others leave it alone until that node is lost.
@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,8 @@ class Nodes:
         Called when what edges have cached may be out of date.
     lost : callable
         Called after a node was lost, and its machines are anybody's.
+    known : callable
+        Told where the edges of the others answer (`url`, `authority`), whenever that has changed.
     """
 
     def __init__(
@@ -86,9 +88,11 @@ class Nodes:
         kept: frozenset[str],
         doubt: Callable[[], None] = lambda: None,
         lost: Callable[[], None] = lambda: None,
+        known: Callable[[Sequence[Mapping[str, str]]], None] = lambda _where: None,
     ) -> None:
         self._world, self._placed, self._kept = world, placed, kept
-        self._doubt, self._lost = doubt, lost
+        self._doubt, self._lost, self._known = doubt, lost, known
+        self._introduced: list[dict[str, str]] = []
         self._peers: dict[str, Peer] = {}
         self._n_machines: Counter[str] = Counter()
         """By node: as counted at the last beat, and those given out since."""
@@ -176,11 +180,19 @@ class Nodes:
             before.silent_s += passed_s
             peers[node.node_id] = before
         self._peers = peers
+        self._introduce([each for each in peers.values() if not each.is_silent])
         for peer in list(peers.values()):
             if peer.silent_s >= SILENT_S and not peer.is_silent:
                 self._fell_silent(peer)
             if peer.silent_s >= self._world.settings.node_lost_s:
                 self._give_up(peer)
+
+    def _introduce(self, peers: list[Peer]) -> None:
+        """Say where others answer, when that has changed."""
+        where = [{name: each.node.document[name] for name in ("url", "authority")} for each in peers]
+        if where != self._introduced:
+            self._introduced = where
+            self._known(where)
 
     def _fell_silent(self, peer: Peer) -> None:
         peer.is_silent = True

@@ -20,7 +20,7 @@ import ssl
 import sys
 import sysconfig
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -251,7 +251,7 @@ def _document(settings: Settings) -> dict[str, Any]:
     document.setdefault("region", "us-east-1")
     document.setdefault("admin_password", ids.token())
     ports = document.get("ports") or {}
-    if set(ports) != set(PORT_NAMES) or not _are_free(ports.values()):
+    if set(ports) != set(PORT_NAMES) or not are_free(ports.values()):
         ports = document["ports"] = _free_block()
     document["endpoint"] = f"http://127.0.0.1:{ports['s3']}"
     return document
@@ -261,12 +261,13 @@ def _free_block() -> dict[str, int]:
     for _ in range(200):
         first = random.choice(FIRST_PORTS)  # noqa: S311 - spreads servers over ports, guards nothing
         ports = dict(zip(PORT_NAMES, range(first, first + len(PORT_NAMES)), strict=True))
-        if _are_free(ports.values()):
+        if are_free(ports.values()):
             return ports
     raise SetupError(f"no block of free ports for the object store on 127.0.0.1 above {FIRST_PORTS.start}")
 
 
-def _are_free(ports: Any) -> bool:
+def are_free(ports: Iterable[int]) -> bool:
+    """Say whether ports and their gRPC twins are free on loopback."""
     return all(_is_free(port) and _is_free(port + GRPC_OFFSET) for port in ports)
 
 

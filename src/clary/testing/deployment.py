@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from clary.cli.supervisor import identity, state
-from clary.kernel.clock import now
 from clary.testing import postgres
 from clary.testing.server import Account, ClaryServer, end_agents
 
@@ -27,6 +26,7 @@ class Deployment:
     store_url: str
     settings: dict[str, str] = field(default_factory=dict)
     nodes: list[ClaryServer] = field(default_factory=list)
+    _given: dict[Path, dict[str, Any]] = field(default_factory=dict)
 
     def add(self) -> ClaryServer:
         """Start one more node."""
@@ -41,7 +41,16 @@ class Deployment:
             given |= {f"objects_{name}": objects[name] for name in ("access_key", "secret_key")}
             given["objects_url"] = objects["endpoint"]
         self.nodes.append(ClaryServer.start(folder, **given))
+        self._given[folder] = given
         return self.nodes[-1]
+
+    def again(self, node: ClaryServer) -> ClaryServer:
+        """Start a node that was stopped or killed, on its folder and its port; return it as it is now."""
+        place = self.nodes.index(node)
+        self.nodes[place] = ClaryServer.start(
+            node.data_dir, port=node.settings.port, **self._given[node.data_dir]
+        )
+        return self.nodes[place]
 
     def seen_by(self, account: Account, node: ClaryServer) -> Account:
         """Return the account as a client of another node has it."""
@@ -92,8 +101,3 @@ def deployment(home: Path, n_nodes: int = 2, **settings: str) -> Iterator[Deploy
             yield made
         finally:
             made.stop()
-
-
-def stamp() -> str:
-    """Return a text for names that tells when it was made."""
-    return f"{now():%H%M%S%f}"

@@ -32,6 +32,7 @@ class Neighbours:
             kept=frozenset(noun for noun, each in machines.items() if each.is_kept),
             doubt=watch.cut,
             lost=self._lost,
+            known=watch.introduce,
         )
         self._listener = Listener(world.settings.store_dsn, world.node, self._hear, watch.cut)
 

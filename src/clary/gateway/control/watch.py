@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clary.gateway.control.stream import Receive, Send, gone
@@ -18,11 +18,18 @@ class Watch:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._queues: set[asyncio.Queue[bytes | None]] = set()
+        self._peers = b""
 
     def publish(self, kind: str, key: str, value: Mapping[str, Any] | None) -> None:
         """Tell every edge that `kind` `key` now is `value`."""
         line = json.dumps({"kind": kind, "key": key, "value": value}).encode() + b"\n"
         self._loop.call_soon_threadsafe(self._spread, line)
+
+    def introduce(self, peers: Sequence[Mapping[str, str]]) -> None:
+        """Tell every edge, and each that comes later, where the edges of other nodes are; from any thread."""
+        document = {"kind": "peers", "key": "", "value": {"peers": list(peers)}}
+        self._peers = json.dumps(document).encode() + b"\n"
+        self._loop.call_soon_threadsafe(self._spread, self._peers)
 
     def _spread(self, line: bytes | None) -> None:
         for queue in list(self._queues):
@@ -54,7 +61,8 @@ class Watch:
         leaving = asyncio.ensure_future(gone(receive))
         leaving.add_done_callback(lambda _: queue.put_nowait(None))  # at once, not at the next ping
         try:
-            await send({"type": "http.response.body", "body": b'{"kind": "ping"}\n', "more_body": True})
+            first = self._peers or b'{"kind": "ping"}\n'
+            await send({"type": "http.response.body", "body": first, "more_body": True})
             while not leaving.done():
                 try:
                     line = await asyncio.wait_for(queue.get(), PING_S)

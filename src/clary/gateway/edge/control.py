@@ -14,6 +14,7 @@ from clary.gateway.edge.exchange import Exchange
 from clary.gateway.edge.head import Lines
 from clary.gateway.edge.legs import Routed
 from clary.gateway.edge.limits import Limits
+from clary.gateway.edge.peers import PASSED_ON, Nearest, Peers
 from clary.gateway.edge.relay import AtMost, Away, Refused, connect, forward, framing, passed_on
 from clary.gateway.edge.tables import Table
 from clary.gateway.edge.upstream import Address, Pool, Upstream
@@ -75,6 +76,9 @@ class ControlPlane:
         }
         self.is_watching = False
         """Pushes are heard: what is cached is what the control plane has."""
+        self.peers = Peers(limits, clock)
+        self._others: list[dict[str, str]] = []
+        """Edges of other nodes, as the control plane said last: `url` and `authority`."""
 
     # Records.
 
@@ -191,6 +195,8 @@ class ControlPlane:
             kind = push["kind"]
             if kind in self._tables:
                 self._tables[kind].push(push["key"], push["value"])
+            elif kind == "peers":
+                self._others = push["value"]["peers"]
         except (ValueError, KeyError, TypeError) as error:
             _LOG.error("the control plane pushed what is no record: %r: %r", line[:200], error)
 
@@ -205,19 +211,20 @@ class ControlPlane:
         if (head.length or 0) > limit:
             exchange.answer(too_long.status, too_long.lines, too_long.body)
             return
-        lines = [
-            b"%b %b HTTP/1.1\r\n" % (head.method.encode(), target or head.target),
-            passed_on([each for each in given or head.lines if not each[0].lower().startswith(b"x-clary-")]),
-            b"x-clary-peer: %b\r\n" % exchange.peer.encode(),
-            framing(exchange),
-            b"\r\n",
-        ]
-        whole = b"".join(lines)
+        peer = b"x-clary-peer: %b\r\n" % exchange.peer.encode()
+        nearest = Nearest(self.pool, self._elsewhere(exchange))
+
+        def whole() -> bytes:
+            lines = [each for each in given or head.lines if not each[0].lower().startswith(b"x-clary-")]
+            first = b"%b %b HTTP/1.1\r\n" % (head.method.encode(), target or head.target)
+            ours = peer if nearest.is_own else b"%b: 1\r\n" % PASSED_ON.encode()
+            return b"".join((first, passed_on(lines), ours, framing(exchange), b"\r\n"))
+
         try:
             await forward(
                 exchange,
-                lambda: self.pool,
-                lambda: whole,
+                lambda: nearest,
+                whole,
                 patience_s=self._limits.away_s,
                 answer_s=self._limits.answer_s,
                 may_repeat=_is_safe(exchange),
@@ -228,6 +235,12 @@ class ControlPlane:
             _LOG.warning("%s %s: the control plane is away: %s", head.method, head.path, error)
             away = faults.away(head, "Clary's control plane does not answer; it may be restarting.")
             exchange.answer(away.status, away.lines, away.body)
+
+    def _elsewhere(self, exchange: Exchange) -> list[Pool]:
+        """Return who else may answer a request: nobody, where another node could not and has passed it on."""
+        if PASSED_ON in exchange.head.fields:
+            return []
+        return [self.peers.pool(each["url"], each["authority"]) for each in self._others]
 
 
 def _is_safe(exchange: Exchange) -> bool:

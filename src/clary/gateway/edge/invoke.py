@@ -31,7 +31,6 @@ from clary.gateway.edge.limits import Limits
 from clary.gateway.edge.metrics import Metrics
 from clary.gateway.edge.multimodel import MOST_MOVES, TARGET
 from clary.gateway.edge.parts import Parts
-from clary.gateway.edge.peers import Peers
 from clary.gateway.edge.relay import Away
 from clary.gateway.edge.replicas import Connection, Replicas
 from clary.gateway.edge.stages.base import Reply
@@ -79,7 +78,6 @@ class Invoke:
         self.metrics = metrics
         self._clock = clock
         self._spawn = spawn
-        self.peers = Peers(limits, clock)
 
     # Verify.
 
@@ -164,7 +162,7 @@ class Invoke:
         body: bytes,
     ) -> None:
         if routed is not None and routed.away is not None:
-            self._spawn(self.peers.pass_on(exchange, routed.away, body), exchange)
+            self._spawn(self._control.peers.pass_on(exchange, routed.away, body), exchange)
             return
         target = exchange.head.fields.get("x-amzn-sagemaker-target-variant")
         if COMPONENT in exchange.head.fields or (routed is not None and routed.has_room):

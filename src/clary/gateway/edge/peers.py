@@ -1,12 +1,13 @@
-"""Edges of other nodes: an invocation whose replicas are theirs is passed on as its client signed it.
+"""Edges of other nodes: what they can answer and this one cannot is passed on, as its client signed it.
 
 invocation ─▶ verified here ─▶ route says `away` ─▶ that node's edge: verifies, asks its replica ─▶ answer
-                                                    └ one that was passed on is not passed on again
+request ────▶ the own control plane is away ──────▶ another node's edge ─▶ its control plane ────▶ answer
+                                                    └ what was passed on is not passed on again
 """
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from clary.gateway.edge import faults
@@ -22,6 +23,8 @@ REST_S = 60.0
 """That an unused connection is kept; below the 75 s of an edge."""
 MARGIN_S = 5.0
 """Over the time that the other edge gives its replica."""
+CONNECT_S = 1.0
+"""For a connection to another node, where a third may do as well."""
 
 
 class Peers:
@@ -36,7 +39,7 @@ class Peers:
         if not away["url"] or PASSED_ON in exchange.head.fields:
             exchange.answer(*faults.busy("The endpoint's node is lost; its replicas start on another."))
             return
-        pool = self._pool(away["url"], away["authority"])
+        pool = self.pool(away["url"], away["authority"])
         head = b"".join(
             (
                 b"%b %b HTTP/1.1\r\n" % (exchange.head.method.encode(), exchange.head.target),
@@ -67,7 +70,8 @@ class Peers:
             if upstream is None:
                 raise error
 
-    def _pool(self, url: str, authority: str) -> Pool:
+    def pool(self, url: str, authority: str) -> Pool:
+        """Return the connections to an edge."""
         pool = self._pools.get((url, authority))
         if pool is None:
             parts = urlsplit(url)
@@ -87,6 +91,52 @@ class Peers:
         """Close every connection."""
         for pool in self._pools.values():
             pool.close()
+
+
+class Nearest(Pool):
+    """The own control plane; while it is away, the edges of other nodes. One for each request.
+
+    Parameters
+    ----------
+    own : Pool
+        Connections to the own control plane.
+    others : iterable of Pool
+        Connections to the other nodes' edges.
+    """
+
+    def __init__(self, own: Pool, others: Iterable[Pool]) -> None:
+        self._own, self._others = own, others
+        self._source = own
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the connection taken last is to the own control plane."""
+        return self._source is self._own
+
+    async def take(self) -> Upstream:
+        """Return a connection to whoever can answer.
+
+        Raises
+        ------
+        OSError
+            Nobody can.
+        """
+        self._source = self._own
+        try:
+            return await self._own.take()
+        except OSError as error:
+            for each in self._others:
+                try:
+                    upstream = await asyncio.wait_for(each.open(), CONNECT_S)
+                except (OSError, TimeoutError):
+                    continue
+                self._source = each
+                return upstream
+            raise error
+
+    def give(self, upstream: Upstream) -> None:
+        """Take a connection back."""
+        self._source.give(upstream)
 
 
 class Answer:

@@ -216,7 +216,7 @@ class Edge:
             self._objects.close()
             self._notebooks.close()
             self._registry.close()
-            self._invoke.peers.close()
+            self.control.peers.close()
             self.control.pool.close()
             if self._access_log is not None:
                 self._access_log.close()
@@ -259,7 +259,7 @@ class Edge:
             self._objects.sweep()
             self._notebooks.sweep()
             self._registry.sweep()
-            self._invoke.peers.sweep()
+            self.control.peers.sweep()
             if self._access_log is not None:
                 self._access_log.flush()
 
