@@ -1,15 +1,19 @@
 """The store's laws, over SQLite in a file, SQLite that is gone when closed, and PostgreSQL."""
 
-from collections.abc import Iterator
+import queue
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from clary.store import copying, identities, logs
+from clary.store import copying, identities, logs, nodes, notices, work
 from clary.store.database import Store
+from clary.store.notices import Listener
 from clary.store.schema import METADATA
 from clary.testing import postgres as server_of_tests
+from clary.testing.store_laws.samples import NOW, make_work
 from clary.testing.store_suite import StoreSuite
 
 
@@ -85,3 +89,70 @@ def test_every_row_of_the_embedded_store_goes_to_postgresql_and_back(postgres: S
         found = back.read(logs.events, "111122223333", "us-east-1", "/g", "s")
         assert [event.message for event in found] == ["line 0", "line 1", "line 2", "after"]
     emptied(postgres)
+
+
+@pytest.fixture
+def two(postgres: Store, postgres_url: str) -> Iterator[dict[str, Store]]:
+    """Return the same store as two nodes have it."""
+    emptied(postgres)
+    with Store.open(postgres_url, node="a") as a, Store.open(postgres_url, node="b") as b:
+        yield {"a": a, "b": b}
+
+
+@pytest.mark.postgres
+def test_a_machine_of_a_node_is_claimed_by_that_node_alone(two: dict[str, Store]) -> None:
+    a, b = two["a"], two["b"]
+    for arn in ("arn:0", "arn:1", "arn:2"):
+        a.write(work.arm, make_work(arn))
+    a.write(nodes.leave, "b", "arn:0")
+    a.write(nodes.leave, "a", "arn:2")
+    assert b.read(work.next_due) == NOW
+    assert [each.arn for each in a.write(work.claim, NOW, "a", 1, 30.0)] == ["arn:2"]  # its own first
+    assert [each.arn for each in a.write(work.claim, NOW, "a", 9, 30.0)] == ["arn:1"]
+    assert a.write(work.claim, NOW, "a", 9, 30.0) == []
+    assert [each.arn for each in b.write(work.claim, NOW, "b", 9, 30.0)] == ["arn:0"]
+
+
+@pytest.mark.postgres
+def test_a_claim_gives_a_new_machine_to_the_node_that_is_chosen_and_tells_it(
+    two: dict[str, Store], postgres_url: str
+) -> None:
+    heard: queue.Queue[Mapping[str, Any]] = queue.Queue()
+    listener = Listener(postgres_url, "b", heard.put, lambda: None).start()
+    try:
+        assert listener.is_listening.wait(20)
+        two["a"].write(work.arm, make_work("arn:1"))
+        assert two["a"].write(work.claim, NOW, "a", 9, 30.0, lambda _noun: "b") == []
+        assert heard.get(timeout=20) == {"from": "a", "wake": "b"}
+        (mine,) = two["b"].write(work.claim, NOW, "b", 9, 30.0, lambda _noun: "a")
+        assert (mine.arn, mine.node) == ("arn:1", "b")  # whose it is once, it stays
+        two["a"].write(work.wake, "arn:1", NOW)
+        assert heard.get(timeout=20) == {"from": "a", "wake": "b"}
+        two["b"].write(work.wake, "arn:1", NOW)  # the owner itself tells nobody
+
+        def fails(conn: sa.Connection) -> None:
+            notices.tell(conn, {"drop": [["route", "x"]]})
+            raise ValueError
+
+        with pytest.raises(ValueError):  # noqa: PT011 - the test's own
+            two["a"].write(fails)
+        two["a"].write(notices.tell, {"drop": [["route", "y"]]})
+        assert heard.get(timeout=20)["drop"] == [["route", "y"]]
+    finally:
+        listener.close()
+
+
+@pytest.mark.postgres
+def test_a_listener_that_was_cut_off_listens_again_and_says_so(postgres: Store, postgres_url: str) -> None:
+    lapses: queue.Queue[None] = queue.Queue()
+    heard: queue.Queue[Mapping[str, Any]] = queue.Queue()
+    listener = Listener(postgres_url, "b", heard.put, lambda: lapses.put(None)).start()
+    try:
+        lapses.get(timeout=20)
+        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+        postgres.write(lambda conn: conn.execute(sa.text(cut)))
+        lapses.get(timeout=20)
+        postgres.write(notices.tell, {"wake": "b"})
+        assert heard.get(timeout=20)["wake"] == "b"
+    finally:
+        listener.close()
