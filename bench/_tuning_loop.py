@@ -29,6 +29,7 @@ RANGES = {
     ],
     "IntegerParameterRanges": [{"Name": "max_depth", "MinValue": "4", "MaxValue": "8"}],
 }
+MIDDLE = {"eta": "0.16", "subsample": "0.75", "max_depth": "6"}
 BARE = """
 import sys, json, time
 import numpy as np, xgboost
@@ -85,8 +86,8 @@ print("took", time.perf_counter() - began)
 def loop(report: Report, account: Account, home: Path, ray: str) -> None:
     """Measure bar 1: sixty trials of XGBoost, two at a time, of about a second and of about 25 ms."""
     rows = []
-    for name, n_rows, n_columns, rounds in (("a second", 40_000, 20, 80), ("25 ms", 426, 30, 50)):
-        took, spec = tuned_s(account, home, n_rows, n_columns, rounds)
+    for name, n_rows, n_columns, seconds in (("a second", 40_000, 20, 1.0), ("25 ms", 426, 30, 0.025)):
+        took, spec = tuned_s(account, home, n_rows, n_columns, seconds)
         bare = python_s(sys.executable, OPTUNA, spec)
         spec_few = spec | {"trials": spec["trials"][:N_PROCESSES]}
         alone = processes_s(spec_few) * N_LOOP / N_PROCESSES
@@ -96,7 +97,12 @@ def loop(report: Report, account: Account, home: Path, ray: str) -> None:
         if ray:
             found = python_s(ray, RAY, spec_few) * N_LOOP / N_PROCESSES
             rows.append(("  Ray Tune", found, found / N_LOOP * 1000, f"{found / bare:.2f} x"))
-        report.facts[f"loop of {name}"] = {"clary_s": took, "optuna_s": bare, "processes_s": alone}
+        report.facts[f"loop of {name}"] = {
+            "clary_s": took,
+            "optuna_s": bare,
+            "processes_s": alone,
+            "rounds": spec["rounds"],
+        }
         if name == "a second":
             report.bar(f"{N_LOOP} trials of a second beside a bare Optuna loop", took / bare, 1.2, "x")
         else:
@@ -105,9 +111,9 @@ def loop(report: Report, account: Account, home: Path, ray: str) -> None:
 
 
 def tuned_s(
-    account: Account, home: Path, n_rows: int, n_columns: int, rounds: int
+    account: Account, home: Path, n_rows: int, n_columns: int, seconds: float
 ) -> tuple[float, dict[str, Any]]:
-    """Run a tuning job; return its seconds, and what another loop needs to do the same."""
+    """Run a tuning job of trials that take `seconds` alone; return its own, and what another loop needs."""
     rng = np.random.default_rng(7)
     columns = rng.normal(size=(n_rows, n_columns))
     label = columns[:, :5].sum(axis=1) + rng.normal(size=n_rows) > 0
@@ -118,6 +124,7 @@ def tuned_s(
         bucket = upload_csv(account, f"{part}/data.csv", chosen, bucket=bucket or None)
         paths.append(home / f"{part}-{n_rows}.csv")
         np.savetxt(paths[-1], chosen, delimiter=",", fmt="%.6g")
+    rounds = rounds_of(seconds, [str(path) for path in paths])
     fixed = {"num_round": str(rounds), "objective": "binary:logistic", "eval_metric": "auc", "nthread": "1"}
     definition = training_definition(account, bucket, static=fixed)
     definition["InputDataConfig"] = [channel(bucket, part) for part in ("train", "validation")]
@@ -125,7 +132,10 @@ def tuned_s(
     request = tuning_request(
         account, bucket, strategy="Bayesian", n=N_LOOP, ranges=RANGES, definition=definition, RandomSeed=7
     )
-    tuned(account, tuning_request(account, bucket, n=2, ranges=RANGES, definition=definition))  # warm
+    tuned(
+        account,
+        tuning_request(account, bucket, n=2, strategy="Bayesian", ranges=RANGES, definition=definition),
+    )  # warm
     began = time.perf_counter()
     described = tuned(account, request, limit_s=600, every_s=0.3)
     took = time.perf_counter() - began
@@ -134,6 +144,14 @@ def tuned_s(
         each["TunedHyperParameters"] for each in trials_of(account, request["HyperParameterTuningJobName"])
     ]
     return took, {"data": [str(path) for path in paths], "rounds": rounds, "trials": trials}
+
+
+def rounds_of(seconds: float, data: list[str]) -> int:
+    """Return how many rounds a trial in the middle of the ranges does in a time, alone on this machine."""
+    spec = {"data": data, "rounds": 40, "trials": [MIDDLE] * 5}
+    return max(
+        10, round(40 * seconds / (python_s(sys.executable, OPTUNA.replace("n_jobs=2", "n_jobs=1"), spec) / 5))
+    )
 
 
 def python_s(python: str, program: str, spec: dict[str, Any]) -> float:

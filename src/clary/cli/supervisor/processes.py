@@ -76,8 +76,8 @@ def _control(settings: Settings) -> Process:
     def command() -> Command:
         path.unlink(missing_ok=True)
         options = ("--uds", str(path), "--factory", "--no-access-log", "--log-level", "warning")
-        patience = ("--timeout-graceful-shutdown", "5")
-        return _python(settings, "uvicorn", *options, *patience, "clary.gateway.control:create")
+        plain = ("--no-proxy-headers", "--no-server-header", "--timeout-graceful-shutdown", "5")
+        return _python(settings, "uvicorn", *options, *plain, "clary.gateway.control:create")
 
     return Process(
         name="control", command=command, ready=lambda: probes.http(HEALTH, socket=path), grace_s=10.0
