@@ -30,6 +30,8 @@ class Move:
     """Run the next step after so long; an event wakes it sooner."""
     message: str = ""
     """`StatusMessage` of the transition; empty keeps the state's own text."""
+    node: str = ""
+    """Node that the machine shall belong to from now on, where several share a store; empty leaves it."""
     through: tuple[str, ...] = ()
     """States passed on the way since the last step, each an edge; they show as transitions."""
 

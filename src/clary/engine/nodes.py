@@ -161,9 +161,12 @@ class Nodes:
             self._node = replace(self._node, life=secrets.token_hex(8))
             self._enter()
         self._look(found, passed_s)
+        for name in set(self._n_machines) - {each.node_id for each in found} - {self._world.node}:
+            # given to a node in the very moment in which that was lost
+            self._world.store.write(nodes.give_up, name, to_micros(self._world.clock()), self._kept)
 
     def _beat(self, conn: Connection) -> tuple[bool, list[Node], Counter[str]]:
-        return nodes.beat(conn, self._node), nodes.every(conn), Counter(nodes.machines(conn))
+        return nodes.beat(conn, self._node), nodes.every(conn), Counter(nodes.machines(conn, self._kept))
 
     def _look(self, found: list[Node], passed_s: float) -> None:
         """Compare the others with what they were a beat ago."""

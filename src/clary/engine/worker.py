@@ -25,7 +25,8 @@ from clary.engine import notes
 from clary.engine.machine import Job, Machine, Move
 from clary.engine.notes import Note
 from clary.engine.world import World
-from clary.store import notices, records, work
+from clary.store import nodes, notices, records, work
+from clary.store.records import Record
 from clary.store.work import Place, Work
 
 log = logging.getLogger("clary.engine")
@@ -204,6 +205,16 @@ class Worker:
             is_held = work.keep(conn, row.arn, row.lease_token, move.state, memory, until)
         if not is_held:
             return _Verdict.LOST, now
+        if move.node:
+            nodes.leave(conn, move.node, row.arn)
+            work.wake(conn, row.arn, now)
+        self._show(conn, row, current, machine, move, now)
+        return _Verdict.DONE, due
+
+    def _show(
+        self, conn: Connection, row: Work, current: Record, machine: Machine, move: Move, now: datetime
+    ) -> None:
+        """Write what a move shows of its record, and what follows from that."""
         private = {**current.private, **move.private}
         shown = machine.shown(private) if move.private and machine.shown is not None else {}
         changes: dict[str, Any] = {**shown, **move.document}
@@ -218,7 +229,6 @@ class Worker:
             records.update(conn, after)
             if status != current.status:
                 notes.write(conn, self.noted.get(row.noun), current, after)
-        return _Verdict.DONE, due
 
 
 def _after_fault(machine: Machine, row: Work) -> Move:

@@ -66,9 +66,10 @@ def forget(conn: sa.Connection, node: Node) -> bool:
     return conn.execute(sa.delete(table).where(*as_seen)).rowcount == 1
 
 
-def machines(conn: sa.Connection) -> dict[str, int]:
-    """Return how many machines belong to each node that has any."""
-    counted = sa.select(work.c.node, sa.func.count().label("n")).where(work.c.node > "").group_by(work.c.node)
+def machines(conn: sa.Connection, kept: frozenset[str]) -> dict[str, int]:
+    """Return how many machines belong to each node that has any, those of the nouns `kept` left out."""
+    theirs = sa.and_(work.c.node > "", work.c.noun.not_in(kept))
+    counted = sa.select(work.c.node, sa.func.count().label("n")).where(theirs).group_by(work.c.node)
     return {row.node: row.n for row in conn.execute(counted)}
 
 

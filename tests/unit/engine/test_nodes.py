@@ -132,6 +132,15 @@ def test_a_node_that_was_taken_for_lost_ends_what_others_have_taken_over(store, 
     assert {each.node_id for each in store.read(rows.every)} == {"a", "b"}
 
 
+def test_a_machine_that_was_given_to_a_node_just_lost_is_anybodys_again(store, entered, clock):
+    a = entered("a")
+    arm(store, "arn:job", node="gone")
+    arm(store, "arn:notebook", "NotebookInstance", node="gone")
+    beat(clock, a)
+    assert store.read(work.find, "arn:job").node == ""
+    assert store.read(work.find, "arn:notebook").node == "gone"
+
+
 def test_new_machines_go_where_there_is_most_room_and_stay_at_home_among_equals(store, entered, clock):
     a, b = entered("a"), entered("b")
     beat(clock, a, b, times=2)

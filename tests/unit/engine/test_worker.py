@@ -163,6 +163,18 @@ def test_a_step_that_raises_is_tried_again_and_then_fails_the_record_with_its_er
     assert "the moon is full" in record.document["FailureReason"]
 
 
+def test_a_move_to_another_node_leaves_the_machine_to_that_one(world, machine, drive):
+    moved = threading.Event()
+
+    @machine.step("A")
+    def step(_job, _world):
+        moved.set()
+        return Move("A", node="another", after_s=3600.0)
+
+    drive(moved)
+    assert world.store.read(work.find, ARN).node == "another"
+
+
 def test_a_move_over_a_missing_edge_counts_as_a_fault_and_changes_nothing(world, machine, drive):
     tried = threading.Event()
 

@@ -61,6 +61,9 @@ def look(job: Job, world: World) -> Move:
     endpoint = world.store.read(shared.resource_of, target.account, target.region, name)
     if endpoint is None or endpoint.status not in {"InService", "Updating"}:
         return Move("Registered", after_s=IDLE_S)
+    home = (endpoint.private.get("route") or {}).get("node", world.node)
+    if home != world.node:  # what edges count of an endpoint, its own node knows
+        return Move("Registered", node=home, after_s=LOOK_S)
     variant = next(
         (each for each in endpoint.private["plan"]["variants"] if variant_name in {"", each["VariantName"]}),
         None,
