@@ -26,7 +26,8 @@ def account(lab_server: ClaryServer) -> Account:
 
 
 def test_a_cell_runs_and_the_consoles_session_is_out_of_its_reach(page: Any, account: Account) -> None:
-    assert create(account, "lab")["NotebookInstanceStatus"] == "InService"
+    described = create(account, "lab")
+    assert described["NotebookInstanceStatus"] == "InService", described
     page.goto("/_clary/console/notebooks/lab")
     check(page)
     with page.context.expect_page() as opened:

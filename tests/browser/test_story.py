@@ -61,7 +61,7 @@ def trained(page: Any, bucket: str) -> None:
     page.get_by_label("num_round").fill(ROUNDS)
     page.get_by_text("more, which have defaults").click()
     page.get_by_label("objective", exact=True).select_option("binary:logistic")
-    page.get_by_label("eval_metric").fill("auc")
+    page.get_by_label("eval_metric").fill("auc,logloss")
     check(page)
     page.get_by_role("button", name="Train", exact=True).click()
     page.get_by_role("log").get_by_text("[5]").first.wait_for()
@@ -170,8 +170,8 @@ class Keys:
     def sign_in(self, account: Account) -> None:
         self.page.goto("/_clary/console/")
         for label, text in (
-            ("Access key ID", account.access_key_id),
-            ("Secret access key", account.secret_access_key),
+            ("Access key ID, or account name", account.access_key_id),
+            ("Secret access key, or console password", account.secret_access_key),
         ):
             tab_to(self.page, label)
             self.page.keyboard.type(text)

@@ -6,8 +6,14 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+from clary.toolkit import image_records, recordio
+from clary.toolkit.formats import recordio_protobuf
+from clary.toolkit.formats.base import FormatError
+from clary.toolkit.recordio import RecordIOError
 
 FIRST_BYTES = 256 << 10
 SHOWN_ROWS = 50
@@ -20,7 +26,9 @@ _PICTURES = {
     "gif": "image/gif",
     "webp": "image/webp",
 }
-WHOLE = frozenset({"parquet", "gz", "tgz", "tar", *_PICTURES})
+WHOLE = frozenset({"parquet", "gz", "tgz", "tar", "ipynb", *_PICTURES})
+SHOWN_VALUES = 12
+"""Of a record's features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,10 @@ def of(name: str, content: bytes, *, is_whole: bool) -> Preview:  # noqa: PLR091
             return _table(content, "\t" if ending == "tsv" else ",", is_whole=is_whole)
         if ending in {"jsonl", "jsonlines"}:
             return _json_lines(content, is_whole=is_whole)
+        if ending == "ipynb":
+            return _notebook(content)
+        if content.startswith(recordio.head(0)[:4]):
+            return _records(content)
     except (ValueError, OSError, tarfile.TarError, csv.Error, EOFError) as error:
         return Preview(note=f"It does not read as its name says: {error}")
     return _text(content)
@@ -93,6 +105,66 @@ def _parquet(content: bytes) -> Preview:
     batch = next(file.iter_batches(SHOWN_ROWS), None)
     rows = [] if batch is None else [[_cell(value) for value in row.values()] for row in batch.to_pylist()]
     return Preview(header=file.schema_arrow.names, rows=rows)
+
+
+def _notebook(content: bytes) -> Preview:
+    """Return a notebook's cells and what they printed, as text: its outputs are anybody's markup."""
+    try:
+        cells = [(each["cell_type"], _joined(each["source"]), each) for each in json.loads(content)["cells"]]
+    except (KeyError, TypeError):
+        return _text(content)
+    parts = []
+    for kind, source, cell in cells:
+        printed = [
+            _joined(each.get("text") or each.get("data", {}).get("text/plain", ""))
+            for each in cell.get("outputs", ())
+        ]
+        parts.append("\n".join([f"── {kind}", source, *(f"=> {text}" for text in printed if text)]))
+    return Preview(text="\n\n".join(parts))
+
+
+def _joined(lines: Any) -> str:
+    return lines if isinstance(lines, str) else "".join(map(str, lines))
+
+
+def _records(content: bytes) -> Preview:
+    """Return the first records of a RecordIO file: protobuf's numbers, or packed images."""
+    rows: list[tuple[str, str]] = []
+    try:
+        for payload in recordio.records(io.BytesIO(content)):
+            rows.append(_record(payload))
+            if len(rows) == SHOWN_ROWS:
+                break
+    except RecordIOError as error:  # the last one that the first bytes hold may be cut
+        if not rows:
+            return Preview(note=f"It does not read as its beginning says: {error}")
+    return Preview(header=("Label", "Record"), rows=rows)
+
+
+def _record(payload: bytes) -> tuple[str, str]:
+    with suppress(RecordIOError):
+        labels, start = image_records.labels_of(payload)
+        if image_records.is_image(payload[start:]):
+            return " ".join(f"{each:g}" for each in labels), f"an image of {len(payload) - start:,} bytes"
+    try:
+        (found,) = recordio_protobuf.decode_records(recordio.wrap(payload))
+    except (FormatError, ValueError):
+        return "", f"{len(payload):,} bytes"
+    sides = [
+        "; ".join(
+            f"{f'{name}: ' if name != 'values' else ''}{_numbers(tensor)}" for name, tensor in side.items()
+        )
+        for side in (found.label, found.features)
+    ]
+    return sides[0], sides[1]
+
+
+def _numbers(tensor: recordio_protobuf.Tensor) -> str:
+    values = tensor.values[:SHOWN_VALUES].tolist()
+    keys = None if tensor.keys is None else tensor.keys[:SHOWN_VALUES].tolist()
+    shown = [f"{value:g}" if keys is None else f"{keys[n]}:{value:g}" for n, value in enumerate(values)]
+    left = len(tensor.values) - len(values)
+    return " ".join(shown) + (f" … {left:,} more" if left else "")
 
 
 def _text(content: bytes) -> Preview:

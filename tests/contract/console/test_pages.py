@@ -1,5 +1,6 @@
 """What the pages show and do, against jobs and endpoints that really run."""
 
+import base64
 import http.client
 import json
 import threading
@@ -187,6 +188,9 @@ def test_an_endpoint_is_asked_and_its_weight_changed(
     answer = browser.post(path, asked)
     assert "200" in answer.words
     assert "from one" in answer.words
+    file = {"body": "", "file": base64.b64encode(b"1,0,0,0\n" * 20_000).decode()}
+    assert "200, " in browser.post(path, asked | file).words, "160 kB, of which the form's text has nothing"
+    assert "did not arrive whole" in browser.post(path, asked | {"file": "?"}).words
     wrong = browser.post(path, asked | {"content_type": "image/png"})
     assert "415" in wrong.words or "424" in wrong.words
     browser.post(path, {"do": "weights", "form_token": token, "weight:one": "3"})

@@ -1,5 +1,7 @@
 """One endpoint: its traffic, its variants and their weights, and a form to ask it."""
 
+import base64
+import binascii
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -11,7 +13,7 @@ from clary.kernel.errors import AwsError
 PAGE = Page(
     path=r"/endpoints/([^/]+)",
     title="Endpoint",
-    scripts=("vendor/uPlot.min.css", "vendor/uPlot.iife.min.js"),
+    scripts=("vendor/uPlot.min.css", "vendor/uPlot.iife.min.js", "ask.js"),
 )
 NAMESPACE = "AWS/SageMaker"
 CHARTS = {
@@ -116,6 +118,11 @@ def act(visit: Visit) -> Answer:
 def _ask(visit: Visit, name: str) -> Mapping[str, Any]:
     form = visit.form
     body = form.get("body", "").replace("\r\n", "\n").encode()
+    if form.get("file"):
+        try:
+            body = base64.b64decode(form["file"], validate=True)
+        except binascii.Error:
+            raise AwsError("The file did not arrive whole.", code="ValidationException") from None
     got = visit.public.invoke(
         name, body, content_type=form.get("content_type", ""), accept=form.get("accept", "")
     )
