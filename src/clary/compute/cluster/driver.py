@@ -9,9 +9,10 @@
 | `stop` `run` `host` `node` `outcome` `grace_s` | has it asked to end |
 | `drop` `run` `at` (host: node) | ends hosts, whatever they do, and gives their places back |
 
-Events: `connected` (`groups`), `nodes` (those alive) every three seconds, `keeper` (`node`, `hosts` that it
-has), `unkept` (`node`, `why`), `seated` (`run`, `nodes`, one a host), `begun`, `news` and `gone` (`run`,
-`host`, …), `away` (`why`). An order may be repeated: groups and keepers are found by their names.
+Events: `connected`, `nodes` (those alive) every three seconds, `groups` of an earlier life, `keeper` (`node`,
+`hosts` that it has), `unkept` (`node`, `why`), `seated` (`run`, `nodes`, one a host), `begun`, `news` and
+`gone` (`run`, `host`, …), `away` (`why`). An order may be repeated: groups and keepers are found by
+their names.
 
 It is a process of its own because Ray's client may end the process it is in, and cannot be trusted to connect
 twice. It ends when the cluster cannot be reached, and whoever started it starts another.
@@ -43,8 +44,10 @@ from clary.compute.cluster.node import Keeper
 
 NODES_EVERY_S = 3.0
 """Between two looks at the nodes: also how soon a lost head is noticed."""
-LOOK_EVERY_S = 0.05
+LOOK_EVERY_S = 0.02
 """Between two looks at a group that waits for its places."""
+SEAT_S = 20.0
+"""How long a question for places stays open."""
 AGAIN_S = 0.5
 GANG = "clary_gang"
 """Resource of nodes that take so many hosts of jobs of several hosts at once: they share the node's ports."""
@@ -63,6 +66,46 @@ class RayKeeper(Keeper):
             raylet=os.getppid(),
         )
 
+    def seat(self, run: str, n: int, bundle: Mapping[str, float], is_spread: bool) -> list[str]:
+        """Ask for places, or look how they are: return the nodes once they are there, else later none.
+
+        Here, in the cluster: of its client each such question would start a worker.
+        """
+        try:
+            group = get_placement_group(run)
+        except ValueError:
+            has_gangs = GANG in ray.cluster_resources()
+            one = {**bundle, GANG: 1.0} if is_spread and has_gangs else dict(bundle)
+            strategy = "STRICT_SPREAD" if is_spread else "STRICT_PACK"
+            group = placement_group([one] * n, strategy=strategy, name=run, lifetime="detached")
+        until = time.monotonic() + SEAT_S
+        while time.monotonic() < until:
+            found = placement_group_table(group)
+            if found["state"] == "CREATED":
+                return [found["bundles_to_node_id"][index] for index in range(n)]
+            if found["state"] == "REMOVED":
+                break
+            time.sleep(LOOK_EVERY_S)
+        return []
+
+    def free(self, run: str) -> None:
+        """Give places back."""
+        with contextlib.suppress(ValueError):
+            remove_placement_group(get_placement_group(run))
+
+    def groups(self) -> list[str]:
+        """Return the runs that have places in this namespace."""
+        names = [each["name"] for each in placement_group_table().values() if each["state"] != "REMOVED"]
+        return [name for name in names if name and _is_ours(name)]
+
+
+def _is_ours(name: str) -> bool:
+    try:
+        get_placement_group(name)
+    except ValueError:
+        return False
+    return True
+
 
 class Driver:
     """Takes orders and tells events, all from one thread.
@@ -80,13 +123,15 @@ class Driver:
         self._name = name
         self._lease_s = lease_s
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._groups: dict[str, Any] = {}
+        self._seating: set[str] = set()
         self._keepers: dict[str, Any] = {}
+        self._sought: set[str] = set()
+        """Nodes whose keepers have not answered yet."""
         self._nodes: list[dict[str, Any]] = []
 
     def run(self, orders: TextIO) -> None:
         """Work until the orders end."""
-        self._tell({"event": "connected", "groups": self._old_groups()})
+        self._tell({"event": "connected"})
         self._look_at_nodes()
         threading.Thread(target=self._read, args=(orders,), daemon=True).start()
         looked_at = time.monotonic()
@@ -110,30 +155,31 @@ class Driver:
     # Orders.
 
     def seat(self, run: str, n: int, bundle: Mapping[str, float], is_spread: bool) -> None:
-        """Ask for a place for every host."""
-        try:
-            self._groups[run] = get_placement_group(run)
-        except ValueError:
-            has_gangs = any(GANG in each["resources"] for each in self._nodes)
-            extra = {GANG: 1.0} if is_spread and has_gangs else {}
-            self._groups[run] = placement_group(
-                [{**bundle, **extra} for _ in range(n)],
-                strategy="STRICT_SPREAD" if is_spread else "STRICT_PACK",
-                name=run,
-                lifetime="detached",
-            )
-        self._await_places(run, n)
+        """Ask for a place for every host, until they are there or the run is dropped."""
+        self._seating.add(run)
+        again = partial(self._seat_again, run, partial(self.seat, run, n, bundle, is_spread))
 
-    def _await_places(self, run: str, n: int) -> None:
-        """Look whether all places are there, until they are or the run is dropped."""
-        if run not in self._groups:
+        def seated(nodes: Sequence[str]) -> None:
+            if run not in self._seating:
+                self._free(run)
+            elif nodes and all(each in self._keepers for each in nodes):
+                self._seating.discard(run)
+                self._tell({"event": "seated", "run": run, "nodes": nodes})
+            else:
+                again()
+
+        if not self._keepers:
+            again()
             return
-        found = placement_group_table(self._groups[run])
-        nodes = [found["bundles_to_node_id"].get(index) for index in range(n)]
-        if found["state"] == "CREATED" and all(each in self._keepers for each in nodes):
-            self._tell({"event": "seated", "run": run, "nodes": nodes})
-        else:
-            self._later(LOOK_EVERY_S, partial(self._await_places, run, n))
+        self._then(self._clerk().seat.remote(run, n, bundle, is_spread), seated, lambda _: again())
+
+    def _seat_again(self, run: str, seat: Callable[[], None]) -> None:
+        if run in self._seating:
+            self._later(LOOK_EVERY_S, seat)
+
+    def _clerk(self) -> Any:
+        """Return the keeper that is asked about groups."""
+        return self._keepers[min(self._keepers)]
 
     def begin(self, run: str, host: str, node: str, order: Mapping[str, Any]) -> None:
         """Start the agent."""
@@ -153,6 +199,7 @@ class Driver:
 
     def drop(self, run: str, at: Mapping[str, str]) -> None:
         """End the hosts; places are free when nothing is left in them."""
+        self._seating.discard(run)
         nodes = {node for node in at.values() if node in self._keepers}
         left = set(nodes)
 
@@ -169,19 +216,11 @@ class Driver:
             self._free(run)
 
     def _free(self, run: str) -> None:
-        with contextlib.suppress(ValueError):
-            remove_placement_group(self._groups.pop(run, None) or get_placement_group(run))
+        if self._keepers:
+            self._then(self._clerk().free.remote(run), _nothing, _nothing)
 
     def _gone(self, run: str, host: str, why: str) -> None:
         self._tell({"event": "gone", "run": run, "host": host, "why": why})
-
-    def _old_groups(self) -> list[str]:
-        """Return the runs that have a placement group from an earlier life."""
-        return [
-            each["name"]
-            for each in placement_group_table().values()
-            if each["name"] and each["state"] != "REMOVED" and _is_found(each["name"])
-        ]
 
     # Nodes.
 
@@ -194,12 +233,13 @@ class Driver:
         alive = {each["id"] for each in self._nodes}
         for node in set(self._keepers) - alive:
             del self._keepers[node]
-        for node in alive - set(self._keepers):
+        for node in alive - set(self._keepers) - self._sought:
             self._find_keeper(node)
         self._tell({"event": "nodes", "nodes": self._nodes})
 
     def _find_keeper(self, node: str) -> None:
         """Have the node's keeper, from an earlier life or new."""
+        self._sought.add(node)
         options = {
             "name": f"keeper-{node}",
             "lifetime": "detached",
@@ -212,12 +252,17 @@ class Driver:
         keeper = ray.remote(RayKeeper).options(**options).remote(self._name, self._lease_s)
 
         def found(where: Mapping[str, Any]) -> None:
-            if node not in self._keepers:
-                self._keepers[node] = keeper
-                self._tell({"event": "keeper", "node": node, **where})
-                self._follow(node, keeper, 0)
+            self._sought.discard(node)
+            self._keepers[node] = keeper
+            self._tell({"event": "keeper", "node": node, **where})
+            if len(self._keepers) == 1:
+                self._then(keeper.groups.remote(), self._found_groups, _nothing)
+            self._follow(node, keeper, 0)
 
-        self._then(keeper.where.remote(), found, _nothing)
+        self._then(keeper.where.remote(), found, lambda _: self._sought.discard(node))
+
+    def _found_groups(self, groups: Sequence[str]) -> None:
+        self._tell({"event": "groups", "groups": [each for each in groups if each not in self._seating]})
 
     def _follow(self, node: str, keeper: Any, seen: int) -> None:
         """Hear what becomes of a node's hosts, for as long as its keeper lives."""
@@ -249,15 +294,6 @@ class Driver:
             self._work.put(partial(failed, error) if error is not None else partial(done, future.result()))
 
         ref.future().add_done_callback(ended)
-
-
-def _is_found(name: str) -> bool:
-    """Say whether a group is of this namespace."""
-    try:
-        get_placement_group(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _nothing(_: object) -> None:

@@ -158,7 +158,7 @@ class RayPlacement:
         """Ask for places for the run that waits longest, unless one is being seated."""
         with self._lock:
             waiting = [run for run in self._runs.values() if not (run.is_started or run.is_ended)]
-            if not self._nodes or any(run.is_seating for run in waiting) or not waiting:
+            if not self._keepers or any(run.is_seating for run in waiting) or not waiting:
                 return
             run = min(waiting, key=lambda run: run.arrived_ns)
             run.is_seating, run.bundle = True, run.wanted(self._nodes)
@@ -195,7 +195,9 @@ class RayPlacement:
         kind, run = event["event"], self._runs.get(str(event.get("run")))
         with self._lock:
             if kind == "connected":
-                self._connected(event["groups"])
+                self._connected()
+            elif kind == "groups":
+                self._drop_unknown(event["groups"])
             elif kind == "nodes":
                 self._look_at_nodes(event["nodes"])
             elif kind == "keeper":
@@ -221,10 +223,14 @@ class RayPlacement:
             case "gone":
                 self._lose(run, event["host"], event["why"])
 
-    def _connected(self, groups: Sequence[str]) -> None:
+    def _connected(self) -> None:
         """Take up everything anew, whatever a driver before this one was told."""
+        self._keepers.clear()
         for run in self._runs.values():
             run.is_seating = False
+
+    def _drop_unknown(self, groups: Sequence[str]) -> None:
+        """Free the places of runs that ended while nobody could tell the cluster."""
         for name in groups:
             if name not in self._runs or self._runs[name].is_ended:
                 self._link.send("drop", run=name, at={})
