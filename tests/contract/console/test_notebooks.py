@@ -47,6 +47,13 @@ def test_an_instance_is_created_opened_stopped_and_deleted(account: Account, bro
     settled(account, "mine")
     assert "ml.t3.medium" in browser.get("/notebooks/mine").words
     assert "Unable to create a presigned URL" in browser.get("/notebooks/mine/open").words
+    change = {"do": "Update", "type": "ml.t3.large", "volume": "7"}
+    change["form_token"] = browser.get("/").form_token
+    assert "It is being changed" in browser.post("/notebooks/mine", change).words
+    found = settled(account, "mine")
+    assert (found["InstanceType"], found["VolumeSizeInGB"]) == ("ml.t3.large", 7)
+    assert "whole number" in browser.post("/notebooks/mine", change | {"volume": "much"}).words
+    assert "can only grow" in browser.post("/notebooks/mine", change | {"volume": "6"}).words
     browser.post("/notebooks/mine", {"do": "Delete", "form_token": browser.get("/").form_token})
     deadline = time.monotonic() + 30
     while "No notebook instance is here." not in browser.get("/notebooks").words:

@@ -1,10 +1,11 @@
-"""One notebook instance: how it stands, why it failed, its log; open, start, stop and delete it."""
+"""One notebook instance: how it stands, why it failed, its log; open, start, stop, change and delete it."""
 
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from clary.console import cost, logs
+from clary.console.pages.notebooks.page import TYPES, VOLUME
 from clary.console.visit import Answer, Context, Leave, Missing, Page, Redirect, Visit
 from clary.kernel.errors import AwsError
 
@@ -13,6 +14,7 @@ LOG_GROUP = "/aws/sagemaker/NotebookInstances"
 DONE = {
     "Start": "It is being started.",
     "Stop": "It is being stopped; what is below SageMaker/ stays.",
+    "Update": "It is being changed; what is new holds from its next start on.",
     "Delete": "It is being deleted.",
 }
 
@@ -39,6 +41,7 @@ def _context(visit: Visit, name: str, notebook: Mapping[str, Any]) -> Context:
         "status": notebook["NotebookInstanceStatus"],
         "price": f"${price:.3f} while it is in service" if price is not None else "",
         "config": config or "",
+        "types": sorted({*TYPES, notebook["InstanceType"]}),
         "repositories": ", ".join(filter(None, repositories)),
         "lines": lines,
         "after": after,
@@ -52,15 +55,24 @@ def follow(visit: Visit, position: str) -> tuple[list[str], str]:
 
 
 def act(visit: Visit) -> Answer:
-    """Start, stop or delete the instance."""
+    """Start, stop, change or delete the instance."""
     name, verb = visit.arguments[0], visit.form.get("do", "")
     if verb not in DONE:
         raise Missing("There is no such action.")
     try:
-        visit.api.call(f"{verb}NotebookInstance", NotebookInstanceName=name)
+        visit.api.call(f"{verb}NotebookInstance", NotebookInstanceName=name, **_asked(visit, verb))
     except AwsError as error:
         return Redirect(f"/notebooks/{name}", error.message)
+    except ValueError:
+        return Redirect(f"/notebooks/{name}", VOLUME)
     return Redirect("/notebooks" if verb == "Delete" else f"/notebooks/{name}", DONE[verb])
+
+
+def _asked(visit: Visit, verb: str) -> dict[str, Any]:
+    """Return what an action says beside the name."""
+    if verb != "Update":
+        return {}
+    return {"InstanceType": visit.form.get("type"), "VolumeSizeInGB": int(visit.form.get("volume", ""))}
 
 
 def _opened(visit: Visit, name: str) -> Answer:

@@ -7,6 +7,8 @@ from clary.kernel.errors import AwsError
 PAGE = Page(path=r"/notebooks", title="Notebooks", places=(Place("Notebooks", "1 Build", "/notebooks", 7),))
 TYPES = ("ml.t3.medium", "ml.t3.large", "ml.t3.xlarge", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.c5.2xlarge")
 
+VOLUME = "The volume is a whole number of GB, from 5 on."
+
 
 def view(visit: Visit) -> Context:
     """List one page of instances."""
@@ -50,5 +52,5 @@ def act(visit: Visit) -> Answer:
     except AwsError as error:
         return Redirect("/notebooks", error.message)
     except ValueError:
-        return Redirect("/notebooks", "The volume is a whole number of GB, from 5 on.")
+        return Redirect("/notebooks", VOLUME)
     return Redirect(f"/notebooks/{name}", "It is being started.")
