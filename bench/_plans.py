@@ -17,12 +17,17 @@ from clary.store.schema import scope_of
 _COLUMNS = "scope, account, region, noun, key, arn, status, created, modified, version, document, private"
 
 
+_PAGES = ("Shared Hit Blocks", "Shared Read Blocks")
+
+
 @dataclass(frozen=True)
 class Touched:
     """What one page cost."""
 
     n_rows: int
     """Rows that scans read, those that a filter then dropped included."""
+    n_pages: int
+    """Pages of 8 KiB, of indexes and of the table: what an index skips by itself counts here alone."""
     ms: float
     nodes: tuple[str, ...]
     """Kinds of scans with their indexes."""
@@ -70,6 +75,7 @@ def explain(store: Store, query: Query) -> Touched:
         scans = [each for plan in plans for each in _scans(plan["Plan"])]
         return Touched(
             n_rows=sum(map(_touched, scans)),
+            n_pages=sum(plan["Plan"][name] for plan in plans for name in _PAGES),
             ms=sum(plan["Planning Time"] + plan["Execution Time"] for plan in plans),
             nodes=tuple(dict.fromkeys(_named(each) for each in scans)),
         )
@@ -78,7 +84,7 @@ def explain(store: Store, query: Query) -> Touched:
 
 
 def _plan(conn: sa.Connection, statement: str, given: Any) -> Mapping[str, Any]:
-    text = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
+    text = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
     found = conn.exec_driver_sql(text, given).scalar_one()
     plan: Mapping[str, Any] = (json.loads(found) if isinstance(found, str) else found)[0]
     return plan

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from clary.store import facets, json_sql, plans
+from clary.store import dialect, facets, json_sql, plans
 from clary.store.conditions import Clause, Condition, Filed, Group, Match, Within, names_of, path, to_sql
 from clary.store.plans import Plan
 from clary.store.records import COLUMNS, Record, from_row
@@ -201,12 +201,16 @@ def _rows(
     """Return the records of a page and one more, each with what it sorts by; none beyond `edge`."""
     found = _from_position(query, _filtered(conn, query, plan, _sorted(query, order)), order)
     if edge is not None:
-        mark = sa.tuple_(*(sa.literal(value) for value in edge))
+        last = sa.tuple_(*(sa.literal(value) for value in edge))
         here: sa.Tuple = sa.tuple_(*order)
-        found = found.where(here >= mark if query.descending else here <= mark)
-    picked = found.add_columns(record.c.id).limit(query.limit + 1).subquery("picked")
+        found = found.where(here >= last if query.descending else here <= last)
+    # By what indexes of sort orders hold themselves: SQLite's have the row's number, PostgreSQL's its key.
+    mark = record.c.id if dialect.is_sqlite(conn) else record.c.key
+    picked = found.add_columns(mark.label("mark")).limit(query.limit + 1).subquery("picked")
     again = [picked.c[f"sort_{i}"] for i in range(len(order))]
-    full = sa.select(*COLUMNS, *again).join_from(picked, record, record.c.id == picked.c.id)
+    full = sa.select(*COLUMNS, *again).join_from(picked, record, mark == picked.c.mark)
+    if not dialect.is_sqlite(conn):
+        full = full.where(_in_scope(query))
     return conn.execute(full.order_by(*_directed(again, query.descending))).all()
 
 

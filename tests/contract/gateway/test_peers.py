@@ -32,8 +32,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Site
             stack.callback(control.stop)
             stack.enter_context(running(settings, LIMITS))
             made.append(Site(settings, control))
-        for site in made:
-            eventually(lambda site=site: site.control.n_watchers)
+        eventually(lambda: all(site.control.n_watchers for site in made))
         yield made[0], made[1]
 
 
