@@ -24,9 +24,9 @@ GIVEN: dict[str, Any] = {
     "use_pretrained_model": 0,
     "mini_batch_size": 8,
     "optimizer": "adam",
-    "learning_rate": 0.0005,
-    "lr_scheduler_step": "32",
-    "epochs": 40,
+    "learning_rate": 0.001,
+    "lr_scheduler_step": "24",
+    "epochs": 32,
 }
 
 

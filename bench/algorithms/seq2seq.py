@@ -75,7 +75,7 @@ def run(report: Report) -> None:
         body = "\n".join(json.dumps({"source": " ".join(source)}) for source, _ in parts[2]).encode()
         [answer], asked_s = clock(
             lambda: predictor.predict_many([Question(body=body, content_type="application/jsonlines")]),
-            times=1,
+            turns=1,
         )
     finally:
         shutil.rmtree(folder)

@@ -62,6 +62,11 @@ class Clock:
         whole = {"min": 10_080, "H": 168, "D": 7, "W": 52, "M": 12}[unit]
         return max(1, round(whole / n))
 
+    def lags_ahead(self, n_ahead: int, n_seasons: int) -> list[int]:
+        """Return `lags`, and those by which the last of `n_ahead` steps sees that many seasons."""
+        end = n_ahead + n_seasons * self.season
+        return sorted({*self.lags.tolist(), *range(self.season, end, self.season)})
+
     def place(self, start: str) -> int:
         """Return the unit of time that `start` lies in; ValueError when it is no time."""
         if not _TIME.fullmatch(start.strip()):

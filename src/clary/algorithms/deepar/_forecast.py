@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
+from clary.algorithms.deepar import _mixture
 from clary.algorithms.deepar._series import Series
 from clary.algorithms.deepar._windows import Windows
 
@@ -65,22 +66,21 @@ def _paths(network: Network, series: Sequence[Series], n_samples: int) -> NDArra
     steps = windows.steps(
         network, np.arange(n_series), windows.lengths, shape.context_length + shape.prediction_length
     )
-    parameters = network(steps.lags, steps.is_there, steps.features)
-    numbers = tuple(each[:, None, shape.context_length :].numpy() for each in parameters)
+    said = network(steps.lags, steps.is_there, steps.features, steps.scale).since(shape.context_length)
     uniform = np.stack([_uniform(each, n_samples, network) for each in series])
-    found = network.likelihood.draw(numbers, steps.scale.numpy()[..., None], uniform)
-    found = np.broadcast_to(found, uniform.shape[:-1])
+    found = _mixture.draw(network.likelihood, steps.scale.numpy(), said, uniform)
     return (np.round(found) if shape.is_whole else found).astype(np.float32)
 
 
 def _uniform(series: Series, n_samples: int, network: Network) -> NDArray[np.float64]:
-    """Return uniform numbers, of which the first of each step goes with that of the step before."""
+    """Return uniform numbers: a step's first goes with that of the step before, a path has one place."""
     draw = np.random.default_rng((zlib.crc32(series.target.tobytes()), series.place & 0xFFFFFFFF))
-    normal = draw.standard_normal((n_samples, network.shape.prediction_length, 2))
+    normal = draw.standard_normal((n_samples, network.shape.prediction_length, 3))
     correlation = float(network.path_correlation)
     fresh = np.sqrt(1 - correlation**2)
     for step in range(1, normal.shape[1]):
         normal[:, step, 0] = correlation * normal[:, step - 1, 0] + fresh * normal[:, step, 0]
+    normal[:, :, _mixture.CHOSEN] = normal[:, :1, _mixture.CHOSEN]
     return np.asarray(special.ndtr(normal)).clip(_EDGE, 1 - _EDGE)
 
 

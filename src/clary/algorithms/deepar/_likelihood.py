@@ -1,9 +1,11 @@
 """Noise models: their loss, and values drawn from uniform numbers.
 
-What the network says of one step is (first, spread, tail) and what its past suggests; `loss` and `draw` see
-values divided by their series' scale, where the likelihood has one.
+What the network says of one step is (first, spread, tail), and several places that its past suggests: their
+weighted mean first, then the last seasons. A step's noise is around one of them, by chances that the network
+says: a forecast then hedges between seasons that differ.
 
-Source: Salinas et al. (2020), doi:10.1016/j.ijforecast.2019.07.001, section 3.
+Source: Salinas et al. (2020), doi:10.1016/j.ijforecast.2019.07.001, section 3;
+Bishop (1994), "Mixture density networks".
 """
 
 from __future__ import annotations
@@ -39,9 +41,19 @@ class Likelihood(ABC):
     is_smooth: ClassVar[bool] = False
     """Whether it is a density of real numbers, without bound: whole numbers would make it a row of spikes."""
 
+    is_certain: ClassVar[bool] = False
+    """Whether it has no noise, and thus one place alone."""
+
     @abstractmethod
-    def parameters(self, outputs: torch.Tensor, past: torch.Tensor) -> Parameters:
-        """Return parameters from outputs, shape (..., n_outputs), and what the past suggests, shape (...)."""
+    def parameters(self, outputs: torch.Tensor, places: torch.Tensor, spreads: torch.Tensor) -> Parameters:
+        """Return the parameters of each place.
+
+        Parameters
+        ----------
+        outputs : Tensor, shape (..., n_outputs)
+        places, spreads : Tensor, shape (..., n_places)
+            What the past suggests, and how far from it values usually are; `outputs` moves the first of them.
+        """
 
     @abstractmethod
     def loss(self, values: torch.Tensor, scale: torch.Tensor, parameters: Parameters) -> torch.Tensor:
@@ -60,9 +72,9 @@ class Gaussian(Likelihood):
     n_outputs: ClassVar[int] = 2
     is_smooth: ClassVar[bool] = True
 
-    def parameters(self, outputs: torch.Tensor, past: torch.Tensor) -> Parameters:
+    def parameters(self, outputs: torch.Tensor, places: torch.Tensor, spreads: torch.Tensor) -> Parameters:
         """Return mean and deviation."""
-        return past + outputs[..., 0], softplus(outputs[..., 1] - 1) + _LEAST
+        return _moved(places, outputs[..., :1]), _widened(spreads, outputs[..., 1:])
 
     def loss(self, values: torch.Tensor, scale: torch.Tensor, parameters: Parameters) -> torch.Tensor:
         """Return the negative logarithm of the density."""
@@ -84,13 +96,10 @@ class StudentT(Likelihood):
     n_outputs: ClassVar[int] = 3
     is_smooth: ClassVar[bool] = True
 
-    def parameters(self, outputs: torch.Tensor, past: torch.Tensor) -> Parameters:
+    def parameters(self, outputs: torch.Tensor, places: torch.Tensor, spreads: torch.Tensor) -> Parameters:
         """Return location, spread and degrees of freedom."""
-        return (
-            past + outputs[..., 0],
-            softplus(outputs[..., 1] - 1) + _LEAST,
-            2 + softplus(outputs[..., 2] + 2),
-        )
+        spread = _widened(spreads, outputs[..., 1:2])
+        return _moved(places, outputs[..., :1]), spread, 2 + softplus(outputs[..., 2:] + 2)
 
     def loss(self, values: torch.Tensor, scale: torch.Tensor, parameters: Parameters) -> torch.Tensor:
         """Return the negative logarithm of the density."""
@@ -117,10 +126,10 @@ class NegativeBinomial(Likelihood):
 
     n_outputs: ClassVar[int] = 2
 
-    def parameters(self, outputs: torch.Tensor, past: torch.Tensor) -> Parameters:
+    def parameters(self, outputs: torch.Tensor, places: torch.Tensor, spreads: torch.Tensor) -> Parameters:
         """Return mean and dispersion, both by the scale."""
-        mean = past.clamp(min=0) * torch.exp(outputs[..., 0].clamp(-8, 4))
-        return mean + softplus(outputs[..., 0] - 3) + _LEAST, softplus(outputs[..., 1] - 1) + _LEAST
+        mean = places.clamp(min=0) * torch.exp(outputs[..., :1].clamp(-8, 4))
+        return mean + softplus(outputs[..., :1] - 3) + _LEAST, softplus(outputs[..., 1:] - 1) + _LEAST
 
     def loss(self, values: torch.Tensor, scale: torch.Tensor, parameters: Parameters) -> torch.Tensor:
         """Return the negative logarithm of the probability."""
@@ -151,10 +160,10 @@ class Beta(Likelihood):
     n_outputs: ClassVar[int] = 2
     has_scale: ClassVar[bool] = False
 
-    def parameters(self, outputs: torch.Tensor, past: torch.Tensor) -> Parameters:
+    def parameters(self, outputs: torch.Tensor, places: torch.Tensor, spreads: torch.Tensor) -> Parameters:
         """Return both exponents."""
-        mean = torch.sigmoid(torch.logit(past.clamp(0.02, 0.98)) + outputs[..., 0])
-        weight = softplus(outputs[..., 1] + 3) + _LEAST
+        mean = torch.sigmoid(torch.logit(places.clamp(0.02, 0.98)) + outputs[..., :1])
+        weight = softplus(outputs[..., 1:] + 3) + _LEAST
         return mean * weight + _LEAST, (1 - mean) * weight + _LEAST
 
     def loss(self, values: torch.Tensor, scale: torch.Tensor, parameters: Parameters) -> torch.Tensor:
@@ -181,10 +190,11 @@ class DeterministicL1(Likelihood):
     """A forecast without uncertainty."""
 
     n_outputs: ClassVar[int] = 1
+    is_certain: ClassVar[bool] = True
 
-    def parameters(self, outputs: torch.Tensor, past: torch.Tensor) -> Parameters:
+    def parameters(self, outputs: torch.Tensor, places: torch.Tensor, spreads: torch.Tensor) -> Parameters:
         """Return the median."""
-        return (past + outputs[..., 0],)
+        return (places + outputs,)
 
     def loss(self, values: torch.Tensor, scale: torch.Tensor, parameters: Parameters) -> torch.Tensor:
         """Return the distance, by the scale."""
@@ -195,6 +205,15 @@ class DeterministicL1(Likelihood):
     ) -> NDArray[np.float64]:
         """Return the median itself."""
         return np.asarray(scale * parameters[0])
+
+
+def _moved(places: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
+    """Return places, the first of them moved: seasons are repeated as they were."""
+    return torch.cat((places[..., :1] + by, places[..., 1:]), -1)
+
+
+def _widened(spreads: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
+    return spreads * torch.exp(by.clamp(-8, 8)) + _LEAST
 
 
 LIKELIHOODS: dict[str, Likelihood] = {

@@ -1,8 +1,9 @@
 """The network: past values, calendar and categories in, parameters of the noise out, step by step.
 
-lags ─┬─────────────────────────▶ their weighted mean ──▶ + ─▶ likelihood
-      │                                weights ▲          ▲
-calendar, age, scale, dynamic ─▶ LSTM ─────────┴──────────┘
+lags ─┬──────────▶ their weighted mean ──▶ + ─┬─▶ one of these places, and noise around it
+      ├──────────▶ last known seasons ────────┤             ▲
+      │                   weights ▲           ▲             │ chances, spread
+calendar, age, scale, dynamic ─▶ LSTM ────────┴─────────────┘
 categories ─▶ vectors ─┘
 """
 
@@ -12,19 +13,25 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clary.algorithms.deepar._clock import Clock
 from clary.algorithms.deepar._likelihood import LIKELIHOODS, Likelihood
+from clary.algorithms.deepar._mixture import Said
 from clary.kernel.errors import CustomerError
 
 import torch  # isort: skip - after ours, which say how to install it
 
-if TYPE_CHECKING:
-    Parameters = tuple[torch.Tensor, ...]
-
+_NEVER = -1e4
+"""The logarithm of no chance."""
 _FIRST_WEIGHT = 4.0
 """How much more the last season weighs at the beginning, as a logarithm; those before, less and less."""
+MOST_SEASONS = 4
+"""Last known seasons whose values are places of their own."""
+_FIRST_CHANCES = (0.0, 1.0, 0.7, 0.5, 0.3)
+"""Logarithms, of the weighted mean and of seasons, at the beginning."""
+_FIRST_SPREADS = (0.5, 0.5, 0.05, 0.2)
+"""At the beginning, by each of `Network._spreads`."""
 N_OWN = 2
 """Features beside the calendar's: age and scale."""
 
@@ -107,10 +114,15 @@ class Network(torch.nn.Module):  # type: ignore[misc]  # torch is an extra
         self.dropout = torch.nn.Dropout(dropout)
         self.outputs = torch.nn.Linear(cells, self.likelihood.n_outputs)
         self.weights = torch.nn.Linear(cells, len(lags))
+        self._seasons = [place for place, lag in enumerate(lags) if lag % shape.clock.season == 0] or [0]
+        n_places = 1 + min(len(self._seasons), MOST_SEASONS)
+        self.chances = torch.nn.Linear(cells, n_places)
+        self.spreads = torch.nn.Parameter(torch.log(torch.tensor([_FIRST_SPREADS, _FIRST_SPREADS])))
         with torch.no_grad():
-            for each in (self.outputs, self.weights):
+            for each in (self.outputs, self.weights, self.chances):
                 each.weight.mul_(0.1)
                 each.bias.zero_()
+            self.chances.bias += torch.tensor(_FIRST_CHANCES[:n_places])
             for place, lag in enumerate(lags):
                 if lag % shape.clock.season == 0:
                     self.weights.bias[place] = _FIRST_WEIGHT - 0.5 * math.log(lag / shape.clock.season)
@@ -158,7 +170,14 @@ class Network(torch.nn.Module):  # type: ignore[misc]  # torch is an extra
         ]
         return torch.cat(parts, -1)
 
-    def forward(self, lags: torch.Tensor, is_there: torch.Tensor, features: torch.Tensor) -> Parameters:
+    @property
+    def heads(self) -> list[torch.nn.Parameter]:
+        """What is said of every step alike: few numbers, which learn faster than the others."""
+        return [self.spreads, *(each.bias for each in (self.outputs, self.weights, self.chances))]
+
+    def forward(
+        self, lags: torch.Tensor, is_there: torch.Tensor, features: torch.Tensor, scale: torch.Tensor
+    ) -> Said:
         """Run over steps.
 
         Parameters
@@ -168,12 +187,43 @@ class Network(torch.nn.Module):  # type: ignore[misc]  # torch is an extra
         is_there : Tensor, shape (n_series, n_steps, n_lags)
             Where there is one.
         features : Tensor, shape (n_series, n_steps, n_features)
-
-        Returns
-        -------
-        tuple of Tensor, shape (n_series, n_steps)
-            Parameters of the likelihood.
+        scale : Tensor, shape (n_series, 1)
         """
         hidden = self.dropout(self.lstm(torch.cat((lags, features), -1))[0])
-        weights = torch.softmax(self.weights(hidden).masked_fill(~is_there, -1e4), -1)
-        return self.likelihood.parameters(self.outputs(hidden), (weights * lags).sum(-1))
+        return self.said(hidden, lags, is_there, scale)
+
+    def said(
+        self, hidden: torch.Tensor, lags: torch.Tensor, is_there: torch.Tensor, scale: torch.Tensor
+    ) -> Said:
+        """Return what is said of steps by what the recurrent layers say of them."""
+        weights = torch.softmax(self.weights(hidden).masked_fill(~is_there, _NEVER), -1)
+        mean = (weights * lags).sum(-1, keepdim=True)
+        places, is_known = self._last(lags, is_there)
+        chances = self.chances(hidden)
+        chances = torch.cat((chances[..., :1], chances[..., 1:].masked_fill(~is_known, _NEVER)), -1)
+        chances = torch.log_softmax(chances, -1)
+        apart = (weights * (lags - mean).abs()).sum(-1, keepdim=True)
+        spreads = self._spreads(places, is_known, apart, scale)
+        places = torch.cat((mean, places), -1)
+        if self.likelihood.is_certain:
+            places = (chances.exp() * places).sum(-1, keepdim=True)
+            chances = torch.zeros_like(places)
+        return Said(self.likelihood.parameters(self.outputs(hidden), places, spreads), chances)
+
+    def _last(self, lags: torch.Tensor, is_there: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the values of the last seasons that are known, the last first, and where there are any."""
+        seasons, is_known = lags[..., self._seasons], is_there[..., self._seasons]
+        order = torch.argsort((~is_known).to(torch.int8), dim=-1, stable=True)[..., :MOST_SEASONS]
+        return seasons.gather(-1, order), is_known.gather(-1, order)
+
+    def _spreads(
+        self, places: torch.Tensor, is_known: torch.Tensor, apart: torch.Tensor, scale: torch.Tensor
+    ) -> torch.Tensor:
+        """Return typical distances from each place, of lags', of seasons', of a constant and of one count."""
+        n_known = is_known.sum(-1, keepdim=True)
+        away = ((places - places[..., :1]).abs() * is_known).sum(-1, keepdim=True) / n_known.clamp(min=1)
+        away = torch.where(n_known > 0, away, 1.0)
+        one = 1 / scale[..., None] if self.shape.is_whole else torch.zeros_like(scale)[..., None]
+        seen = torch.cat((apart, away, torch.ones_like(away), one.expand_as(away)), -1)
+        first, others = (seen @ torch.exp(self.spreads).T)[..., None].unbind(-2)
+        return torch.cat((first, others.expand_as(places)), -1)

@@ -30,6 +30,11 @@ class Steps(NamedTuple):
     scale: torch.Tensor
     """Shape (n_windows, 1)."""
 
+    def since(self, step: int) -> Steps:
+        """Return it without the steps before."""
+        lags, is_there, features, values, counts = (each[:, step:] for each in self[:-1])
+        return Steps(lags, is_there, features, values, counts, self.scale)
+
 
 class Windows:
     """Series of one channel or request."""

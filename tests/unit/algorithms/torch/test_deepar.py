@@ -116,7 +116,8 @@ def test_a_bad_line_is_named(tmp_path: Path) -> None:
 torch = pytest.importorskip("torch", reason="needs pip install 'clary[torch]'")
 pytestmark = pytest.mark.torch
 
-from clary.algorithms.deepar._forecast import measure  # noqa: E402 - where torch is
+from clary.algorithms.deepar import _mixture  # noqa: E402 - where torch is
+from clary.algorithms.deepar._forecast import measure  # noqa: E402
 from clary.algorithms.deepar._likelihood import LIKELIHOODS  # noqa: E402
 
 
@@ -125,8 +126,10 @@ def test_draws_have_the_loss_that_their_likelihood_expects(name: str) -> None:
     """The loss of draws is least under the parameters that they were drawn from."""
     likelihood = LIKELIHOODS[name]
     outputs = torch.full((2000, likelihood.n_outputs), 0.3, dtype=torch.float64)
-    past = torch.full((2000,), 0.4 if name == "beta" else 2.0, dtype=torch.float64)
-    parameters = likelihood.parameters(outputs, past)
+    places = torch.full((2000, 1), 0.4 if name == "beta" else 2.0, dtype=torch.float64)
+    parameters = tuple(
+        each[..., 0] for each in likelihood.parameters(outputs, places, torch.full_like(places, 0.5))
+    )
     scale = torch.full((2000,), 1.0 if name == "beta" else 5.0, dtype=torch.float64)
     uniform = np.random.default_rng(3).random((2000, 2))
     drawn = likelihood.draw(tuple(each.numpy() for each in parameters), scale.numpy(), uniform)
@@ -138,6 +141,34 @@ def test_draws_have_the_loss_that_their_likelihood_expects(name: str) -> None:
         assert likelihood.loss(values, scale, other).mean() > least
     if name == "negative-binomial":
         assert (drawn == np.round(drawn)).all()
+
+
+def test_a_path_repeats_one_season() -> None:
+    """Draws lie around places as often as their chances say, and a step's place is its path's."""
+    likelihood = LIKELIHOODS["gaussian"]
+    chances = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64).log().expand(1, 4, 3)
+    places = torch.tensor([0.0, 10.0, 20.0], dtype=torch.float64).expand(1, 4, 3)
+    said = _mixture.Said((places, torch.full_like(places, 0.1)), chances)
+    uniform = np.random.default_rng(5).random((1, 4000, 4, 3))
+    uniform[..., _mixture.CHOSEN] = uniform[:, :, :1, _mixture.CHOSEN]
+    drawn = _mixture.draw(likelihood, np.ones((1, 1)), said, uniform)
+    which = np.round(drawn / 10)
+    assert (which == which[:, :, :1]).all()
+    shares = [np.mean(which == place) for place in range(3)]
+    assert shares == pytest.approx([0.2, 0.5, 0.3], abs=0.03)
+
+
+def test_the_loss_of_equal_places_is_that_of_one() -> None:
+    likelihood = LIKELIHOODS["student-T"]
+    values, scale = torch.tensor([[1.0, 3.0]]), torch.tensor([[2.0]])
+    outputs, one = torch.full((1, 2, 3), 0.2), torch.ones((1, 2, 1))
+    single = likelihood.parameters(outputs.index_fill(-1, torch.tensor([0]), 0.0), one, one)
+    thrice = likelihood.parameters(
+        outputs.index_fill(-1, torch.tensor([0]), 0.0), one.expand(1, 2, 3), one.expand(1, 2, 3)
+    )
+    alone = _mixture.loss(likelihood, values, scale, _mixture.Said(single, torch.zeros((1, 2, 1))))
+    equal = torch.full((1, 2, 3), -math.log(3))
+    assert torch.allclose(alone, _mixture.loss(likelihood, values, scale, _mixture.Said(thrice, equal)))
 
 
 def test_errors_are_weighted_by_what_came() -> None:
