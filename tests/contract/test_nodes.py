@@ -298,7 +298,8 @@ def test_a_lost_nodes_jobs_and_replicas_start_on_another_and_say_so(made, accoun
         within(60, lambda name=name, n=n: answer(name) == f"word {n}", f"{name} answers again")
     made.again(second)
     known = control.ask(first.settings, "GET", "/internal/nodes")["nodes"]
-    assert len(known) == 2
+    assert sorted(each["is_own"] for each in known) == [False, True]
+    assert not any(each["is_silent"] for each in known)
     hosting.close()
 
 

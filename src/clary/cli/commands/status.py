@@ -9,10 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from clary.cli import agents, clients, display, options
+from clary.cli import agents, clients, control, display, options
 from clary.cli.errors import NotRunningError
 from clary.cli.supervisor import identity, state
 from clary.cli.supervisor.state import ProcessState, Running
+from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
 
 EXAMPLE = "clary status --json"
@@ -59,9 +60,18 @@ def collect(settings: Settings, running: Running, account: str) -> dict[str, Any
             "count": len(hosts),
             "memory_bytes": sum(identity.memory_bytes(each.pid) for each in hosts),
         },
+        "nodes": _nodes(settings) if running.is_ready else [],
         "account": account,
         "work": _work(running, account) if running.is_ready else {},
     }
+
+
+def _nodes(settings: Settings) -> list[dict[str, Any]]:
+    """Ask the control plane which nodes share its store; none where it is alone, or does not answer."""
+    with contextlib.suppress(SetupError):
+        found: list[dict[str, Any]] = control.ask(settings, "GET", "/internal/nodes")["nodes"]
+        return found
+    return []
 
 
 def _work(running: Running, account: str) -> dict[str, Any]:
@@ -110,6 +120,11 @@ def _show(document: dict[str, Any]) -> None:
         console.print(f"\n[yellow]{display.title(row.name)}[/] {why or row.phase}   [dim]{row.log}[/]")
         for line in row.last_lines:
             console.print(f"    {line}", markup=False, style="dim")
+    for node in document["nodes"]:
+        colour, how = ("yellow", "silent") if node["is_silent"] else ("green", "alive")
+        mark = " (this one)" if node["is_own"] else ""
+        place = f"{node['url']}   {node['n_machines']} jobs and endpoints"
+        console.print(f"node {node['node']}{mark}   [{colour}]{how}[/]   {place}   [dim]{node['place']}[/]")
     parts = []
     if "training_jobs_in_progress" in document["work"]:
         parts.append(f"training jobs in progress {document['work']['training_jobs_in_progress']}")
