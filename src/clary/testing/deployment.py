@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,8 +60,10 @@ class Deployment:
 
     def kill_control(self, node: ClaryServer) -> int:
         """Kill a node's control plane outright; return its pid. Its supervisor starts another."""
-        pid = node.pid("control")
-        os.kill(pid, signal.SIGKILL)
+        while not (pid := node.pid("control")):  # its supervisor is starting it just now
+            time.sleep(0.05)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
         return pid
 
     def kill_node(self, node: ClaryServer, *, with_hosts: bool = False) -> None:
@@ -68,7 +71,7 @@ class Deployment:
         running = state.read(node.data_dir)
         assert running is not None
         os.kill(running.pid, signal.SIGKILL)
-        for each in running.processes:
+        for each in (one for one in running.processes if one.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(each.pid, signal.SIGKILL)
             identity.wait(each.pid, each.since, timeout_s=10.0)
