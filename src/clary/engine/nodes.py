@@ -280,7 +280,9 @@ def _url(settings: Settings) -> str:
     """Return where other nodes reach this one's edge: TLS, but for those on this machine."""
     if settings.host in LOOPBACK:
         return settings.url
-    return f"https://{settings.advertise or f'{socket.getfqdn()}:{settings.port}'}"
+    name = socket.getfqdn()
+    name = socket.gethostname() if name.startswith("localhost") else name
+    return f"https://{settings.advertise or f'{name}:{settings.port}'}"
 
 
 def _authority(data_dir: Path) -> str:

@@ -185,3 +185,20 @@ def test_a_node_keeps_its_id_and_one_alone_over_the_embedded_store_has_none(tmp_
     assert identity(settings) == first
     assert identity(replace(settings, store_url="")) == ""
     assert Path(tmp_path / "node").read_text().strip() == first
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, "http://127.0.0.1:4747"),
+        ({"host": "0.0.0.0"}, "https://one.example.com:4747"),
+        ({"host": "0.0.0.0", "advertise": "ml-1.example.com:443"}, "https://ml-1.example.com:443"),
+    ],
+)
+def test_other_nodes_reach_it_by_name_over_tls_but_for_those_of_its_own_machine(
+    entered, monkeypatch, given, url
+):
+    monkeypatch.setattr("clary.engine.nodes.socket.getfqdn", lambda: "one.example.com")
+    node = entered("a")
+    node._world.settings = replace(node._world.settings, **given)
+    assert node._told()["url"] == url
