@@ -59,6 +59,7 @@ def serve(line: Line, scoring: Scoring, *, threads: int) -> None:
     descriptor, header = line.be_introduced()
     slots = Slots(descriptor, header["n_slots"], header["slot_bytes"])
     os.close(descriptor)
+    line.send({"n_columns": scoring.n_columns})
     asked: queue.SimpleQueue[tuple[int, int, int] | None] = queue.SimpleQueue()
     lock = threading.Lock()
 
@@ -70,13 +71,7 @@ def serve(line: Line, scoring: Scoring, *, threads: int) -> None:
             fits = len(body) <= slots.slot_bytes
             if fits:
                 slots.write(slot, body)
-            told = {
-                "slot": slot,
-                "status": status,
-                "length": len(body),
-                "follows": not fits,
-                "n_columns": scoring.n_columns,
-            }
+            told = {"slot": slot, "status": status, "length": len(body), "follows": not fits}
             with lock:
                 line.send(told, b"" if fits else body)
 
@@ -193,31 +188,29 @@ class Scoring:
 class Columnar:
     """The way around the parsing of a model of rows: compiled, and checked against the model's own once.
 
-    An algorithm might read its CSV otherwise than as rows of numbers; so the first block is read both ways.
+    An algorithm might read its CSV otherwise than as rows of numbers; so a few rows are read both ways first.
     """
 
-    def __init__(self, predictor: RowPredictor) -> None:
+    def __init__(self, predictor: RowPredictor, content_type: str) -> None:
         self._predictor = predictor
-        self._is_trusted: bool | None = None
+        self._is_trusted = self._agrees(
+            Question(body=columns.probe(predictor.n_features), content_type=content_type)
+        )
 
     @classmethod
     def of(cls, predictor: Predictor, content_type: str) -> Columnar | None:
         """Return the way around a model's parsing; None where there is none."""
         is_readable = columns.is_csv(content_type) and columns.is_available()
-        return cls(predictor) if is_readable and isinstance(predictor, RowPredictor) else None
+        return cls(predictor, content_type) if is_readable and isinstance(predictor, RowPredictor) else None
 
     def answers(self, questions: Sequence[Question]) -> list[Answer] | None:
         """Return the answers; None where the model must read the questions itself."""
         body = questions[0].body if len(questions) == 1 else b"".join(_ended(each.body) for each in questions)
-        if self._is_trusted is False or len(body) < columns.WORTH_BYTES:
+        if not self._is_trusted or len(body) < columns.WORTH_BYTES:
             return None
         rows = columns.decode(body, self._predictor.n_features)
         if rows is None or (len(questions) > 1 and len(rows) != len(questions)):
             return None
-        if self._is_trusted is None:
-            self._is_trusted = self._agrees(rows, questions)
-            if not self._is_trusted:
-                return None
         try:
             return self.scored(rows, questions)
         except Refusal:
@@ -225,7 +218,7 @@ class Columnar:
 
     @property
     def n_columns(self) -> int:
-        """Columns of a row, once it is known that rows are read as we do; else 0."""
+        """Columns of a row, where the model reads rows as we do; else 0."""
         return self._predictor.n_features if self._is_trusted else 0
 
     def scored(self, rows: Any, questions: Sequence[Question]) -> list[Answer]:
@@ -241,13 +234,15 @@ class Columnar:
             return [self._predictor.encode(scores, questions[0])]
         return [self._predictor.encode(scores[n : n + 1], each) for n, each in enumerate(questions)]
 
-    def _agrees(self, rows: Any, questions: Sequence[Question]) -> bool:
+    def _agrees(self, probe: Question) -> bool:
+        rows = columns.decode(probe.body, self._predictor.n_features)
         try:
-            known = np.concatenate([self._predictor.decode(each) for each in questions])
+            known = self._predictor.decode(probe)
         except (Refusal, ValueError):
             return False
-        is_alike = known.dtype == rows.dtype and known.shape == rows.shape
-        return bool(is_alike and known.tobytes() == rows.tobytes())
+        if rows is None or not isinstance(known, np.ndarray):
+            return False
+        return (rows.dtype, rows.tobytes()) == (known.dtype, known.tobytes())
 
 
 def is_good(answer: Answer) -> bool:

@@ -126,6 +126,7 @@ def test_blocks_come_back_through_shared_memory(predictor):
     line = Line(ours)
     line.introduce(descriptor, {"n_slots": 3, "slot_bytes": slots.slot_bytes})
     os.close(descriptor)
+    assert line.receive() == {"n_columns": N_FEATURES}
     blocks = [b"1,2,3\n", b"oops\n", b"0,0,0\n" * 300]
     for slot, block in enumerate(blocks):
         slots.write(slot, block)

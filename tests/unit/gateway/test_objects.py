@@ -65,7 +65,8 @@ def test_the_command_listens_on_loopback_and_tells_nobody(settings, monkeypatch)
     assert {"-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false"} <= set(
         command.argv
     )
-    assert command.environment["GOMEMLIMIT"] == "400MiB"
+    assert command.environment["GOMEMLIMIT"] == f"{objects.memory_limit_mib()}MiB"
+    assert 400 <= objects.memory_limit_mib() <= 1500
     assert not any(name.startswith(("AWS_", "WEED_")) for name in command.environment)
     ports = json.loads((settings.data_dir / "objects.json").read_text())["ports"]
     assert max(ports.values()) + objects.GRPC_OFFSET < 32_768

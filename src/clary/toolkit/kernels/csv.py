@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,11 @@ def compiled() -> Callable[[bytes, int, NDArray[Any]], int] | None:
         return None
     found: Callable[[bytes, int, NDArray[Any]], int] = _csv.parse
     return found
+
+
+def is_loaded() -> bool:
+    """Say whether the compiled parser is in this process, as in what a zygote forks."""
+    return "clary.toolkit.kernels._csv" in sys.modules
 
 
 def parse(body: bytes, rows: NDArray[Any], delimiter: int = 0x2C) -> int:

@@ -32,7 +32,7 @@ class DirectModel:
     threads : int
         Payloads that it scores at once.
     compiled : Compiled, optional
-        Reads CSV here and into the slots, once the program has said that its model's rows may be read so.
+        Reads CSV here and into the slots, where the program says that its model's rows may be read so.
     """
 
     def __init__(
@@ -100,7 +100,10 @@ class DirectModel:
         try:
             while True:
                 told = self._line.receive()
-                slot, length, self._n_columns = told["slot"], told["length"], told["n_columns"]
+                if "slot" not in told:  # its first words
+                    self._n_columns = told["n_columns"]
+                    continue
+                slot, length = told["slot"], told["length"]
                 body = self._line.read(length) if told["follows"] else bytes(self._slots.part(slot, length))
                 with self._lock:
                     future = self._asked.pop(slot)
