@@ -12,6 +12,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 JOBS   ?= 2
 DIST   ?= loadscope
 TORCH  ?= torch==2.13.0
+RAY    ?= ray[client]==2.60.0
 PYTEST ?=
 
 VENV := .venv
@@ -19,6 +20,7 @@ SDK2 := .venvs/sdk2
 SDK3 := .venvs/sdk3
 LAB  := .venvs/notebooks
 NETS := .venvs/torch
+RAYS := .venvs/ray
 BIN  := $(VENV)/bin
 PY   := $(BIN)/python
 SET_UP := $(PYTHON) requirements/environment.py
@@ -33,6 +35,7 @@ AWS      := $(SDK2)/.ready-aws
 CLIENT3  := $(SDK3)/.ready
 LABS     := $(LAB)/.ready
 TORCHED  := $(NETS)/.ready
+CLUSTERS := $(RAYS)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check test-all lint fix bench docs screenshots lock clean distclean
@@ -78,6 +81,11 @@ $(TORCHED): requirements/clary.lock requirements/dev.lock requirements/torch.loc
 	@$(SET_UP) $(NETS) clary.lock dev.lock torch.lock --first "$(TORCH)" --project
 	@touch $@
 
+# Clary and its tests beside Ray, and PyTorch for what hosts on several machines learn together.
+$(CLUSTERS): requirements/clary.lock requirements/dev.lock requirements/torch.lock requirements/environment.py pyproject.toml
+	@$(SET_UP) $(RAYS) clary.lock dev.lock torch.lock --first "$(TORCH)" --first "$(RAY)" --project
+	@touch $@
+
 demo:
 	@$(MAKE) --no-print-directory -j2 $(RUN) $(CLIENT2)
 	@$(PY) demo --client $(SDK2)/bin/python
@@ -88,10 +96,11 @@ test:
 	@CLARY_COVERAGE_DIR=$(CURDIR)/build/coverage $(PY) -m pytest -q -n $(JOBS) --dist $(DIST) -m "not slow and not postgres and not sdk_v3" $(PYTEST)
 
 test-all: lint
-	@$(MAKE) --no-print-directory -j2 $(DEV) $(BROWSER) $(AWS) $(CLIENT3) $(LABS) $(TORCHED)
+	@$(MAKE) --no-print-directory -j2 $(DEV) $(BROWSER) $(AWS) $(CLIENT3) $(LABS) $(TORCHED) $(CLUSTERS)
 	@rm -rf build/coverage
 	@CLARY_COVERAGE_DIR=$(CURDIR)/build/coverage $(PY) -m pytest -q -n $(JOBS) --dist $(DIST) --hypothesis-profile=wide $(PYTEST)
 	@$(NETS)/bin/python -m pytest -q -n $(JOBS) --dist $(DIST) -m torch $(PYTEST)
+	@$(RAYS)/bin/python -m pytest -q -m ray $(PYTEST)
 
 check: lint
 	@$(PY) -m pytest -q -n $(JOBS) tests/unit $(PYTEST)
@@ -109,6 +118,9 @@ fix: $(DEV)
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
 
 bench: bench-control
+
+bench-ray: $(CLUSTERS)
+	@$(RAYS)/bin/python -m bench.ray
 
 bench-%: $(DEV)
 	@$(PY) -m bench.$*

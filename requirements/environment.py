@@ -52,13 +52,13 @@ def create(folder: Path) -> None:
         ) from None
 
 
-def install(folder: Path, locks: list[str], first: str | None, *, project: bool) -> None:
+def install(folder: Path, locks: list[str], first: list[str], *, project: bool) -> None:
     """Install what the lock files pin, hashes checked, and compile it on all cores."""
     pip = [str(python_of(folder)), "-m", "pip", "--disable-pip-version-check", "install", "--no-input"]
     log = folder / "install.log"
     log.write_text("")
-    if first:
-        run([*pip, first], log)
+    for requirement in first:
+        run([*pip, requirement], log)
     for lock in locks:
         # The lock is the whole closure: with --no-deps pip has nothing to resolve.
         run([*pip, "--no-compile", "--no-deps", "--require-hashes", "-r", str(HERE / lock)], log)
@@ -84,7 +84,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("locks", nargs="+")
-    parser.add_argument("--first", help="a requirement to install before the locks")
+    parser.add_argument(
+        "--first", action="append", default=[], help="a requirement to install before the locks"
+    )
     parser.add_argument("--project", action="store_true", help="install Clary itself, editable")
     arguments = parser.parse_args()
     if sys.version_info < OLDEST:

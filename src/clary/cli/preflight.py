@@ -8,9 +8,11 @@ import ssl
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from clary.cli.checks import store
 from clary.cli.checks.base import Grade
+from clary.compute.cluster import link
 from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
 
@@ -30,6 +32,19 @@ def check_host(settings: Settings) -> None:
                 f"CLARY_TLS_CERTIFICATE {chain} with CLARY_TLS_KEY {key} cannot be used: "
                 f"{error.strerror or error}"
             ) from None
+
+
+def check_cluster(settings: Settings) -> None:
+    """Refuse a cluster that cannot be spoken to, or whose nodes could not reach Clary."""
+    if not settings.cluster:
+        return
+    address, _ = link.check(settings.cluster)
+    is_elsewhere = (urlsplit(address).hostname or "") not in {"localhost", "127.0.0.1", "::1"}
+    if is_elsewhere and settings.host in {"localhost", "127.0.0.1", "::1"} and not settings.advertise:
+        raise SetupError(
+            f"the nodes of the cluster at {address} cannot reach Clary, which listens on {settings.host} "
+            "alone; add --host 0.0.0.0, or name with CLARY_ADVERTISE what leads here"
+        )
 
 
 def check_data_dir(settings: Settings) -> None:

@@ -137,7 +137,7 @@ class Cluster:
         words = [ray, "start", *role, f"--node-ip-address={node.address}", "--disable-usage-stats"]
         words += [f"--num-cpus={node.cpus}", f"--memory={node.memory_mib << 20}", "--num-gpus=0"]
         words += ["--object-store-memory=80000000", f"--temp-dir={node.folder / 'r'}"]
-        words += ['--resources={"clary_gang": 1}'] if node.cpus > 1 else []
+        words += ['--resources={"clary_gang": 1}']
         environment = os.environ | QUICK_HEALTH | {"RAY_USAGE_STATS_ENABLED": "0"}
         environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
         environment |= {"CLARY_NODE_DIR": str(node.folder / "c"), "RAY_DISABLE_IMPORT_WARNING": "1"}
@@ -184,12 +184,14 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running(folder: Path, names: Sequence[str] = ("n1", "n2", "n3")) -> Iterator[Cluster]:
+def running(
+    folder: Path, names: Sequence[str] = ("n1", "n2", "n3"), *, cpus: int = 2, memory_mib: int = 2048
+) -> Iterator[Cluster]:
     """Yield a cluster of equal nodes; it is gone at the end."""
     cluster = Cluster(folder)
     try:
         for name in names:
-            cluster.add(name)
+            cluster.add(name, cpus=cpus, memory_mib=memory_mib)
         yield cluster
     finally:
         cluster.close()

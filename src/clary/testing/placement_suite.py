@@ -30,8 +30,9 @@ PATIENCE_S = 30.0
 SLEEP = ("sh", "-c", "echo on; exec sleep {}")
 
 
-def until(holds: Callable[[], object], what: str, *, within_s: float = PATIENCE_S) -> None:
+def until(holds: Callable[[], object], what: str, *, within_s: float | None = None) -> None:
     """Wait until `holds()` is true; fail with `what` when it does not come."""
+    within_s = PATIENCE_S if within_s is None else within_s
     end = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < end, f"not within {within_s:.0f} s: {what}"
@@ -61,6 +62,8 @@ class PlacementSuite:
 
     stem: ClassVar[str]
     """Module in `clary.compute.placements`; its class is `<Stem>Placement`."""
+    shares: ClassVar[tuple[float, float]] = (0.4, 0.4)
+    """Of `usable_mib`: a single host, beside which one host of this size fits, and two do not."""
 
     @pytest.fixture
     def settings(self, tmp_path: Path) -> Settings:
@@ -83,10 +86,18 @@ class PlacementSuite:
         for placement in made:
             placement.close()  # type: ignore[attr-defined]
         last = kind(settings, agent=AGENT, uses_zygote=False)
-        for folder in settings.runs_dir.iterdir():
+        for folder in self.runs(settings):
             last.discard(folder.name)
-        until(lambda: not list(settings.runs_dir.iterdir()), "the runs' folders are gone")
+        until(lambda: not self.runs(settings), "the runs' folders are gone")
         last.close()
+
+    def runs(self, settings: Settings) -> list[Path]:
+        """Return the folders of all runs, wherever they are."""
+        return list(settings.runs_dir.iterdir())
+
+    def home(self, settings: Settings, spec: RunSpec, host: str = "algo-1") -> Path:
+        """Return the folder of a host, wherever it is."""
+        return settings.runs_dir / spec.run_id / "hosts" / host
 
     @pytest.fixture
     def placement(self, placements: Callable[..., Placement]) -> Placement:
@@ -107,7 +118,7 @@ class PlacementSuite:
 
     def output(self, settings: Settings, spec: RunSpec, host: str = "algo-1") -> str:
         """Return what the program printed."""
-        return (settings.runs_dir / spec.run_id / "hosts" / host / "stdout").read_text()
+        return (self.home(settings, spec, host) / "stdout").read_text()
 
     def test_a_run_ends_with_its_programs_exit_code(self, placement: Placement) -> None:
         good, bad = spec_of("true"), spec_of("sh", "-c", "exit 3")
@@ -122,8 +133,7 @@ class PlacementSuite:
         placement.launch(spec)
         self.wait_for(placement, spec, RunPhase.ENDED)
         placement.launch(spec)
-        home = settings.runs_dir / spec.run_id / "hosts" / "algo-1"
-        assert (home / "starts").read_text().count("started") == 1
+        assert (self.home(settings, spec) / "starts").read_text().count("started") == 1
 
     def test_an_unknown_run_is_lost(self, placement: Placement) -> None:
         assert placement.poll("nobody").phase is RunPhase.LOST
@@ -186,9 +196,9 @@ class PlacementSuite:
         self.wait_for(placement, job, RunPhase.TRAINING)
 
     def test_a_gang_starts_whole_or_waits_whole(self, placement: Placement) -> None:
-        third = Size(cpus=1, memory_mib=placement.usable_mib * 4 // 10)  # type: ignore[attr-defined]
-        single = spec_of(*_sleep(60), size=third)
-        gang = spec_of(*_sleep(60), size=third, hosts=("algo-1", "algo-2"))
+        sizes = [int(placement.usable_mib * share) for share in self.shares]  # type: ignore[attr-defined]
+        single = spec_of(*_sleep(60), size=Size(cpus=1, memory_mib=sizes[0]))
+        gang = spec_of(*_sleep(60), size=Size(cpus=1, memory_mib=sizes[1]), hosts=("algo-1", "algo-2"))
         placement.launch(single)
         placement.launch(gang)
         self.wait_for(placement, single, RunPhase.TRAINING)
@@ -228,7 +238,7 @@ class PlacementSuite:
         spec = spec_of("sh", "-c", f"setsid sleep {mark} & sleep {mark}")
         placement.launch(spec)
         until(lambda: _n_processes(mark) >= 2, "the program and its daemon run")
-        agent = linux.stamped(settings.runs_dir / spec.run_id / "hosts" / "algo-1" / "pid")
+        agent = linux.stamped(self.home(settings, spec) / "pid")
         assert agent is not None
         os.kill(agent, signal.SIGKILL)
         self.wait_for(placement, spec, RunPhase.LOST)
@@ -249,7 +259,7 @@ class PlacementSuite:
         placement.discard(spec.run_id)
         assert placement.poll(spec.run_id).phase is RunPhase.LOST
         until(lambda: _n_processes(mark) == 0, "no process is left")
-        until(lambda: not list(settings.runs_dir.iterdir()), "the folder is gone")
+        until(lambda: not self.runs(settings), "the folder is gone")
 
     def test_after_a_restart_everything_is_as_before(self, placements: Callable[..., Placement]) -> None:
         before = placements()
@@ -294,7 +304,7 @@ class PlacementSuite:
         self.wait_for(placement, other, RunPhase.TRAINING)
         secret = settings.data_dir / "secret"
         secret.write_text("s3cr3t")
-        neighbour = settings.runs_dir / other.run_id / "spec.json"
+        neighbour = self.home(settings, other).parents[1] / "spec.json"
         code = (
             "import json, os, sys\n"
             "def refused(do):\n"

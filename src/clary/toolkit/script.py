@@ -18,6 +18,9 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
+MASTER_PORT = 7777
+"""Where processes of `torch.distributed` meet, on the first host. Source: as of `torchrun` below."""
+
 
 class EntryPoint(Enum):
     """Kinds of user programs. Source: sagemaker-training-toolkit, `_entry_point_type.py`."""
@@ -46,6 +49,20 @@ def command(code: Path, name: str, arguments: Sequence[str], python: str = "pyth
             return (python, name, *arguments)
         case _:
             return ("/bin/sh", "-c", shlex.join([f"./{name}", *arguments]))
+
+
+def torchrun(
+    name: str, arguments: Sequence[str], *, hosts: Sequence[str], host: str, n_gpus: int = 0
+) -> tuple[str, ...]:
+    """Return the command line of `torch.distributed`'s launcher, on one of several hosts.
+
+    Source: sagemaker-training-toolkit, `torch_distributed.py`: a process for each GPU, the first host leads.
+    """
+    names = sorted(hosts)
+    launcher = ("python3", "-m", "torch.distributed.run", "--nnodes", str(len(names)))
+    shape = ("--nproc_per_node", str(n_gpus or 1), "--node_rank", str(names.index(host)))
+    meeting = ("--master_addr", names[0], "--master_port", str(MASTER_PORT))
+    return (*launcher, *shape, *meeting, name, *arguments)
 
 
 def shadows(folders: Sequence[Path]) -> set[str]:

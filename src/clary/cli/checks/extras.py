@@ -13,6 +13,7 @@ EXTRAS = (
     ("torch", "torch", "PyTorch scripts, and the algorithms that stand on it"),
     ("pyarrow", "parquet", "Parquet input"),
     ("psycopg", "postgres", "PostgreSQL as the store"),
+    ("ray", "ray", "jobs on many machines"),
 )
 """Distribution, extra of Clary, what it is for."""
 

@@ -27,10 +27,17 @@ def up(
         str | None,
         typer.Option("--host", metavar="ADDRESS", help="Address to listen on (default 127.0.0.1)."),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster", metavar="ADDRESS", help="Ray cluster for jobs: ray://HOST:PORT, or a file with that."
+        ),
+    ] = None,
 ) -> None:
     """Start Clary. That is: object store, control plane, edge, and a warm runtime for jobs."""
-    settings = options.settings_of(data_dir, port=port, host=host)
+    settings = options.settings_of(data_dir, port=port, host=host, cluster=cluster)
     preflight.check_host(settings)
+    preflight.check_cluster(settings)
     preflight.check_data_dir(settings)
     if state.is_locked(settings.data_dir):
         raise SetupError(state.already(settings.data_dir))

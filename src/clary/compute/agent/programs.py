@@ -155,7 +155,7 @@ def _script(host: Host, packages: Packages, name: str, base: dict[str, str], com
     if kind is not script.EntryPoint.PACKAGE and not (code / name).is_file():
         there = ", ".join(sorted(each.name for each in code.iterdir())[:10]) or "nothing"
         raise CustomerError(f'The entry point "{name}" is not in the source directory; there is: {there}.')
-    size = host.spec.size
+    spec, request, size = host.spec, host.spec.request, host.spec.size
     seen = Training(
         host.ml / "input/config",
         base=INSIDE,
@@ -166,9 +166,14 @@ def _script(host: Host, packages: Packages, name: str, base: dict[str, str], com
     folders = [*packages.inside, CODE]
     variables = {**base, **seen.environment(), "PATH": packages.path(base)}
     variables["PYTHONPATH"] = ":".join([*folders, *filter(None, [base.get("PYTHONPATH")]), containers.FOLDER])
-    command = script.command(code, name, seen.arguments)
+    is_launched = hyperparameters(request).get("sagemaker_torch_distributed_enabled") is True
+    command = (
+        script.torchrun(name, seen.arguments, hosts=spec.hosts, host=host.name, n_gpus=size.gpus)
+        if is_launched
+        else script.command(code, name, seen.arguments)
+    )
     shown = " ".join(command) if command[0] != "/bin/sh" else shlex.join(command)
-    is_warm = packages.is_warm and kind is not script.EntryPoint.COMMAND
+    is_warm = packages.is_warm and kind is not script.EntryPoint.COMMAND and not is_launched
     if not is_warm or script.shadows([code, *packages.outside]):
         if kind is script.EntryPoint.COMMAND:
             (code / name).chmod(0o755)

@@ -1,6 +1,7 @@
 """The one file that imports Ray: a process that asks for places, and tells what becomes of hosts in them.
 
     python -m clary.compute.cluster ADDRESS NAME LEASE_S      orders in, events out: JSON, a line each
+                                                    --look    tells of the nodes, and ends
 
 | order | does |
 | --- | --- |
@@ -127,7 +128,6 @@ class Driver:
         self._keepers: dict[str, Any] = {}
         self._sought: set[str] = set()
         """Nodes whose keepers have not answered yet."""
-        self._nodes: list[dict[str, Any]] = []
 
     def run(self, orders: TextIO) -> None:
         """Work until the orders end."""
@@ -225,17 +225,13 @@ class Driver:
     # Nodes.
 
     def _look_at_nodes(self) -> None:
-        self._nodes = [
-            {"id": each["NodeID"], "address": each["NodeManagerAddress"], "resources": each["Resources"]}
-            for each in sorted(ray.nodes(), key=lambda each: str(each["NodeID"]))
-            if each["Alive"]
-        ]
-        alive = {each["id"] for each in self._nodes}
+        found = nodes()
+        alive = {each["id"] for each in found}
         for node in set(self._keepers) - alive:
             del self._keepers[node]
         for node in alive - set(self._keepers) - self._sought:
             self._find_keeper(node)
-        self._tell({"event": "nodes", "nodes": self._nodes})
+        self._tell({"event": "nodes", "nodes": found})
 
     def _find_keeper(self, node: str) -> None:
         """Have the node's keeper, from an earlier life or new."""
@@ -296,6 +292,15 @@ class Driver:
         ref.future().add_done_callback(ended)
 
 
+def nodes() -> list[dict[str, Any]]:
+    """Return the nodes that are alive."""
+    return [
+        {"id": each["NodeID"], "address": each["NodeManagerAddress"], "resources": each["Resources"]}
+        for each in sorted(ray.nodes(), key=lambda each: str(each["NodeID"]))
+        if each["Alive"]
+    ]
+
+
 def _nothing(_: object) -> None:
     pass
 
@@ -306,7 +311,7 @@ def _text(error: BaseException) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Connect, then work until the orders end."""
-    address, name, lease_s = arguments
+    address, name, lease_s, *look = arguments
     output = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # Ray prints; the events have the stream to themselves
 
@@ -319,5 +324,8 @@ def main(arguments: Sequence[str]) -> int:
     except Exception as error:  # whatever it is, the cluster cannot be had now
         tell({"event": "away", "why": _text(error)})
         return 1
-    Driver(tell, name, float(lease_s)).run(sys.stdin)
+    if look:
+        tell({"event": "nodes", "nodes": nodes()})
+    else:
+        Driver(tell, name, float(lease_s)).run(sys.stdin)
     return 0

@@ -66,6 +66,16 @@ def check(cluster: str) -> tuple[str, str]:
     return address_of(cluster)
 
 
+def environment(settings: Settings, token: str) -> dict[str, str]:
+    """Return the environment of a driver: ours and the cluster's token, nothing told to Ray's makers."""
+    kept = zygote.environment(settings)
+    kept |= {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
+    kept |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "10"}
+    kept |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token} if token else {}
+    kept["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    return kept
+
+
 class Link:
     """Keeps a driver connected to the cluster.
 
@@ -125,7 +135,7 @@ class Link:
         with (self._settings.data_dir / "cluster.log").open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - this interpreter, this package
                 [*words, address, self._namespace, str(self._settings.cluster_lease_s)],
-                env=self._environment(token),
+                env=environment(self._settings, token),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
@@ -159,11 +169,3 @@ class Link:
     def _kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-
-    def _environment(self, token: str) -> dict[str, str]:
-        kept = zygote.environment(self._settings)
-        kept |= {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
-        kept |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "10"}
-        kept |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token} if token else {}
-        kept["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        return kept
