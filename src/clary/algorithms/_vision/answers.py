@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 
-from clary.algorithms._vision import images
+from clary.algorithms import _torch
+from clary.algorithms._vision import images, weights
 from clary.algorithms._vision.declared import PICTURES
 from clary.algorithms._vision.images import PictureError
 from clary.algorithms.base import Answer, Refusal
+from clary.kernel.errors import CustomerError
 from clary.toolkit.formats.base import MediaType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from clary.algorithms.base import Question
 
 JSON, JSONLINES = "application/json", "application/jsonlines"
+P = TypeVar("P", bound="PicturePredictor")
 _LINES = (JSONLINES, "application/x-jsonlines", "application/json-lines")
 
 
@@ -33,9 +37,17 @@ class PicturePredictor(ABC):
 
     answer_types: ClassVar[tuple[str, ...]] = (JSON, JSONLINES)
 
-    def __init__(self, environ: Mapping[str, str], n_channels: int = 3) -> None:
+    def __init__(
+        self, facts: Mapping[str, Any], network: torch.nn.Module, environ: Mapping[str, str]
+    ) -> None:
+        self._facts, self._network = facts, network
+        self._device = next(network.parameters()).device
         self._default = environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT") or self.answer_types[0]
-        self._n_channels = n_channels
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of pictures that the network sees."""
+        return 3
 
     @abstractmethod
     def answer(self, picture: Any, accept: str) -> Answer:
@@ -62,7 +74,7 @@ class PicturePredictor(ABC):
             )
         accept = self._accepted(question.accept)
         try:
-            picture = images.decode(question.body, self._n_channels)
+            picture = images.decode(question.body, self.n_channels)
         except PictureError as error:
             raise Refusal(400, f"unable to evaluate payload provided: {error}") from error
         return self.answer(picture, accept)
@@ -78,6 +90,27 @@ class PicturePredictor(ABC):
         raise Refusal(
             406, f"Accept type {accept} is not supported. Please use {', '.join(self.answer_types)}."
         )
+
+
+def loaded(
+    model_dir: Path,
+    name: str,
+    build: Callable[[Mapping[str, Any]], torch.nn.Module],
+    predictor: Callable[[Mapping[str, Any], torch.nn.Module, Mapping[str, str]], P],
+    environ: Mapping[str, str],
+) -> P:
+    """Load a network that `build` makes of a model's facts.
+
+    Raises
+    ------
+    CustomerError
+        There is none, or its weights are not what its description says.
+    """
+    facts = weights.facts_of(model_dir, name)
+    try:
+        return predictor(facts, _torch.restore(build(facts), weights.arrays_of(model_dir, facts)), environ)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CustomerError(f"Unable to load model: {name}.json cannot be read: {error}") from error
 
 
 def listed(values: list[Any], accept: str, *, is_bare: bool) -> Answer:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from typing import TYPE_CHECKING, Any
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -13,7 +16,7 @@ from clary.algorithms._log import say
 from clary.kernel.errors import CustomerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor, nn
 
@@ -70,6 +73,42 @@ def stepped(params: Params, epoch: int) -> float:
     """Return the learning rate of an epoch, by `lr_scheduler_step` and `lr_scheduler_factor`."""
     n_steps = sum(epoch >= each for each in params.get("lr_scheduler_step") or ())
     return float(params.float("learning_rate") * params.float("lr_scheduler_factor") ** n_steps)
+
+
+P = TypeVar("P")
+
+
+class Lesson(NamedTuple, Generic[P]):
+    """What a training learns by: its course, and the pictures of two channels."""
+
+    course: Course
+    train: P
+    validation: P
+    device: torch.device
+
+
+@contextlib.contextmanager
+def opened(
+    training: Training,
+    seed: int,
+    begun: Callable[[Training, Path], nn.Module],
+    pictures: Callable[[Training, str, Path], P],
+    decaying: tuple[str, ...],
+) -> Iterator[Lesson[P]]:
+    """Meet the other hosts, begin the network and find the pictures; what is unpacked is gone at the end.
+
+    Raises
+    ------
+    CustomerError
+        A channel is empty, or a picture of it is none; or there are no weights to begin with.
+    """
+    device = _torch.begin(training, seed)
+    with tempfile.TemporaryDirectory(prefix="pictures-") as folder, _torch.joined(training) as group:
+        spool = Path(folder)
+        network = begun(training, spool).to(device)
+        train, validation = (pictures(training, channel, spool) for channel in ("train", "validation"))
+        course = Course(training, group, network, optimizer(network, training.params, decaying))
+        yield Lesson(course, train, validation, device)
 
 
 class Course:

@@ -6,9 +6,7 @@ Source: developer guide, "How Image Classification Works".
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,14 +17,17 @@ from clary.algorithms import _torch
 from clary.algorithms._log import Log, say
 from clary.algorithms._vision import augment, weights
 from clary.algorithms._vision.album import epoch_order
-from clary.algorithms._vision.learning import Course, draws, half, optimizer, stepped
+from clary.algorithms._vision.learning import draws, half, opened, stepped
 from clary.algorithms._vision.resnet import SMALL_SIDE, Classifier
 from clary.algorithms.image_classification._pictures import Pictures
 from clary.kernel.errors import CustomerError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
+    from clary.algorithms._vision.learning import Course, Lesson
     from clary.algorithms.base import Training
     from clary.toolkit.hyperparameters import Params
 
@@ -46,20 +47,13 @@ def fit(training: Training) -> None:
     CustomerError
         A channel is empty, or an image or label of it is none; or there are no weights to begin with.
     """
-    device = _torch.begin(training, SEED)
-    with tempfile.TemporaryDirectory(prefix="pictures-") as folder, _torch.joined(training) as group:
-        spool = Path(folder)
-        network = begun(training, spool).to(device, memory_format=torch.channels_last)
-        train, validation = (Pictures(training, channel, spool) for channel in ("train", "validation"))
-        if len(train) != training.params["num_training_samples"] and group.hosts.n_hosts == 1:
-            say(
-                f"num_training_samples is {training.params['num_training_samples']}, and there are "
-                f"{len(train)}"
-            )
-        course = Course(training, group, network, optimizer(network, training.params, ("sgd", "nag")))
-        Learning(training, course, train, validation, device).run()
+    with opened(training, SEED, begun, Pictures, ("sgd", "nag")) as lesson:
+        n_said, n_images = training.params["num_training_samples"], len(lesson.train)
+        if n_images != n_said and len(training.hosts) == 1:
+            say(f"num_training_samples is {n_said}, and there are {n_images}")
+        Learning(training, lesson).run()
         if training.is_first:
-            leave(training, course, train)
+            leave(training, lesson.course, lesson.train)
 
 
 def begun(training: Training, spool: Path) -> Classifier:
@@ -76,24 +70,22 @@ def begun(training: Training, spool: Path) -> Classifier:
                 "as 3,224,224"
             )
         weights.put(network, weights.pretrained(f"resnet-{params['num_layers']}"), but=("fc.",))
+    network.to(memory_format=torch.channels_last)
     return network
 
 
 class Learning:
     """Epochs of one training."""
 
-    def __init__(
-        self, training: Training, course: Course, train: Pictures, validation: Pictures, device: torch.device
-    ) -> None:
-        self._training, self._course, self._device = training, course, device
-        self._train, self._validation = train, validation
+    def __init__(self, training: Training, lesson: Lesson[Pictures]) -> None:
+        self._training = training
+        self._course, self._train, self._validation, self._device = lesson
         self._params = params = training.params
         self._is_multi = bool(params["multi_label"])
         self._size = params.int("mini_batch_size")
         self._k = params.get("top_k")
-        self._rarity = (
-            rarity(train.targets).to(device) if self._is_multi and params["use_weighted_loss"] else None
-        )
+        is_weighted = self._is_multi and params["use_weighted_loss"]
+        self._rarity = rarity(self._train.targets).to(self._device) if is_weighted else None
         self._log = Log(training, "AWS/ImageClassification")
 
     def run(self) -> None:

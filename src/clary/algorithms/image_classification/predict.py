@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from clary.algorithms import _torch
-from clary.algorithms._vision import augment, images, weights
-from clary.algorithms._vision.answers import PicturePredictor, listed
+from clary.algorithms._vision import augment, images
+from clary.algorithms._vision.answers import PicturePredictor, listed, loaded
 from clary.algorithms._vision.resnet import Classifier
 from clary.algorithms.image_classification.fit import NAME
-from clary.kernel.errors import CustomerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,12 +29,11 @@ def load(model_dir: Path, environ: Mapping[str, str]) -> ClassPredictor:
     CustomerError
         There is none, or its weights are not what its description says.
     """
-    facts = weights.facts_of(model_dir, NAME)
-    try:
-        network = Classifier(int(facts["num_layers"]), int(facts["num_classes"]), facts["image_shape"])
-        return ClassPredictor(facts, _torch.restore(network, weights.arrays_of(model_dir, facts)), environ)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CustomerError(f"Unable to load model: {NAME}.json cannot be read: {error}") from error
+    return loaded(model_dir, NAME, _built, ClassPredictor, environ)
+
+
+def _built(facts: Mapping[str, Any]) -> Classifier:
+    return Classifier(int(facts["num_layers"]), int(facts["num_classes"]), facts["image_shape"])
 
 
 class ClassPredictor(PicturePredictor):
@@ -45,12 +42,15 @@ class ClassPredictor(PicturePredictor):
     def __init__(
         self, facts: Mapping[str, Any], network: torch.nn.Module, environ: Mapping[str, str]
     ) -> None:
-        n_channels, self._height, self._width = facts["image_shape"]
-        super().__init__(environ, n_channels)
-        self._network = network
-        self._device = next(network.parameters()).device
+        super().__init__(facts, network, environ)
+        _, self._height, self._width = facts["image_shape"]
         self._side = int(facts["short_side"])
         self._is_multi = bool(facts["multi_label"])
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of pictures that the network sees."""
+        return int(self._facts["image_shape"][0])
 
     def answer(self, picture: Any, accept: str) -> Answer:
         """Return the likelihood of each class."""

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,17 +18,19 @@ from clary.algorithms import _torch
 from clary.algorithms._log import Log, say
 from clary.algorithms._vision import augment, images, weights
 from clary.algorithms._vision.album import epoch_order
-from clary.algorithms._vision.learning import Course, draws, optimizer, stepped
+from clary.algorithms._vision.learning import draws, opened, stepped
 from clary.algorithms._vision.overlap import average_precision
 from clary.algorithms.object_detection._network import Detector, corners, decoded, encoded, overlaps
 from clary.algorithms.object_detection._pictures import Pictures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from clary.algorithms._vision.learning import Course, Lesson
     from clary.algorithms.base import Training
 
 NAME = "object-detection"
@@ -58,15 +58,10 @@ def fit(training: Training) -> None:
     CustomerError
         A channel is empty, or an image or annotation of it is none; or there are no weights to begin with.
     """
-    device = _torch.begin(training, SEED)
-    with tempfile.TemporaryDirectory(prefix="pictures-") as folder, _torch.joined(training) as group:
-        spool = Path(folder)
-        network = begun(training, spool).to(device)
-        train, validation = (Pictures(training, channel, spool) for channel in ("train", "validation"))
-        course = Course(training, group, network, optimizer(network, training.params, ("sgd", "rmsprop")))
-        Learning(training, course, train, validation, device).run()
+    with opened(training, SEED, begun, Pictures, ("sgd", "rmsprop")) as lesson:
+        Learning(training, lesson).run()
         if training.is_first:
-            leave(training, course)
+            leave(training, lesson.course)
 
 
 def begun(training: Training, spool: Path) -> Detector:
@@ -107,11 +102,9 @@ def known_as(name: str) -> str:
 class Learning:
     """Epochs of one training."""
 
-    def __init__(
-        self, training: Training, course: Course, train: Pictures, validation: Pictures, device: torch.device
-    ) -> None:
-        self._training, self._course, self._device = training, course, device
-        self._train, self._validation = train, validation
+    def __init__(self, training: Training, lesson: Lesson[Pictures]) -> None:
+        self._training = training
+        self._course, self._train, self._validation, self._device = lesson
         self._params = params = training.params
         self._size, self._side = params.int("mini_batch_size"), params.int("image_shape")
         self._log = Log(training, "AWS/ObjectDetection")

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from clary.algorithms import _torch
-from clary.algorithms._vision import images, weights
-from clary.algorithms._vision.answers import PicturePredictor, listed
+from clary.algorithms._vision import images
+from clary.algorithms._vision.answers import PicturePredictor, listed, loaded
 from clary.algorithms.object_detection._network import Detector
 from clary.algorithms.object_detection.fit import NAME, detections, squared
-from clary.kernel.errors import CustomerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,12 +29,11 @@ def load(model_dir: Path, environ: Mapping[str, str]) -> BoxPredictor:
     CustomerError
         There is none, or its weights are not what its description says.
     """
-    facts = weights.facts_of(model_dir, NAME)
-    try:
-        network = Detector(facts["base_network"], int(facts["num_classes"]), int(facts["image_shape"]))
-        return BoxPredictor(facts, _torch.restore(network, weights.arrays_of(model_dir, facts)), environ)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CustomerError(f"Unable to load model: {NAME}.json cannot be read: {error}") from error
+    return loaded(model_dir, NAME, _built, BoxPredictor, environ)
+
+
+def _built(facts: Mapping[str, Any]) -> Detector:
+    return Detector(facts["base_network"], int(facts["num_classes"]), int(facts["image_shape"]))
 
 
 class BoxPredictor(PicturePredictor):
@@ -45,9 +42,7 @@ class BoxPredictor(PicturePredictor):
     def __init__(
         self, facts: Mapping[str, Any], network: torch.nn.Module, environ: Mapping[str, str]
     ) -> None:
-        super().__init__(environ)
-        self._network = network
-        self._device = next(network.parameters()).device
+        super().__init__(facts, network, environ)
         self._side, self._threshold = int(facts["image_shape"]), float(facts["nms_threshold"])
 
     def answer(self, picture: Any, accept: str) -> Answer:

@@ -6,9 +6,7 @@ Source: developer guide, "Semantic Segmentation Algorithm".
 from __future__ import annotations
 
 import math
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +17,7 @@ from clary.algorithms import _torch
 from clary.algorithms._log import Log, say
 from clary.algorithms._vision import augment, images, weights
 from clary.algorithms._vision.album import epoch_order
-from clary.algorithms._vision.learning import Course, draws, optimizer, stepped
+from clary.algorithms._vision.learning import draws, opened, stepped
 from clary.algorithms._vision.masks import AUXILIARY, Segmenter
 from clary.algorithms._vision.overlap import IGNORED, confusion, mean_iou, pixel_accuracy
 from clary.algorithms.semantic_segmentation._pictures import Pictures
@@ -27,10 +25,12 @@ from clary.kernel.errors import CustomerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from clary.algorithms._vision.learning import Course, Lesson
     from clary.algorithms.base import Training
     from clary.toolkit.hyperparameters import Params
 
@@ -54,14 +54,9 @@ def fit(training: Training) -> None:
     """
     if len(training.hosts) > 1:
         raise CustomerError("Semantic Segmentation trains on one instance: InstanceCount must be 1")
-    device = _torch.begin(training, SEED)
-    with tempfile.TemporaryDirectory(prefix="pictures-") as folder, _torch.joined(training) as group:
-        spool = Path(folder)
-        network = begun(training, spool).to(device, memory_format=torch.channels_last)
-        train, validation = (Pictures(training, channel, spool) for channel in ("train", "validation"))
-        course = Course(training, group, network, optimizer(network, training.params, ("sgd",)))
-        Learning(training, course, train, validation, device).run()
-        leave(training, course)
+    with opened(training, SEED, begun, Pictures, ("sgd",)) as lesson:
+        Learning(training, lesson).run()
+        leave(training, lesson.course)
 
 
 def begun(training: Training, spool: Path) -> Segmenter:
@@ -72,17 +67,16 @@ def begun(training: Training, spool: Path) -> Segmenter:
         weights.put(network, weights.earlier(training.source("model"), NAME, params, ALIKE, spool))
     elif params.is_true("use_pretrained_model"):
         weights.put(network.backbone, weights.pretrained(params.text("backbone")))
+    network.to(memory_format=torch.channels_last)
     return network
 
 
 class Learning:
     """Epochs of one training."""
 
-    def __init__(
-        self, training: Training, course: Course, train: Pictures, validation: Pictures, device: torch.device
-    ) -> None:
-        self._training, self._course, self._device = training, course, device
-        self._train, self._validation = train, validation
+    def __init__(self, training: Training, lesson: Lesson[Pictures]) -> None:
+        self._training = training
+        self._course, self._train, self._validation, self._device = lesson
         self._params = params = training.params
         self._size, self._n_classes = params.int("mini_batch_size"), params.int("num_classes")
         self._log = Log(training, "AWS/SemanticSegmentation")

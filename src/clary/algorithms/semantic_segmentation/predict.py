@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from clary.algorithms import _torch
-from clary.algorithms._vision import images, weights
-from clary.algorithms._vision.answers import PicturePredictor
+from clary.algorithms._vision import images
+from clary.algorithms._vision.answers import PicturePredictor, loaded
 from clary.algorithms._vision.masks import Segmenter
 from clary.algorithms.base import Answer
 from clary.algorithms.semantic_segmentation.fit import NAME, likelihoods
-from clary.kernel.errors import CustomerError
 from clary.toolkit.formats import recordio_protobuf
 
 if TYPE_CHECKING:
@@ -36,12 +34,11 @@ def load(model_dir: Path, environ: Mapping[str, str]) -> MaskPredictor:
     CustomerError
         There is none, or its weights are not what its description says.
     """
-    facts = weights.facts_of(model_dir, NAME)
-    try:
-        network = Segmenter(facts["algorithm"], facts["backbone"], int(facts["num_classes"]))
-        return MaskPredictor(facts, _torch.restore(network, weights.arrays_of(model_dir, facts)), environ)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CustomerError(f"Unable to load model: {NAME}.json cannot be read: {error}") from error
+    return loaded(model_dir, NAME, _built, MaskPredictor, environ)
+
+
+def _built(facts: Mapping[str, Any]) -> Segmenter:
+    return Segmenter(facts["algorithm"], facts["backbone"], int(facts["num_classes"]))
 
 
 class MaskPredictor(PicturePredictor):
@@ -52,9 +49,7 @@ class MaskPredictor(PicturePredictor):
     def __init__(
         self, facts: Mapping[str, Any], network: torch.nn.Module, environ: Mapping[str, str]
     ) -> None:
-        super().__init__(environ)
-        self._network = network
-        self._device = next(network.parameters()).device
+        super().__init__(facts, network, environ)
         self._base = int(facts["base_size"])
 
     def answer(self, picture: Any, accept: str) -> Answer:
