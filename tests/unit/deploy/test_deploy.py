@@ -1,6 +1,7 @@
 """The deployment files say what is true: settings that exist, one version, values that are declared."""
 
 import dataclasses
+import importlib
 import json
 import re
 import shutil
@@ -11,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]
 
 from clary.kernel.settings import Settings
 
+yaml: Any = importlib.import_module("yaml")  # it has no types, but for who installs them
 ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "helm/clary"
@@ -23,7 +24,8 @@ OF_COMPOSE = {f"CLARY_{each}" for each in ("IMAGE", "PUBLISH", "SHM", "DATABASE_
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 SHARED = ["replicas=3", "store.url=postgresql://a:b@c/d", "objects.url=https://s3.example.com"]
 KEYS = ["objects.accessKey=a", "objects.secretKey=b"]
-ALL = ["ingress.enabled=true", "ingress.tlsSecret=t", "tls.existingSecret=t", "isolation=privileged"]
+NODES = "keys.existingSecret=k"
+ALL = [NODES, "ingress.enabled=true", "ingress.tlsSecret=t", "tls.existingSecret=t", "isolation=privileged"]
 
 
 def read(path: Path) -> Any:
@@ -100,7 +102,8 @@ def test_the_chart_is_linted_and_renders() -> None:
     ("chosen", "why"),
     [
         (["replicas=3"], "replicas above 1 need a PostgreSQL"),
-        (SHARED, "objects.url needs objects.accessKey"),
+        (SHARED, "replicas above 1 need keys.existingSecret"),
+        ([*SHARED, NODES], "objects.url needs objects.accessKey"),
         (["replica=3"], "replica"),
         (["isolation=some"], "isolation"),
         (["settings.PORT=1"], "settings"),

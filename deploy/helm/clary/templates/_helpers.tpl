@@ -23,6 +23,9 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if and (gt (int .Values.replicas) 1) (not (and $has .Values.objects.url)) -}}
 {{- fail "replicas above 1 need a PostgreSQL (store.url, or existingSecret) and an S3 (objects.url) that all pods share" -}}
 {{- end -}}
+{{- if and (gt (int .Values.replicas) 1) (not .Values.keys.existingSecret) -}}
+{{- fail "replicas above 1 need keys.existingSecret: pods read each other's secrets in the database" -}}
+{{- end -}}
 {{- if and .Values.objects.url (not .Values.existingSecret) (not (and .Values.objects.accessKey .Values.objects.secretKey)) -}}
 {{- fail "objects.url needs objects.accessKey and objects.secretKey, or existingSecret" -}}
 {{- end -}}
