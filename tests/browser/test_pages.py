@@ -13,7 +13,8 @@ from .steps import check
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 BASE = "/_clary/console"
-LINKS = """() => [...document.querySelectorAll("a[href]:not([target])")].map((each) => each.href)"""
+LINKS = """() => [...document.querySelectorAll("a[href]:not([target])")].map(
+    (each) => new URL(each.getAttribute("href"), location).href)"""
 AWAY = ("/region", "/open")
 
 
