@@ -121,6 +121,21 @@ def test_another_nodes_control_plane_answers_while_the_own_one_is_away(sites: tu
     assert len(there.control.requests) - before <= 1
 
 
+def test_whichever_control_plane_comes_back_first_answers(sites: tuple[Site, Site]) -> None:
+    here, there = sites
+    here.control.push("peers", "", {"peers": [place(there)]})
+    client = here.client("sagemaker")
+    eventually(lambda: _is_answered(client))
+    there.control.stop()
+    here.control.stop()
+    with pytest.raises(ClientError, match="does not answer"):  # nobody does, however long one waits
+        client.list_experiments()
+    here.control.start()
+    eventually(lambda: _is_answered(client))
+    assert here.control.requests
+    there.control.start()
+
+
 def _is_answered(client: Any) -> bool:
     try:
         client.list_experiments()

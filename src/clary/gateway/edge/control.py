@@ -212,7 +212,8 @@ class ControlPlane:
             exchange.answer(too_long.status, too_long.lines, too_long.body)
             return
         peer = b"x-clary-peer: %b\r\n" % exchange.peer.encode()
-        nearest = Nearest(self.pool, self._elsewhere(exchange))
+        is_passed_on = PASSED_ON in head.fields
+        nearest = Nearest(self.pool, [] if is_passed_on else self._elsewhere())
 
         def whole() -> bytes:
             lines = [each for each in given or head.lines if not each[0].lower().startswith(b"x-clary-")]
@@ -225,7 +226,7 @@ class ControlPlane:
                 exchange,
                 lambda: nearest,
                 whole,
-                patience_s=self._limits.away_s,
+                patience_s=0.0 if is_passed_on else self._limits.away_s,
                 answer_s=self._limits.answer_s,
                 may_repeat=_is_safe(exchange),
                 is_chunked=head.chunked,
@@ -236,10 +237,8 @@ class ControlPlane:
             away = faults.away(head, "Clary's control plane does not answer; it may be restarting.")
             exchange.answer(away.status, away.lines, away.body)
 
-    def _elsewhere(self, exchange: Exchange) -> list[Pool]:
-        """Return who else may answer a request: nobody, where another node could not and has passed it on."""
-        if PASSED_ON in exchange.head.fields:
-            return []
+    def _elsewhere(self) -> list[Pool]:
+        """Return who else may answer a request."""
         return [self.peers.pool(each["url"], each["authority"]) for each in self._others]
 
 

@@ -6,6 +6,7 @@ request ────▶ the own control plane is away ──────▶ anot
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from clary.gateway.edge.upstream import Address, Pool, Upstream
 
 PASSED_ON = "x-clary-passed-on"
 """Header of an invocation that another edge has passed on."""
+_MARK = PASSED_ON.encode()
 REST_S = 60.0
 """That an unused connection is kept; below the 75 s of an edge."""
 MARGIN_S = 5.0
@@ -44,7 +46,7 @@ class Peers:
             (
                 b"%b %b HTTP/1.1\r\n" % (exchange.head.method.encode(), exchange.head.target),
                 passed_on(exchange.head.lines),
-                b"%b: 1\r\ncontent-length: %d\r\n\r\n" % (PASSED_ON.encode(), len(body)),
+                b"%b: 1\r\ncontent-length: %d\r\n\r\n" % (_MARK, len(body)),
             )
         )
         try:
@@ -126,17 +128,68 @@ class Nearest(Pool):
             return await self._own.take()
         except OSError as error:
             for each in self._others:
-                try:
-                    upstream = await asyncio.wait_for(each.open(), CONNECT_S)
-                except (OSError, TimeoutError):
-                    continue
-                self._source = each
-                return upstream
+                with contextlib.suppress(OSError, TimeoutError):
+                    upstream = await asyncio.wait_for(_well(each), CONNECT_S)
+                    self._source = each
+                    return upstream
             raise error
 
     def give(self, upstream: Upstream) -> None:
         """Take a connection back."""
         self._source.give(upstream)
+
+
+async def _well(pool: Pool) -> Upstream:
+    """Return a connection to an edge whose own control plane answers.
+
+    Raises
+    ------
+    OSError
+        It does not.
+    """
+    upstream = await pool.open()
+    health = Health()
+    try:
+        upstream.ask(health, "GET", b"GET /_clary/health HTTP/1.1\r\nhost: peer\r\n%b: 1\r\n\r\n" % _MARK)
+        status = await health.status
+    except BaseException:
+        upstream.abort()
+        raise
+    if status != 200 or not upstream.is_reusable:
+        upstream.abort()
+        raise ConnectionError(f"its control plane is away, too: {status}")
+    return upstream
+
+
+class Health:
+    """Hears whether another node's control plane answers."""
+
+    def __init__(self) -> None:
+        self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._status = 0
+
+    def answer_head(self, status: int, _lines: Lines, _length: int | None) -> None:
+        """Take the status."""
+        self._status = status
+
+    def answer_body(self, _chunk: bytes) -> None:
+        """Take no notice."""
+
+    def answer_end(self) -> None:
+        """Tell the status: the connection is free now."""
+        if not self.status.done():
+            self.status.set_result(self._status)
+
+    def lost(self, error: ConnectionError) -> None:
+        """Tell that it does not."""
+        if not self.status.done():
+            self.status.set_exception(error)
+
+    def upstream_full(self) -> None:
+        """Take no notice."""
+
+    def upstream_ready(self) -> None:
+        """Take no notice."""
 
 
 class Answer:
