@@ -28,7 +28,7 @@ DELIMITERS = (",", "\t", ";", "|", " ")
 _MISSING = frozenset({b"", b"na", b"n/a", b"null", b"none", b"nan"})
 _BOM = b"\xef\xbb\xbf"
 LARGE_BYTES = 8 << 20
-"""Bytes of a file from which a compiled loop pays, even where it has to be compiled first."""
+"""Bytes of a file from which a compiled loop pays, even where it has to be loaded or compiled first."""
 _SHORT = 32 * 1024
 """Bytes up to which plain Python beats numpy's reader, whose start costs 30 us."""
 
@@ -104,7 +104,7 @@ def parse(text: bytes, delimiter: str, name: str, first_line: int = 1) -> NDArra
         A field is no number, or a row has another number of columns than the first.
     """
     text = text.removeprefix(_BOM)
-    if len(text) >= LARGE_BYTES and (rows := _compiled(text, delimiter)) is not None:
+    if len(text) > _SHORT and (rows := _compiled(text, delimiter)) is not None:
         return rows
     stream = io.BytesIO(text)
     try:
@@ -119,10 +119,12 @@ def parse(text: bytes, delimiter: str, name: str, first_line: int = 1) -> NDArra
 
 
 def _compiled(text: bytes, delimiter: str) -> NDArray[np.float32] | None:
-    """Read plain rows by a compiled loop; None where there is none, or something is not plain."""
+    """Read plain rows by a compiled loop; None where none pays, or something is not plain."""
     from clary.toolkit.kernels import csv as kernels  # noqa: PLC0415 - it reads by this module where it must
 
-    if kernels.compiled() is None or delimiter == " ":
+    if delimiter == " " or not (len(text) >= LARGE_BYTES or kernels.is_loaded()):
+        return None
+    if kernels.compiled() is None:
         return None
     n_columns = text[: text.find(b"\n")].count(delimiter.encode()) + 1
     rows = np.empty((text.count(b"\n") + 1, n_columns), np.float32)
