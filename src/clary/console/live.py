@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 from clary.console import render
-from clary.console.visit import Visit
+from clary.console.visit import Missing, Visit
+from clary.kernel.errors import AwsError
 
 LINES_S = 0.15
 """Between two looks for new lines: a line is on the screen within half a second of its print."""
@@ -33,7 +34,10 @@ async def stream(
     every_s: float,
     follow: Follow | None,
 ) -> AsyncIterator[bytes]:
-    """Yield events: `swap` with a block's id and its HTML, `lines` with new lines."""
+    """Yield events: `swap` with a block's id and its HTML, `lines` with new lines.
+
+    Ends where what is shown was deleted, or the session is over: the browser asks again, and is told.
+    """
     clock = asyncio.get_running_loop().time
     begun = quiet_since = clock()
     sent: dict[str, str] = {}
@@ -43,7 +47,11 @@ async def stream(
     while clock() - begun < LONGEST_S:
         if clock() >= due:
             due = clock() + every_s
-            for name, html in (await asyncio.to_thread(_blocks, template, view, visit, frame)).items():
+            try:
+                blocks = await asyncio.to_thread(_blocks, template, view, visit, frame)
+            except (Missing, AwsError):
+                return
+            for name, html in blocks.items():
                 if sent.get(name) != html:
                     sent[name] = html
                     quiet_since = clock()
