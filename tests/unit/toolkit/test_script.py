@@ -132,3 +132,11 @@ def test_a_call_finds_packages_of_its_own(tmp_path: Path) -> None:
     finally:
         sys.path[:] = before
         del sys.modules["extra"]
+
+
+def test_torchrun_starts_a_process_for_each_gpu_and_the_first_host_leads() -> None:
+    hosts = ("algo-1", "algo-2")
+    words = script.torchrun("train.py", ["--lr", "0.1"], hosts=hosts, host="algo-2", n_gpus=4)
+    text = " ".join(words)
+    assert text.startswith("python3 -m torch.distributed.run --nnodes 2 --nproc_per_node 4 --node_rank 1")
+    assert text.endswith("--master_addr algo-1 --master_port 7777 train.py --lr 0.1")

@@ -1,0 +1,195 @@
+"""Jobs on a Ray cluster of three nodes in network namespaces: what they see, and what failures do to them."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clary.testing import cluster as clusters
+from clary.testing.cluster import Cluster
+from clary.testing.jobs import new_bucket, script_request, upload_script, wait_for_job
+from clary.testing.server import Account, ClaryServer, end_agents
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.ray,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(bool(clusters.missing()), reason=clusters.missing() or "there are clusters"),
+]
+PATIENCE_S = 300.0
+LEASE_S = 5
+SMALL = "ml.t3.medium"
+MEET = """
+import os, socket, boto3
+me, port = os.environ["SM_CURRENT_HOST"], 7171
+if me == "algo-1":
+    server = socket.create_server((socket.gethostbyname(me), port))
+    line = server.accept()[0]
+    print("met", line.recv(9).decode(), "from", line.getpeername()[0], flush=True)
+else:
+    for _ in range(600):
+        try: socket.create_connection(("algo-1", port)).sendall(me.encode()); break
+        except OSError: __import__("time").sleep(0.1)
+print("role", boto3.client("sts").get_caller_identity()["Arn"].rpartition("/")[2], flush=True)
+open(os.environ["SM_MODEL_DIR"] + "/" + me, "w").write(me)
+"""
+STEPS = """
+import os, time
+path = "/opt/ml/checkpoints/at"
+first = int(open(path).read()) if os.path.exists(path) else 0
+print("from", first, flush=True)
+for n in range(first, 40):
+    time.sleep(0.25)
+    with open(path + ".new", "w") as file: file.write(str(n + 1))
+    os.replace(path + ".new", path)
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Yield three nodes."""
+    folder = Path(tempfile.mkdtemp(prefix="cray", dir="/tmp"))
+    folder.chmod(0o711)
+    with clusters.running(folder, cpus=4, memory_mib=8_192) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def account(cluster: Cluster) -> Iterator[Account]:
+    """Yield an account of a Clary whose jobs go to the nodes."""
+    folder = Path(tempfile.mkdtemp(prefix="cray", dir="/tmp"))
+    server = ClaryServer.start(
+        folder / "d",
+        host=f"{cluster.net}.254",
+        cluster=str(cluster.file),
+        cluster_lease_s=str(LEASE_S),
+    )
+    try:
+        yield server.account()
+    finally:
+        server.stop()
+        end_agents(server.settings)
+
+
+def start(account: Account, text: str, *, n_hosts: int = 1, **changes: Any) -> str:
+    """Start a job of a script; return its name."""
+    bucket = new_bucket(account)
+    request = script_request(account, bucket, upload_script(account, bucket, text), instance_type=SMALL)
+    request["ResourceConfig"]["InstanceCount"] = n_hosts
+    if changes.pop("is_saved", False):
+        request["CheckpointConfig"] = {"S3Uri": f"s3://{bucket}/checkpoints"}
+    account.client("sagemaker").create_training_job(**request | changes)
+    return str(request["TrainingJobName"])
+
+
+def lines(account: Account, name: str) -> list[str]:
+    """Return what the job's hosts printed."""
+    client, group = account.client("logs"), "/aws/sagemaker/TrainingJobs"
+    streams = client.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")["logStreams"]
+    names = [each["logStreamName"] for each in streams]
+    pages = [client.get_log_events(logGroupName=group, logStreamName=each) for each in names]
+    return [event["message"] for page in pages for event in page["events"]]
+
+
+def until(holds: Callable[[], Any], what: str) -> Any:
+    """Wait until `holds()` is true; return what it was."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        if found := holds():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"not within {PATIENCE_S} s: {what}")
+
+
+def node_of(cluster: Cluster, name: str) -> str | None:
+    """Return the node on which a job's host runs now."""
+    for node in cluster.nodes.values():
+        if any((each / "pid").exists() for each in node.folder.glob(f"c/*/runs/{name[:40]}-*/hosts/algo-1")):
+            return next(key for key, value in cluster.nodes.items() if value is node)
+    return None
+
+
+def test_hosts_on_two_nodes_meet_by_name_and_have_the_role(account: Account) -> None:
+    name = start(account, MEET, n_hosts=2)
+    described = wait_for_job(account, name, limit_s=PATIENCE_S)
+    assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
+    said = lines(account, name)
+    assert any(line.startswith("met algo-2 from 10.77.") for line in said)
+    assert said.count("role SageMaker") == 2
+
+
+def test_a_job_stops_when_it_is_asked_to(account: Account, cluster: Cluster) -> None:
+    name = start(account, "import time; time.sleep(600)")
+    until(lambda: node_of(cluster, name), "the job runs")
+    account.client("sagemaker").stop_training_job(TrainingJobName=name)
+    assert wait_for_job(account, name, limit_s=PATIENCE_S)["TrainingJobStatus"] == "Stopped"
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_job_goes_on_from_its_checkpoint_when_its_node_is_gone(
+    account: Account, cluster: Cluster, is_cut: bool
+) -> None:
+    def running_elsewhere() -> str | None:
+        found = node_of(cluster, name)
+        return found if found not in {None, "n1"} else None
+
+    for name in (start(account, STEPS, is_saved=True) for _ in range(6)):
+        until(lambda: node_of(cluster, name), "the job runs")  # noqa: B023 - called at once
+        if running_elsewhere():
+            break
+    node = running_elsewhere()
+    assert node, "of six jobs one runs on another node than the head's"
+    time.sleep(4)
+    if is_cut:
+        cluster.cut(node)
+    else:
+        cluster.kill(node)
+    described = wait_for_job(account, name, limit_s=PATIENCE_S)
+    if is_cut:  # it has ended its own agents by then
+        agents = cluster.nodes[node].folder.glob(f"c/*/runs/{name[:40]}-*/hosts/algo-1/pid")
+        assert not [each for each in agents if _lives(each)]
+        cluster.cut(node, is_cut=False)
+        cluster.kill(node)
+    cluster.start(node)
+    assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
+    assert "Restarting" in {each["Status"] for each in described["SecondaryStatusTransitions"]}
+    firsts = [int(line.split()[1]) for line in lines(account, name) if line.startswith("from ")]
+    assert len(firsts) == 2
+    assert firsts[1] > 0
+
+
+def _lives(path: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        os.kill(int(path.read_text().split()[0]), 0)
+        return True
+    return False
+
+
+def test_what_was_running_starts_again_when_the_head_is_back(account: Account, cluster: Cluster) -> None:
+    name = start(account, STEPS, is_saved=True)
+    until(lambda: node_of(cluster, name), "the job runs")
+    for node in cluster.nodes:
+        cluster.kill(node)
+    for node in cluster.nodes:
+        cluster.start(node)
+    described = wait_for_job(account, name, limit_s=PATIENCE_S)
+    assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
+
+
+def test_the_nodes_are_shown(cluster: Cluster) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "clary.cli.main", "cluster", "status", "--json"],
+        env={**os.environ, "CLARY_CLUSTER": str(cluster.file)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('"address"') == 3
