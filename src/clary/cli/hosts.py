@@ -5,7 +5,7 @@ workers:
   - ada@10.0.0.2
   - {host: ada@10.0.0.3, address: 192.168.7.3, cpus: 8, memory_gib: 32, gpus: 1}
 python: /opt/clary/bin/python     # has clary[ray], in the same version, on every host
-environment: {CLARY_CONTAINERS: podman}
+environment: {CLARY_CONTAINERS: "unix:///run/podman/podman.sock"}
 """
 
 import json
