@@ -124,7 +124,8 @@ class Driver:
         self._name = name
         self._lease_s = lease_s
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._seating: set[str] = set()
+        self._seating: dict[str, object] = {}
+        self._placed: set[str] = set()
         self._keepers: dict[str, Any] = {}
         self._sought: set[str] = set()
         """Nodes whose keepers have not answered yet."""
@@ -156,26 +157,31 @@ class Driver:
 
     def seat(self, run: str, n: int, bundle: Mapping[str, float], is_spread: bool) -> None:
         """Ask for a place for every host, until they are there or the run is dropped."""
-        self._seating.add(run)
-        again = partial(self._seat_again, run, partial(self.seat, run, n, bundle, is_spread))
+        mark = self._seating[run] = object()
+
+        def ask() -> None:
+            if self._seating.get(run) is not mark:
+                return
+            if self._keepers:
+                self._then(self._clerk().seat.remote(run, n, bundle, is_spread), seated, lambda _: again())
+            else:
+                again()
+
+        def again() -> None:
+            self._later(AGAIN_S, ask)
 
         def seated(nodes: Sequence[str]) -> None:
-            if run not in self._seating:
-                self._free(run)
+            if self._seating.get(run) is not mark:
+                if run not in self._seating and run not in self._placed:
+                    self._free(run)  # it was dropped while this very group was made
             elif nodes and all(each in self._keepers for each in nodes):
-                self._seating.discard(run)
+                del self._seating[run]
+                self._placed.add(run)
                 self._tell({"event": "seated", "run": run, "nodes": nodes})
             else:
                 again()
 
-        if not self._keepers:
-            again()
-            return
-        self._then(self._clerk().seat.remote(run, n, bundle, is_spread), seated, lambda _: again())
-
-    def _seat_again(self, run: str, seat: Callable[[], None]) -> None:
-        if run in self._seating:
-            self._later(LOOK_EVERY_S, seat)
+        ask()
 
     def _clerk(self) -> Any:
         """Return the keeper that is asked about groups."""
@@ -199,7 +205,8 @@ class Driver:
 
     def drop(self, run: str, at: Mapping[str, str]) -> None:
         """End the hosts; places are free when nothing is left in them."""
-        self._seating.discard(run)
+        self._seating.pop(run, None)
+        self._placed.discard(run)
         nodes = {node for node in at.values() if node in self._keepers}
         left = set(nodes)
 
