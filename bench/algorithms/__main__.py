@@ -3,17 +3,27 @@
     python -m bench.algorithms [--only kmeans,pca] [--json FILE]
 
 Each file of this folder has `run(report)`. Times are CPU seconds of this process, the best of some; ours
-are whole trainings, files and all, and a peer gets arrays in memory.
+are whole trainings, files and all, and a peer gets arrays in memory. Where torch is not here but in
+`.venvs/torch`, as `make test-all` makes it, the algorithms on torch run there.
 """
 
 import argparse
-import importlib
+import importlib.util
+import json
 import os
 import pkgutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench._bars import Report
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+TORCH = Path(".venvs/torch/bin/python")
 
 
 def main() -> int:
@@ -37,9 +47,38 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     report = Report("algorithms")
-    for name in given.only.split(","):
-        importlib.import_module(f"bench.algorithms.{name}").run(report)
+    asked = given.only.split(",")
+    elsewhere = [name for name in asked if _needs_torch(name)] if _is_torch_beside() else []
+    for name in asked:
+        if name not in elsewhere:
+            importlib.import_module(f"bench.algorithms.{name}").run(report)
+    if elsewhere:
+        _run_beside(report, elsewhere)
     return report.finish(given.json)
+
+
+def _needs_torch(name: str) -> bool:
+    """Whether a file of this folder is of an algorithm on torch."""
+    from clary.algorithms import base  # noqa: PLC0415 - after the threads are set
+
+    return name in base.names() and base.find(name).extra == "torch"
+
+
+def _is_torch_beside() -> bool:
+    """Whether torch is in its environment, and not here."""
+    return importlib.util.find_spec("torch") is None and TORCH.exists()
+
+
+def _run_beside(report: Report, names: list[str]) -> None:
+    """Run benchmarks in the environment of torch; their bars join the report."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        path = Path(folder) / "bars.json"
+        command = [str(TORCH), "-m", "bench.algorithms", "--only", ",".join(names), "--json", str(path)]
+        subprocess.run(command, check=False)
+        if not path.exists():
+            raise SystemExit(f"the benchmarks of {', '.join(names)} did not end")
+        for each in json.loads(path.read_text())["bars"]:
+            report.bar(each["name"], each["measured"], each["most"], each["unit"])
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ GIVEN = {
     "rnn_decoder_hidden_dropout": 0.3,
     "bucket_width": 3,
     "checkpoint_frequency_num_batches": 450,
-    "max_num_epochs": int(os.environ.get("CLARY_BENCH_EPOCHS", "8")),
+    "max_num_epochs": int(os.environ.get("CLARY_BENCH_EPOCHS", "5")),
 }
 
 

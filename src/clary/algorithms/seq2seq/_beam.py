@@ -14,7 +14,7 @@ from clary.algorithms.seq2seq._pairs import BEGIN, END, PAD, padded
 import torch  # isort: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 STEP_ROWS = 160
 """Beams followed at once, about."""
@@ -52,73 +52,84 @@ def _searched(
     network: Network, sources: Sequence[Sequence[int]], beam: int, has_attention: bool
 ) -> list[Translation]:
     """Follow beams of a few sources until each has as many whole targets as its beam is wide."""
-    device = network.words.weight.device
-    tokens = torch.from_numpy(padded([one[: network.shape.max_seq_len_source] for one in sources])).to(device)
-    memory = network.encode(tokens)
-    state = network.begin(memory)
-    n_sources, is_cnn = len(sources), network.shape.decoder_type == "cnn"
-    rows = torch.arange(n_sources, device=device).repeat_interleave(beam)
-    memory = Memory(memory.values[rows], memory.is_there[rows], memory.last[rows])
-    state = {key: each[rows] for key, each in state.items()}
-    said = torch.full((n_sources * beam, 1), BEGIN, dtype=torch.int64, device=device)
-    scores = torch.full((n_sources, beam), _NEVER, device=device)
-    scores[:, 0] = 0.0
-    seen = torch.zeros((n_sources * beam, 0, tokens.shape[1]), device=device)
-    done: list[list[tuple[float, int, Translation]]] = [[] for _ in range(n_sources)]
-    first = torch.arange(n_sources, device=device)[:, None] * beam
+    beams = _Beams(network, sources, beam, has_attention)
     for step in range(1, network.shape.max_seq_len_target + 1):
-        outputs, weights = network.decode(said if is_cnn else said[:, -1:], memory, state)
+        if beams.grow(step):
+            break
+    return beams.best()
+
+
+class _Beams:
+    """The likeliest targets of some sources so far: `beam` rows of each, one behind the other."""
+
+    def __init__(
+        self, network: Network, sources: Sequence[Sequence[int]], beam: int, has_attention: bool
+    ) -> None:
+        self._network, self._sources, self._beam = network, sources, beam
+        self._has_attention, self._is_cnn = has_attention, network.shape.decoder_type == "cnn"
+        self._device = device = network.words.weight.device
+        longest, n_sources = network.shape.max_seq_len_source, len(sources)
+        tokens = torch.from_numpy(padded([one[:longest] for one in sources])).to(device)
+        memory = network.encode(tokens)
+        rows = torch.arange(n_sources, device=device).repeat_interleave(beam)
+        self._state = {key: each[rows] for key, each in network.begin(memory).items()}
+        self._memory = Memory(memory.values[rows], memory.is_there[rows], memory.last[rows])
+        self._said = torch.full((n_sources * beam, 1), BEGIN, dtype=torch.int64, device=device)
+        self._scores = torch.full((n_sources, beam), _NEVER, device=device)
+        self._scores[:, 0] = 0.0
+        self._seen = torch.zeros((n_sources * beam, 0, tokens.shape[1]), device=device)
+        self._done: list[list[tuple[float, int, Translation]]] = [[] for _ in sources]
+
+    def grow(self, step: int) -> bool:
+        """Say one more word of each row; return whether every source has enough whole targets."""
+        said = self._said if self._is_cnn else self._said[:, -1:]
+        outputs, weights = self._network.decode(said, self._memory, self._state)
         likely = torch.log_softmax(outputs[:, -1], -1)
         likely[:, [PAD, BEGIN]] = _NEVER
-        n_words = likely.shape[-1]
-        total = (scores.reshape(-1, 1) + likely).reshape(n_sources, -1)
-        best, places = total.topk(min(2 * beam, total.shape[1]), -1)
-        origin, word = (first + places // n_words), places % n_words
-        kept_rows, kept_words, kept_scores = [], [], []
-        for source in range(n_sources):
-            kept: list[tuple[int, int, float]] = []
-            for score, row, token in zip(
-                best[source].tolist(), origin[source].tolist(), word[source].tolist(), strict=True
-            ):
-                if token == END:
-                    if score > _NEVER and len(kept) < beam:
-                        whole = _whole(said, seen, weights, row, len(sources[source]), has_attention)
-                        done[source].append((score / step, -len(done[source]), whole))
-                elif len(kept) < beam:
-                    kept.append((row, token, score))
-            kept += [(kept[-1][0], kept[-1][1], _NEVER)] * (beam - len(kept))
-            kept_rows += [row for row, _, _ in kept]
-            kept_words += [token for _, token, _ in kept]
-            kept_scores += [score for _, _, score in kept]
-        index = torch.tensor(kept_rows, device=device)
-        if has_attention and weights is not None:
-            seen = torch.cat((seen, weights[:, -1:]), 1)[index]
-        said = torch.cat((said[index], torch.tensor(kept_words, device=device)[:, None]), 1)
-        state = {key: each[index] for key, each in state.items()}
-        scores = torch.tensor(kept_scores, device=device).reshape(n_sources, beam)
-        if all(len(one) >= beam for one in done):
-            break
-    for source, one in enumerate(done):
-        if not one:  # nothing came to an end: the likeliest as far as it went
-            row = source * beam + int(scores[source].argmax())
-            n_read = len(sources[source])
-            whole = Translation(tuple(said[row, 1:].tolist()), _shares(seen[row], n_read))
-            one.append((0.0, 0, whole))
-    return [max(one, key=lambda each: each[:2])[2] for one in done]
+        n_sources, n_words = len(self._sources), likely.shape[-1]
+        total = (self._scores.reshape(-1, 1) + likely).reshape(n_sources, -1)
+        best, places = total.topk(min(2 * self._beam, total.shape[1]), -1)
+        first = torch.arange(n_sources, device=self._device)[:, None] * self._beam
+        origin, word = first + places // n_words, places % n_words
+        kept = [
+            self._kept(source, step, zip(*found, strict=True))
+            for source, found in enumerate(zip(best.tolist(), origin.tolist(), word.tolist(), strict=True))
+        ]
+        rows, words, scores = zip(*(each for one in kept for each in one), strict=True)
+        index = torch.tensor(rows, device=self._device)
+        if self._has_attention and weights is not None:
+            self._seen = torch.cat((self._seen, weights[:, -1:]), 1)[index]
+        self._said = torch.cat((self._said[index], torch.tensor(words, device=self._device)[:, None]), 1)
+        self._state = {key: each[index] for key, each in self._state.items()}
+        self._scores = torch.tensor(scores, device=self._device).reshape(n_sources, self._beam)
+        return all(len(one) >= self._beam for one in self._done)
 
+    def _kept(
+        self, source: int, step: int, found: Iterable[tuple[float, int, int]]
+    ) -> list[tuple[int, int, float]]:
+        """Return row, word and score of what goes on; what has come to an end is done."""
+        kept: list[tuple[int, int, float]] = []
+        for score, row, token in found:
+            if len(kept) == self._beam:
+                break
+            if token != END:
+                kept.append((row, token, score))
+            elif score > _NEVER:
+                whole = self._whole(source, row)
+                self._done[source].append((score / step, -len(self._done[source]), whole))
+        return kept + [(*kept[-1][:2], _NEVER)] * (self._beam - len(kept))
 
-def _whole(
-    said: torch.Tensor,
-    seen: torch.Tensor,
-    weights: torch.Tensor | None,
-    row: int,
-    n_read: int,
-    has_attention: bool,
-) -> Translation:
-    if not has_attention or weights is None:
-        return Translation(tuple(said[row, 1:].tolist()))
-    return Translation(tuple(said[row, 1:].tolist()), _shares(seen[row], n_read))
+    def _whole(self, source: int, row: int) -> Translation:
+        tokens = tuple(self._said[row, 1:].tolist())
+        if not self._has_attention:
+            return Translation(tokens)
+        n_read = len(self._sources[source])
+        return Translation(tokens, tuple(tuple(each[:n_read]) for each in self._seen[row].tolist()))
 
-
-def _shares(seen: torch.Tensor, n_read: int) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(row[:n_read]) for row in seen.tolist())
+    def best(self) -> list[Translation]:
+        """Return the likeliest target of each source; where none came to an end, as far as it went."""
+        for source, one in enumerate(self._done):
+            if not one:
+                row = source * self._beam + int(self._scores[source].argmax())
+                one.append((0.0, 0, self._whole(source, row)))
+        return [max(one, key=lambda each: each[:2])[2] for one in self._done]
