@@ -7,6 +7,8 @@ are whole trainings, files and all, and a peer gets arrays in memory. Where torc
 `.venvs/torch`, as `make test-all` makes it, the algorithms on torch run there.
 """
 
+from __future__ import annotations
+
 import argparse
 import importlib.util
 import json
