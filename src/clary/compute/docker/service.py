@@ -57,14 +57,19 @@ def connect(settings: Settings) -> Docker:
     return Docker(url_of(settings))
 
 
-def command(settings: Settings) -> tuple[str, ...]:
-    """Return the command of Podman's service, with what this machine needs to run containers at all."""
+def podman() -> tuple[str, ...]:
+    """Return how a command of Podman's begins, with what this machine needs to run containers at all."""
     argv = [shutil.which(PODMAN) or PODMAN, "--events-backend", "file"]
     if not _UNIFIED.exists() and (runc := shutil.which("runc")):
         argv += ["--runtime", runc]  # crun refuses cgroups of both versions side by side
     if not _SYSTEMD.exists():
         argv += ["--cgroup-manager", "cgroupfs"]
-    return (*argv, "system", "service", "--time", "0", f"unix://{socket_path(settings)}")
+    return tuple(argv)
+
+
+def command(settings: Settings) -> tuple[str, ...]:
+    """Return the command of Podman's service."""
+    return (*podman(), "system", "service", "--time", "0", f"unix://{socket_path(settings)}")
 
 
 def version(settings: Settings) -> str:

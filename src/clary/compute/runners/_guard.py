@@ -1,6 +1,10 @@
 """A small process that removes a container when the agent that started it is gone, however it went.
 
-    python -I -S _guard.py <engine> <container> <network>      stdin: `done` lets it go, its end does not
+    python -I -S _guard.py <engine> <container> <network> [podman …]
+
+    stdin: `done` lets it go, its end does not
+
+Where Clary runs Podman's service itself, that may have ended before: then Podman's own command does it.
 
 It imports nothing of Clary: it is there in 15 ms, and outlives whatever kills agents.
 """
@@ -26,16 +30,30 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def main(url: str, container: str, network: str) -> int:
+def main(url: str, container: str, network: str, *podman: str) -> int:
     """Wait for one of the two ends."""
     if sys.stdin.buffer.read(4) == b"done":
         return 0
-    targets = [f"/containers/{container}?force=1&v=1"] + ([f"/networks/{network}"] if network else [])
+    targets: dict[str, tuple[str, ...]] = {
+        f"/containers/{container}?force=1&v=1": ("rm", "--force", "--ignore", "--volumes", container)
+    }
+    if network:
+        targets[f"/networks/{network}"] = ("network", "rm", network)
     until = time.monotonic() + PATIENCE_S
-    for target in targets:
+    for target, words in targets.items():
         while not _removed(url, target) and time.monotonic() < until:
+            if podman and _ran(*podman, *words):
+                break
             time.sleep(1.0)
     return 0
+
+
+def _ran(*argv: str) -> bool:
+    """Run a command of Podman's; a network that stays has another host in it, which takes it along."""
+    import subprocess  # noqa: PLC0415 - hardly ever needed
+
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
+    return done.returncode == 0 or "network" in argv
 
 
 def _removed(url: str, target: str) -> bool:
@@ -54,4 +72,4 @@ def _removed(url: str, target: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:4]))
+    sys.exit(main(*sys.argv[1:]))

@@ -50,6 +50,7 @@ class ContainerRunner:
 
     def __init__(self, settings: Settings) -> None:
         self._docker = service.connect(settings)
+        self._podman = service.podman() if service.is_own(settings) else ()
         self._data = hashlib.sha256(os.fsencode(settings.data_dir)).hexdigest()[:16]
 
     def prepare(self, home: Path, spec: RunSpec, host: str, binds: tuple[tuple[str, str], ...] = ()) -> None:
@@ -110,7 +111,7 @@ class ContainerRunner:
         made = _creation.document(program, home, spec, host, network, labels)
         self._docker.ask("POST", "/containers/create", made, name=name)
         own = _network.name_of(spec) if network.mode == _network.name_of(spec) else ""
-        running = ContainerRunning(self._docker, name, spec, own)
+        running = ContainerRunning(self._docker, name, spec, own, self._podman)
         try:
             running.attach(stdout, stderr)
             running.begin(program, network)
@@ -128,7 +129,9 @@ class ContainerRunner:
 class ContainerRunning:
     """A container that was started."""
 
-    def __init__(self, docker: Docker, name: str, spec: RunSpec, network: str) -> None:
+    def __init__(
+        self, docker: Docker, name: str, spec: RunSpec, network: str, podman: tuple[str, ...] = ()
+    ) -> None:
         self.pid = 0
         self.address = ""
         """Where it answers, for those that serve."""
@@ -140,7 +143,7 @@ class ContainerRunning:
         self._exit: Exit | None = None
         self._over = threading.Event()
         self._is_killed = self._is_closed = False
-        self._guard: subprocess.Popen[bytes] | None = _guarded(docker, name, network)
+        self._guard: subprocess.Popen[bytes] | None = _guarded(docker, name, network, podman)
         self._reader: threading.Thread | None = None
 
     def attach(self, stdout: int, stderr: int) -> None:
@@ -302,9 +305,9 @@ def memory_of(pid: int) -> int:
     return 0
 
 
-def _guarded(docker: Docker, name: str, network: str) -> "subprocess.Popen[bytes]":
+def _guarded(docker: Docker, name: str, network: str, podman: tuple[str, ...]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(  # noqa: S603 - this package
-        [sys.executable, "-I", "-S", str(_guard.__file__), docker.url, name, network],
+        [sys.executable, "-I", "-S", str(_guard.__file__), docker.url, name, network, *podman],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

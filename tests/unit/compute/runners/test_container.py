@@ -1,6 +1,8 @@
 """What the container runner asks the engine for, and how it reads what it is told."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from clary.compute import invocations, linux
 from clary.compute.base import RunKind, RunSpec, Runtime, Size
 from clary.compute.docker.client import Docker
-from clary.compute.runners import _creation, _doors, container
+from clary.compute.runners import _creation, _doors, _guard, container
 from clary.compute.runners._creation import Network
 from clary.compute.runners.base import Program
 
@@ -141,6 +143,20 @@ def test_an_address_is_its_containers_for_as_long_as_that_lives() -> None:
     assert not invocations.is_owner_alive(f"{address}#{os.getpid()}.1")
     assert container.owned(address, 0) == address
     assert invocations.is_owner_alive(address)
+
+
+def test_a_guard_whose_engine_has_ended_removes_by_podmans_command(tmp_path: Path) -> None:
+    podman, said = tmp_path / "podman", tmp_path / "said"
+    podman.write_text(f'#!/bin/sh\necho "$@" >> {said}\n')
+    podman.chmod(0o755)
+    guard = [sys.executable, "-I", "-S", str(_guard.__file__), f"unix://{tmp_path}/none", "c-1", "n-1"]
+    subprocess.run([*guard, str(podman), "--events-backend", "file"], input=b"", check=True, timeout=60)
+    assert said.read_text().splitlines() == [
+        "--events-backend file rm --force --ignore --volumes c-1",
+        "--events-backend file network rm n-1",
+    ]
+    subprocess.run([*guard, str(podman)], input=b"done", check=True, timeout=60)
+    assert len(said.read_text().splitlines()) == 2
 
 
 def test_a_program_without_an_image_has_a_command_or_a_call() -> None:
