@@ -36,7 +36,8 @@ pytestmark = [
     pytest.mark.xdist_group("nodes"),
 ]
 
-LOST_S = 8.0
+LOST_S = 25.0
+"""Longer than a node takes to start on a busy machine."""
 ONCE = Config(proxies={}, retries={"total_max_attempts": 1})
 """A client that asks once: what it is refused, it tells."""
 
@@ -280,7 +281,7 @@ def test_a_lost_nodes_jobs_and_replicas_start_on_another_and_say_so(made, accoun
     made.kill_node(second, with_hosts=True)
     here = made.seen_by(account, first).client("sagemaker-runtime", config=ONCE)
     for name in jobs:
-        described = wait_for_job(account, name, limit_s=90)
+        described = wait_for_job(account, name, limit_s=120)
         assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
         told = [each["StatusMessage"] for each in described["SecondaryStatusTransitions"]]
         assert ("Restarting: the host was lost" in told) is (name in lost_jobs)
@@ -295,7 +296,7 @@ def test_a_lost_nodes_jobs_and_replicas_start_on_another_and_say_so(made, accoun
             return ""
 
     for n, name in enumerate(hosting.endpoints):
-        within(60, lambda name=name, n=n: answer(name) == f"word {n}", f"{name} answers again")
+        within(90, lambda name=name, n=n: answer(name) == f"word {n}", f"{name} answers again")
     made.again(second)
     known = control.ask(first.settings, "GET", "/internal/nodes")["nodes"]
     assert sorted(each["is_own"] for each in known) == [False, True]
@@ -305,18 +306,18 @@ def test_a_lost_nodes_jobs_and_replicas_start_on_another_and_say_so(made, accoun
 
 def test_a_node_that_comes_back_ends_the_runs_that_others_have_taken_over(made, account):
     bucket = new_bucket(account)
-    jobs = [script_job(account, bucket, 25) for _ in range(2)]
+    jobs = [script_job(account, bucket, 45) for _ in range(2)]
     second = made.nodes[1]
     (name,) = [each for each in jobs if seen_on(made, each) is second]
     wait_for_job(account, name, until={"Training"})
     (agent,) = [each for each in agents.alive(second.settings) if each.name == name]
     made.kill_node(second)  # its hosts go on
-    wait_for_job(account, name, until={"Restarting", "Starting"}, limit_s=60)
+    wait_for_job(account, name, until={"Restarting", "Starting"}, limit_s=90)
     assert agent.pid in {each.pid for each in agents.alive(second.settings)}
     second = made.again(second)
     within(20, lambda: agent.pid not in {each.pid for each in agents.alive(second.settings)}, "it is ended")
     for each in jobs:
-        described = wait_for_job(account, each, limit_s=120)
+        described = wait_for_job(account, each, limit_s=200)
         assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
 
 
@@ -329,9 +330,9 @@ def test_a_node_that_restarts_in_time_keeps_its_jobs(made, account):
     made.again(second)
     for each in jobs:
         described = wait_for_job(account, each, limit_s=90)
-        assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
-        passed = [step["Status"] for step in described["SecondaryStatusTransitions"]]
-        assert "Restarting" not in passed, (each == name, described["SecondaryStatusTransitions"])
+        seen = (each == name, described.get("FailureReason"), described["SecondaryStatusTransitions"])
+        assert described["TrainingJobStatus"] == "Completed", seen
+        assert "Restarting" not in [step["Status"] for step in described["SecondaryStatusTransitions"]], seen
 
 
 def test_control_planes_killed_again_and_again_lose_and_double_nothing(made, account):

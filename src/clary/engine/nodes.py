@@ -233,6 +233,8 @@ class Nodes:
         """Say whether a run in this folder is still wanted here; where nobody has its machine, take it."""
         row = runs.find_run(conn, run_id)
         found = work.find(conn, row.arn) if row else None
+        if row is not None and row.document.get("node", "") not in {"", self._world.node}:
+            return False  # it was opened again elsewhere
         if row is not None and found is None:
             return True  # it has ended: closed by whoever closes those
         if found is not None and not found.node:

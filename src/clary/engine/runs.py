@@ -56,12 +56,16 @@ def open_run(world: World, spec: RunSpec, *, role_arn: str, context: Mapping[str
     """
     now = world.clock()
 
-    def unit(conn: Connection) -> Credential:
+    def unit(conn: Connection) -> tuple[Credential, str]:
+        void = ""
         row = runs.find_run(conn, spec.run_id)
+        if row is not None and row.document.get("node", "") != world.node:
+            void = _forget(conn, row)  # opened on a node that is lost: whatever it still says
+            row = None
         if row is not None:
             known = identities.find(conn, row.document["access_key_id"])
             if known is not None:
-                return known
+                return known, void
         role = Arn.parse(role_arn).resource.rpartition("/")[2] if role_arn else "Clary"
         credential = Credential(
             access_key_id=ids.access_key_id(temporary=True),
@@ -79,12 +83,15 @@ def open_run(world: World, spec: RunSpec, *, role_arn: str, context: Mapping[str
             "account": spec.account,
             "region": spec.region,
             "opened_ms": int(now.timestamp() * 1000),
+            "node": world.node,
         }
         if row is None:
             runs.open_run(conn, spec.run_id, spec.arn, "", "", document)
-        return credential
+        return credential, void
 
-    credential = world.store.write(unit)
+    credential, void = world.store.write(unit)
+    if void:
+        world.publish("credential", void, None)
     world.publish(
         "credential", credential.access_key_id, entry_of(credential)
     )  # before the agent's first call
@@ -95,7 +102,7 @@ def open_run(world: World, spec: RunSpec, *, role_arn: str, context: Mapping[str
         "AWS_ENDPOINT_URL": url,
         "S3_ENDPOINT_URL": url,
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{url}/_clary/runs/{spec.run_id}/credentials",
-        "AWS_CONTAINER_AUTHORIZATION_TOKEN": world.run_token(spec.run_id, "credentials"),
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": world.run_token(_mark(spec.run_id, world.node), "credentials"),
         "AWS_EC2_METADATA_DISABLED": "true",
         "MLFLOW_TRACKING_URI": f"{url}/_clary/mlflow",
         "MLFLOW_TRACKING_TOKEN": f"{spec.run_id}:{world.run_token(spec.run_id, MLFLOW_PURPOSE)}",
@@ -106,7 +113,7 @@ def open_run(world: World, spec: RunSpec, *, role_arn: str, context: Mapping[str
         | {
             "environment": environment,
             "report_url": f"{url}/_clary/runs/{spec.run_id}",
-            "token": world.run_token(spec.run_id, "report"),
+            "token": world.run_token(_mark(spec.run_id, world.node), "report"),
             "objects": {
                 "endpoint": url,
                 "access_key": credential.access_key_id,
@@ -138,16 +145,30 @@ def close_run(world: World, run_id: str) -> None:
 
     def unit(conn: Connection) -> str | None:
         row = runs.find_run(conn, run_id)
-        if row is None:
-            return None
-        key: str = row.document["access_key_id"]
-        identities.delete(conn, key)
-        runs.close_run(conn, run_id)
-        return key
+        return None if row is None else _forget(conn, row)
 
     key = world.store.write(unit)
     if key:
         world.publish("credential", key, None)
+
+
+def is_elsewhere(world: World, run_id: str) -> bool:
+    """Say whether a run was opened on another node: that one is lost, or the machine were not ours."""
+    row = world.store.read(runs.find_run, run_id) if world.node else None
+    return row is not None and row.document.get("node", "") != world.node
+
+
+def _forget(conn: Connection, row: runs.Run) -> str:
+    """Revoke a run's credentials and forget it; return their key's id."""
+    key: str = row.document["access_key_id"]
+    identities.delete(conn, key)
+    runs.close_run(conn, row.run_id)
+    return key
+
+
+def _mark(run_id: str, node: str) -> str:
+    """Return what a run's tokens are made of: one that was opened on another node has others."""
+    return f"{run_id}@{node}" if node else run_id
 
 
 def state_of(world: World, run_id: str) -> RunState:
@@ -186,8 +207,10 @@ def check_token(world: World, run_id: str, purpose: str, authorization: str) -> 
     AccessDenied
         The token is missing or wrong.
     """
+    row = world.store.read(runs.find_run, run_id) if world.node else None
+    mark = _mark(run_id, row.document.get("node", "") if row else world.node)
     given = authorization.removeprefix("Bearer ").strip()
-    if not hmac.compare_digest(given, world.run_token(run_id, purpose)):
+    if not hmac.compare_digest(given, world.run_token(mark, purpose)):
         raise AccessDenied("the token does not belong to this run")
 
 

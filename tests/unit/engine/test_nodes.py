@@ -7,13 +7,15 @@ from typing import Any, cast
 
 import pytest
 
+from clary.compute.base import RunKind, RunSpec, Runtime, Size
+from clary.engine import runs as engine_runs
 from clary.engine.nodes import BEAT_S, SILENT_S, Nodes, identity
 from clary.engine.world import World
 from clary.kernel.clock import now
-from clary.kernel.errors import SetupError
+from clary.kernel.errors import AccessDenied, SetupError
 from clary.kernel.settings import Settings
+from clary.store import identities, runs, work
 from clary.store import nodes as rows
-from clary.store import runs, work
 from clary.store.database import Store
 from clary.store.work import Work
 
@@ -185,6 +187,34 @@ def test_a_node_keeps_its_id_and_one_alone_over_the_embedded_store_has_none(tmp_
     assert identity(settings) == first
     assert identity(replace(settings, store_url="")) == ""
     assert Path(tmp_path / "node").read_text().strip() == first
+
+
+def test_a_run_that_a_lost_node_opened_is_opened_anew_and_the_old_ones_token_is_void(store, entered):
+    a, b = entered("a")._world, entered("b")._world
+    spec = RunSpec(
+        run_id="run-1",
+        kind=RunKind.TRAINING,
+        account="111122223333",
+        region="us-east-1",
+        name="job",
+        arn="arn:job",
+        runtime=Runtime(kind="builtin", name="xgboost"),
+        size=Size(cpus=1, memory_mib=1024),
+    )
+    told = []
+    b.publish = lambda *what: told.append(what)
+    old = engine_runs.open_run(a, spec, role_arn="", context={})
+    again = engine_runs.open_run(a, spec, role_arn="", context={})
+    assert (again.token, again.objects) == (old.token, old.objects)
+    assert engine_runs.is_elsewhere(b, "run-1")
+    assert not engine_runs.is_elsewhere(a, "run-1")
+    new = engine_runs.open_run(b, spec, role_arn="", context={})
+    for world in (a, b):
+        engine_runs.check_token(world, "run-1", "report", f"Bearer {new.token}")
+        with pytest.raises(AccessDenied):
+            engine_runs.check_token(world, "run-1", "report", f"Bearer {old.token}")
+    assert store.read(identities.find, old.objects["access_key"]) is None
+    assert ("credential", old.objects["access_key"], None) in told
 
 
 @pytest.mark.parametrize(

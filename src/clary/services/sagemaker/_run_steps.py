@@ -54,8 +54,11 @@ def run_id_of(job: Job) -> str:
 
 
 def launch(job: Job, world: World, spec: RunSpec, *, role_arn: str, context: Mapping[str, Any]) -> None:
-    """Launch the run of this attempt, once; launching again starts nothing new."""
-    if not job.memory.get("launched"):
+    """Launch the run of this attempt, once; launching again starts nothing new.
+
+    One that was opened on a node that is lost since counts as lost: the next attempt begins.
+    """
+    if not job.memory.get("launched") and not runs.is_elsewhere(world, run_id_of(job)):
         world.placement.launch(runs.open_run(world, spec, role_arn=role_arn, context=context))
 
 
