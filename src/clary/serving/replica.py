@@ -76,9 +76,18 @@ def serve(
     failure : str
         File that takes the reason if the model cannot be loaded.
     """
+    from clary.serving import crew  # noqa: PLC0415 - it stands on this module
+
     folder = Path(model_dir or Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")) / "model")
     environ = {**os.environ, "CLARY_IMAGE_VERSION": version}
     device = turns.of(environ)  # before the model: what it takes of the memory is measured from here
+    try:
+        n_workers = crew.size(environ) if handler == "script" and device is None else 1
+    except CustomerError as error:
+        _tell_failure(str(error), failure)
+        return NOT_LOADED
+    if n_workers > 1:
+        crew.hold_threads(1)
     model = loaded(handler, name, folder, environ, failure=failure)
     if model is None:
         return NOT_LOADED
@@ -94,7 +103,8 @@ def serve(
         if environ.get(IN_PLACE, "true").lower() not in {"false", "0", "no", "off"}:
             threading.Thread(target=export, args=(model, path), daemon=True).start()
 
-    Replica(model).run(Path(socket), ready)
+    made = Replica(model) if n_workers == 1 else crew.Crew(model, n_workers)
+    made.run(Path(socket), ready)
     return 0
 
 
@@ -106,10 +116,14 @@ def loaded(
         return base.load(handler, name, folder, environ)
     except (CustomerError, OSError, ImportError) as error:
         reason = str(error) if isinstance(error, CustomerError) else f"{type(error).__name__}: {error}"
-        print(f"Unable to load the model: {lead}{reason}", file=sys.stderr, flush=True)  # noqa: T201 - the replica's log
-        if failure:
-            Path(failure).write_text(f"{lead}{reason}"[:1024])
+        _tell_failure(f"{lead}{reason}", failure)
         return None
+
+
+def _tell_failure(reason: str, failure: str) -> None:
+    print(f"Unable to load the model: {reason}", file=sys.stderr, flush=True)  # noqa: T201 - the replica's log
+    if failure:
+        Path(failure).write_text(reason[:1024])
 
 
 def export(handler: base.Handler, path: Path) -> None:
@@ -176,7 +190,11 @@ class Replica:
                 print(f"A connection was closed: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the log
             except OSError:
                 pass  # the other side is gone, and with it whoever wanted the answers
+            self._rest(line)
         self._lines.pop(line, None)
+
+    def _rest(self, line: sockets.socket) -> None:
+        """Hear that a connection asks no more, before it is closed."""
 
     def _reply(self, line: sockets.socket, frames: Sequence[Frame]) -> None:
         """Answer all frames of one turn."""

@@ -2,12 +2,14 @@
 
 import hashlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from clary.kernel import ids
 from clary.testing.hosting import Hammer, Hosting, saying
 
 pytestmark = pytest.mark.timeout(180)
@@ -20,6 +22,16 @@ def model_fn(model_dir):
 def transform_fn(model, data, content_type, accept):
     time.sleep(float(data.decode()))
     return "done", "text/plain"
+"""
+WHO = """
+import os, time
+
+def model_fn(model_dir):
+    return os.getpid()
+
+def transform_fn(model, data, content_type, accept):
+    time.sleep(0.2)
+    return f"{model} {os.getpid()}", "text/plain"
 """
 
 
@@ -38,6 +50,20 @@ def model(hosting):
 def serverless(hosting, model, **terms):
     config = {"MemorySizeInMB": 1024, "MaxConcurrency": 2, **terms}
     return {"VariantName": "AllTraffic", "ModelName": model, "ServerlessConfig": config}
+
+
+def test_workers_of_a_model_server_share_one_loaded_model(hosting):
+    container = hosting.container(WHO)
+    container["Environment"]["SAGEMAKER_MODEL_SERVER_WORKERS"] = "2"
+    name = f"model-{ids.short()}"
+    hosting.sagemaker.create_model(
+        ModelName=name, PrimaryContainer=container, ExecutionRoleArn=hosting.account.role_arn
+    )
+    endpoint = hosting.endpoint(hosting.config(hosting.variant(name)))
+    with ThreadPoolExecutor(4) as pool:
+        said = [text.split() for text in pool.map(lambda _: hosting.ask(endpoint), range(8))]
+    assert len({loader for loader, _ in said}) == 1
+    assert len({worker for _, worker in said}) == 2
 
 
 def invocations(hosting, endpoint, variant, metric="Invocations"):
