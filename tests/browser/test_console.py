@@ -86,18 +86,25 @@ def test_a_running_job_is_watched_and_stopped(page: Any, account: Account) -> No
     page.locator("#live_actions").get_by_text("Stopped").wait_for(timeout=60_000)
 
 
-def test_the_endpoint_is_asked(page: Any, endpoint: str) -> None:
+def test_the_endpoint_is_asked_with_a_text_and_with_a_file(page: Any, endpoint: str) -> None:
     page.goto(f"/_clary/console/endpoints/{endpoint}")
     page.get_by_label("Body").fill("1,0,0,0")
     page.get_by_role("button", name="Ask", exact=True).click()
     page.get_by_role("status").get_by_text("from one").wait_for()
     check(page)
-    page.reload()
+    page.goto(f"/_clary/console/endpoints/{endpoint}")
+    rows = {"name": "rows.csv", "mimeType": "text/csv", "buffer": b"1,0,0,0\n0,0,0,0\n"}
+    page.get_by_label("Or a file").set_input_files(rows)
+    page.locator("[name=file]:not([value=''])").wait_for(state="attached")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    answer = page.get_by_role("status").locator("pre")
+    answer.wait_for()
+    assert len(answer.inner_text().split()) == 2
 
 
 def test_data_is_browsed(page: Any, model: tuple[str, str]) -> None:
     bucket = model[1].removeprefix("s3://").partition("/")[0]
-    page.get_by_role("link", name="Data").click()
+    page.get_by_role("link", name="Data", exact=True).click()
     page.get_by_role("link", name=bucket).click()
     page.get_by_role("link", name="train/").click()
     page.get_by_role("link", name="rows.csv").click()
