@@ -54,47 +54,54 @@ def open_run(world: World, spec: RunSpec, *, role_arn: str, context: Mapping[str
         What reports need later: log group and stream prefix, metric definitions; as `listener` the ARN of a
         machine that is woken by each new metric.
     """
-    now = world.clock()
-
-    def unit(conn: Connection) -> tuple[Credential, str]:
-        void = ""
-        row = runs.find_run(conn, spec.run_id)
-        if row is not None and row.document.get("node", "") != world.node:
-            void = _forget(conn, row)  # opened on a node that is lost: whatever it still says
-            row = None
-        if row is not None:
-            known = identities.find(conn, row.document["access_key_id"])
-            if known is not None:
-                return known, void
-        role = Arn.parse(role_arn).resource.rpartition("/")[2] if role_arn else "Clary"
-        credential = Credential(
-            access_key_id=ids.access_key_id(temporary=True),
-            secret=ids.secret_access_key(),
-            account=spec.account,
-            principal=f"arn:aws:sts::{spec.account}:assumed-role/{role}/SageMaker",
-            session_token=ids.token(48),
-            expires=now + CREDENTIALS_LIFE,
-        )
-        identities.insert(conn, credential)
-        document = {
-            **context,
-            "access_key_id": credential.access_key_id,
-            "name": spec.name,
-            "account": spec.account,
-            "region": spec.region,
-            "opened_ms": int(now.timestamp() * 1000),
-            "node": world.node,
-        }
-        if row is None:
-            runs.open_run(conn, spec.run_id, spec.arn, "", "", document)
-        return credential, void
-
-    credential, void = world.store.write(unit)
+    credential, void = world.store.write(_opened, world, spec, role_arn, context)
     if void:
         world.publish("credential", void, None)
     world.publish(
         "credential", credential.access_key_id, entry_of(credential)
     )  # before the agent's first call
+    return _completed(world, spec, credential)
+
+
+def _opened(
+    conn: Connection, world: World, spec: RunSpec, role_arn: str, context: Mapping[str, Any]
+) -> tuple[Credential, str]:
+    """Return the run's credentials, made where it is new, and the key of those that are void by that."""
+    now, void = world.clock(), ""
+    row = runs.find_run(conn, spec.run_id)
+    if row is not None and row.document.get("node", "") != world.node:
+        void = _forget(conn, row)  # opened on a node that is lost: whatever it still says
+        row = None
+    if row is not None:
+        known = identities.find(conn, row.document["access_key_id"])
+        if known is not None:
+            return known, void
+    role = Arn.parse(role_arn).resource.rpartition("/")[2] if role_arn else "Clary"
+    credential = Credential(
+        access_key_id=ids.access_key_id(temporary=True),
+        secret=ids.secret_access_key(),
+        account=spec.account,
+        principal=f"arn:aws:sts::{spec.account}:assumed-role/{role}/SageMaker",
+        session_token=ids.token(48),
+        expires=now + CREDENTIALS_LIFE,
+    )
+    identities.insert(conn, credential)
+    document = {
+        **context,
+        "access_key_id": credential.access_key_id,
+        "name": spec.name,
+        "account": spec.account,
+        "region": spec.region,
+        "opened_ms": int(now.timestamp() * 1000),
+        "node": world.node,
+    }
+    if row is None:
+        runs.open_run(conn, spec.run_id, spec.arn, "", "", document)
+    return credential, void
+
+
+def _completed(world: World, spec: RunSpec, credential: Credential) -> RunSpec:
+    """Return the spec with what its agents and its program need to speak for it."""
     url = world.settings.url
     environment = {
         "AWS_REGION": spec.region,
