@@ -72,15 +72,18 @@ for line in sys.stdin:
 
 
 def test_a_full_volume_takes_no_more_until_files_are_deleted(tmp_path):
-    said = []
+    said: list[str] = []
     held = brake.Brake(tmp_path, 120_000, said.append)
     argv = [sys.executable, "-c", WRITER, str(tmp_path)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        sent, answers = writer.stdin, writer.stdout
 
         def write(name):
-            writer.stdin.write(f"{name}\n")
-            writer.stdin.flush()
-            return writer.stdout.readline().strip()
+            sent.write(f"{name}\n")
+            sent.flush()
+            return answers.readline().strip()
 
         assert write("one") == "written"
         held.look(writer.pid)
@@ -96,7 +99,7 @@ def test_a_full_volume_takes_no_more_until_files_are_deleted(tmp_path):
         held.look(writer.pid)
         assert "There is room" in said[1]
         assert write("four") == "written"
-        writer.stdin.close()
+        sent.close()
 
 
 def test_a_volume_is_looked_at_sooner_the_less_room_it_has(tmp_path):
