@@ -165,9 +165,10 @@ def overhead(report: Report, here: Account, there: Account, n_rounds: int) -> No
 def equal(report: Report, account: Account) -> None:
     """Train on one host and on two; compare what came out."""
     rows = []
-    for name, request_of in (("torch", torch_job), ("xgboost", xgboost_job), ("linear", linear_job)):
+    for name, request_of in (("xgboost", xgboost_job), ("linear", linear_job), ("torch", torch_job)):
         found = [value_of(account, request_of(account), n) for n in (1, 2)]
         rows.append((name, *(f"{each:.8f}" for each in found)))
+        print(f"  {name}: {found[0]:.8f} on one host, {found[1]:.8f} on two", flush=True)
         apart = abs(found[0] - found[1]) / max(1e-12, abs(found[0]))
         report.facts[name] = found
         report.bar(f"{name}: two hosts and one apart", apart, TOLERANCE[name], "of the value")
