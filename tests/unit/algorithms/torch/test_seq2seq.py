@@ -1,6 +1,8 @@
 """Sequence-to-Sequence: pairs, BLEU, beams, requests."""
 
+import dataclasses
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -128,19 +130,20 @@ def test_a_request_that_is_none_is_refused(predictor: Any, body: bytes, status: 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["rnn", "cnn"])
 def test_it_learns_to_reverse(kind: str, tmp_path: Path) -> None:
+    draw = random.Random(1)
+    drawn = [[draw.randrange(4, 12) for _ in range(draw.randrange(1, 6))] for _ in range(440)]
+    records = tuple(_pairs.written([{"source": each, "target": each[::-1]}]) for each in drawn)
     algorithm, example = base.find("seq2seq"), base.examples("seq2seq")[0]
-    given = {**example.hyperparameters, "encoder_type": kind, "decoder_type": kind, "max_num_epochs": "250"}
-    wide = {
-        "rnn_num_hidden": "48",
-        "cnn_num_hidden": "48",
-        "num_embed_source": "24",
-        "num_embed_target": "24",
-    }
-    given |= {**wide, "batch_size": "20", "num_layers_decoder": "1", "bleu_sample_size": "0"}
-    import dataclasses  # noqa: PLC0415 - here alone
-
-    model = train(algorithm, dataclasses.replace(example, hyperparameters=given), tmp_path)
-    predictor = algorithm.load(model, {})
+    widths = ("rnn_num_hidden", "cnn_num_hidden", "num_embed_source", "num_embed_target")
+    width = dict.fromkeys(widths, "48")
+    given = {"encoder_type": kind, "decoder_type": kind, "learning_rate": "0.005", "max_num_epochs": "30"}
+    often = {"batch_size": "20", "bleu_sample_size": "0", "checkpoint_frequency_num_batches": "100"}
+    example = dataclasses.replace(
+        example,
+        hyperparameters={**example.hyperparameters, **width, **given, **often},
+        channels={"train": records[40:], "validation": records[:40]},
+    )
+    predictor = algorithm.load(train(algorithm, example, tmp_path), {})
     sources = ["a b c", "h g", "d e a b"]
     body = json.dumps({"instances": [{"data": each} for each in sources]}).encode()
     found = [each["target"] for each in json.loads(ask(predictor, body).body)["predictions"]]
