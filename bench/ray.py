@@ -184,7 +184,8 @@ def value_of(account: Account, request: dict[str, Any], n_hosts: int) -> float:
     request = {**request, "TrainingJobName": f"job-{ids.short()}"}
     request["ResourceConfig"] = {**request["ResourceConfig"], "InstanceCount": n_hosts}
     described = ended(account, request)
-    return float(described["FinalMetricDataList"][0]["Value"])
+    found = {each["MetricName"]: float(each["Value"]) for each in described["FinalMetricDataList"]}
+    return next(found[name] for name in sorted(found, key=lambda name: "validation:" not in name))
 
 
 def torch_job(account: Account) -> dict[str, Any]:
@@ -233,7 +234,7 @@ def xgboost_job(account: Account) -> dict[str, Any]:
 def linear_job(account: Account) -> dict[str, Any]:
     """Return a job of Linear Learner, which reports its loss on other rows."""
     bucket = sharded(account)
-    given = {"predictor_type": "binary_classifier", "mini_batch_size": "100", "epochs": "15"}
+    given = {"predictor_type": "binary_classifier", "feature_dim": "4", "mini_batch_size": "100"}
     request = training_request(account, bucket, hyperparameters=given, image=LINEAR)
     return {**request, "InputDataConfig": channels(bucket)}
 
