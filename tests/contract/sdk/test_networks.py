@@ -1,0 +1,66 @@
+"""SDK v2 trains, tunes, asks, transforms and unpacks DeepAR and Sequence-to-Sequence, unmodified."""
+
+import base64
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clary.algorithms import base
+from clary.algorithms.base import Question
+from clary.testing.server import Account, ClaryServer
+
+from .conftest import Client, client, python_of
+
+pytest.importorskip("torch", reason="needs pip install 'clary[torch]'")
+pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def account(clary_server: ClaryServer) -> Account:
+    return clary_server.account()
+
+
+@pytest.fixture(scope="module")
+def v2(clary_server: ClaryServer, account: Account) -> Iterator[Client]:
+    yield from client(clary_server.env(account), python_of("sdk2"), "v2_networks")
+
+
+def outside(name: str, seen: Any, server: ClaryServer, account: Account, folder: Path) -> bytes:
+    """Unpack the model that a job left, load it without the server, and return its answer."""
+    whose = ["--account", account.name, "--data-dir", str(server.data_dir)]
+    command = ["-m", "clary.cli.main", "model", "unpack", seen["job"], "-o", str(folder), *whose]
+    subprocess.run([sys.executable, *command], check=True, capture_output=True, timeout=240)
+    question = Question(body=base64.b64decode(seen["question"]), content_type=seen["content_type"])
+    [answer] = base.find(name).load(folder, {}).predict_many([question])
+    return answer.body
+
+
+@pytest.mark.parametrize("name", ["deepar", "seq2seq"])
+def test_a_network_is_trained_tuned_asked_transformed_and_unpacked(
+    name: str, v2: Client, clary_server: ClaryServer, account: Account, tmp_path: Path
+) -> None:
+    seen = v2(name)
+    assert seen["counts"] == 3
+    answer = base64.b64decode(seen["answer"])
+    assert base64.b64decode(seen["transformed"]).strip() == answer.strip()
+    assert outside(name, seen, clary_server, account, tmp_path / "model").strip() == answer.strip()
+    CHECKS[name](seen, answer)
+
+
+def forecast(seen: Any, answer: bytes) -> None:
+    assert seen["metrics"]["test:mean_wQuantileLoss"] < 0.1
+    one, other = map(json.loads, answer.splitlines())
+    assert len(one["mean"]) == len(other["quantiles"]["0.9"]) == 14
+
+
+def translation(seen: Any, answer: bytes) -> None:
+    assert seen["metrics"]["validation:accuracy"] > 0.8
+    assert json.loads(answer.splitlines()[0])["target"] == "b a"
+
+
+CHECKS = {"deepar": forecast, "seq2seq": translation}
