@@ -40,6 +40,7 @@ def run(name: str, requirements: tuple[str, ...], program: str, **given: Any) ->
             capture_output=True,
             text=True,
             timeout=RUN_S,
+            cwd=folder,
             env={**ONE_THREAD, "PATH": "/usr/bin:/bin"},
         )
         facts: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
