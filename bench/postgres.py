@@ -9,6 +9,7 @@ port.
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -204,7 +205,7 @@ class Site:
             "edge": self.server.pid("edge"),
             "postgres": self.postmaster,
         }
-        return {part: sum(cpu_s(tree(root)).values()) for part, root in roots.items()}
+        return {part: sum(cpu_s(tree(root)).values()) + reaped_s(root) for part, root in roots.items()}
 
     def started(self, request: dict[str, Any]) -> str:
         """Create a training job; return its name."""
@@ -223,6 +224,12 @@ class Site:
         lines = ["POST / HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in request.headers.items() if name.lower() != "host"]
         return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def reaped_s(pid: int) -> float:
+    """Return the CPU seconds of a process's children that have ended: PostgreSQL's come and go."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
 
 def postmaster_of(url: str) -> int:
