@@ -44,7 +44,8 @@ RUNTIMES = {
         "xgboost",
         "xgboost.sklearn",
     ),
-    "torch": ("torch", "torch.utils.data", "torch.nn.functional", "torch.optim"),
+    # the last is imported by the first step of any optimizer, in a second of processor time
+    "torch": ("torch", "torch.utils.data", "torch.nn.functional", "torch.optim", "torch._dynamo"),
 }
 """Modules that each runtime imports; `torch` has those of `base` too. A missing one is left out."""
 OWN = (
