@@ -40,8 +40,8 @@ FIRST_PORTS = range(14_000, 22_000)
 """First ports of a block; with their gRPC twins all lie below Linux's ephemeral ports (from 32768)."""
 LEAST_MIB, MOST_MIB, SHARE = 400, 1500, 16
 """Go's soft limit for `weed` is a 16th of the machine's memory, between these: 284 MB in use in place of 1000
-with the least (reference/feasibility, B). Reading 275 MB takes 0.62 s of processor time with it, 0.24 with the
-most."""
+with the least (reference/feasibility, B). Reading 275 MB takes 0.62 s of processor time with that, 0.24 with
+the most."""
 CERTIFICATE_YEARS = 100
 PROBE = "/clary-ready--ol-s3"
 """Path of the bucket in which a probe writes; no account can have one of such a name."""
