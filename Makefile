@@ -10,7 +10,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 JOBS   ?= 2
-DIST   ?= loadscope
+DIST   ?= loadscope --no-loadscope-reorder
 TORCH  ?= torch==2.13.0
 RAY    ?= ray[client]==2.60.0
 PYTEST ?=

@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["clary.testing.server"]
@@ -8,3 +9,13 @@ settings.register_profile("wide", deadline=None, suppress_health_check=[HealthCh
 """For a loaded machine; new examples every time: `make test-all`."""
 settings.register_profile("steady", settings.get_profile("wide"), derandomize=True)
 settings.load_profile("steady")
+
+LONG = ("tests/docs/", "tests/contract/sdk/", "tests/contract/", "tests/suites/")
+"""Folders whose modules take long, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long: no worker shall be left alone with it while the other has nothing to do."""
+    items.sort(
+        key=lambda item: next((n for n, each in enumerate(LONG) if item.nodeid.startswith(each)), len(LONG))
+    )
