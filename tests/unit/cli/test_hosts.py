@@ -31,7 +31,7 @@ def test_a_list_of_hosts_is_read(tmp_path: Path) -> None:
     ("document", "what"),
     [
         ({"workers": []}, "has `head`"),
-        ({"head": "a", "wrkers": []}, "'wrkers' is not known"),
+        ({"head": "a", "hands": []}, "'hands' is not known"),
         ({"head": {"host": "a", "ram": 1}}, "'ram' of a is not known"),
         ({"head": 7}, "7 is no host"),
     ],
