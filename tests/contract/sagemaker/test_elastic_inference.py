@@ -224,7 +224,7 @@ def test_use_is_seen_in_cloudwatch_and_by_the_command(clary_server: Any, hosting
 
     assert eventually(counted)[0]["Unit"] == "Count"
     assert points("AcceleratorMemoryUsage", "Maximum")[0]["Unit"] == "Bytes"
-    assert points("AcceleratorDeviceTime", "Sum")[0]["Sum"] > 0
+    assert eventually(lambda: [each for each in points("AcceleratorDeviceTime", "Sum") if each["Sum"] > 0])
     assert points("AcceleratorUtilization", "Maximum")[0]["Maximum"] <= 100.1
     done = command(clary_server, "accelerators", "--json")
     assert done.returncode == 0, done.stderr

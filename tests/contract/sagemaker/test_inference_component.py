@@ -135,6 +135,7 @@ def test_an_update_brings_another_model_in_without_a_dropped_request(hosting, en
     settled(hosting, name)
     container = hosting.container(saying("new"))
     with Hammer(lambda: hosting.ask(endpoint, InferenceComponentName=name), n_clients=2) as hammer:
+        wait_for(lambda: hammer.answers["old"] or hammer.errors)
         hosting.sagemaker.update_inference_component(
             InferenceComponentName=name,
             Specification={
