@@ -26,6 +26,10 @@ AGENT = (
 )
 
 
+class BrokenError(Exception):
+    """The server stopped answering; the text says how."""
+
+
 @dataclass(frozen=True)
 class Load:
     """What one window of load showed."""
@@ -122,7 +126,9 @@ class Driver:
         pids = tuple(pids)
         before = cpu_s(pids)
         argv = [self._binary, "127.0.0.1", str(port), str(connections), str(seconds), path, "-"]
-        done = subprocess.run(list(map(str, argv)), check=True, capture_output=True, text=True)
+        done = subprocess.run(list(map(str, argv)), check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise BrokenError(f"at {connections} connections: {done.stderr.strip()[:200]}")
         used = cpu_s(pids)
         found = json.loads(done.stdout)
         spent = sum(used[pid] - before.get(pid, 0.0) for pid in used)

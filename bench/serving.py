@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from bench import _peers, _sites, _torch_mlp
 from bench._bars import Report, quantile
-from bench._drive import Driver, Load, ask, built, cpu_s, signed, tree
+from bench._drive import BrokenError, Driver, Load, ask, built, cpu_s, signed, tree
 from bench._edge import ENDPOINT
 from bench._peer_list import PEERS
 from bench._sites import N_FEATURES, Deployed
@@ -252,7 +252,7 @@ def against(
                         ours = best(driver, where, requests[part], n, seconds, pids)
                         assert not ours.errors, f"{ours.errors} answers of {ours.n} are wrong"
                         pairs[part][n] = ours, other
-        except _peers.NotInstalledError as error:
+        except (_peers.NotInstalledError, BrokenError) as error:
             missing[peer.name] = str(error)
             report.facts.setdefault("not measured", {})[f"{kind}: {peer.name}"] = str(error)
             continue

@@ -5,8 +5,8 @@ from sklearn import datasets
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
 
-from clary.algorithms.randomcutforest._forest import Forest
 from clary.algorithms.randomcutforest.fit import _parts, judged
+from clary.algorithms.randomcutforest.forest import Forest
 
 
 def aucs(digit: int) -> tuple[float, float]:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clary.algorithms import _artifact, _decision
-from clary.algorithms._answers import ColumnPredictor, Columns
+from clary.algorithms._answers import FORMATS, ColumnPredictor, Columns
 from clary.algorithms.base import Refusal
 from clary.algorithms.factorization_machines._model import linked
 from clary.algorithms.factorization_machines.definition import BINARY
 from clary.kernel.errors import CustomerError
+from clary.toolkit.flat import Flat
 from clary.toolkit.formats import csv
 from clary.toolkit.formats.base import MediaType
 from clary.toolkit.kernels.factors import scored
@@ -89,6 +90,22 @@ class MachinePredictor(ColumnPredictor):
             for at in range(0, rows.shape[0], step)
         ]
         return np.asarray(linked(np.concatenate(parts), is_binary=self.is_binary), np.float32)
+
+    def flat(self) -> Flat:
+        """Return weights, factors and bias."""
+        return Flat(
+            kind="factors",
+            n_features=self.n_features,
+            arrays={"weights": self.weights},
+            numbers={
+                "bias": self.bias,
+                "link": "sigmoid" if self.is_binary else "identity",
+                "threshold": self.threshold,
+            },
+            requests=(),
+            formats=FORMATS,
+            forms=self.forms(np.zeros(1, np.float32)),
+        )
 
     def columns(self, scores: Scores, *, is_verbose: bool) -> Columns:
         """Return `score`, and `predicted_label` of a classifier."""

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from clary.toolkit.kernels.pairs import LENGTHS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from clary.algorithms._hosts import Hosts
 
-LENGTHS = (8, 12, 16, 20, 24)
-"""Bits of the prefixes."""
 MOST_PREFIXES = 1 << 17
 """Prefixes that have vectors: those used most."""
 _SHIFTS = np.arange(31, -1, -1, dtype=np.uint32)

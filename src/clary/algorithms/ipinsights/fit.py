@@ -21,7 +21,7 @@ from clary.algorithms import _artifact, _hosts
 from clary.algorithms._gradients import Batches, by_row, summed, summed_rows
 from clary.algorithms._log import Log, say
 from clary.algorithms._optimizers import Optimizer, optimizer
-from clary.algorithms.ipinsights import _events
+from clary.algorithms.ipinsights import events
 from clary.algorithms.ipinsights._network import Network, prefixes_of
 from clary.kernel.errors import CustomerError
 
@@ -72,7 +72,7 @@ class Events:
     @classmethod
     def read(cls, training: Training, channel: str, hosts: Hosts) -> Events:
         """Read a channel; CustomerError where no host has any event."""
-        found = cls(*_events.read(training.source(channel), training.params.int("num_entity_vectors")))
+        found = cls(*events.read(training.source(channel), training.params.int("num_entity_vectors")))
         if not hosts.sum(np.array([len(found.rows)]))[0]:
             raise CustomerError(f"No data in channel {channel}: it has no rows")
         return found

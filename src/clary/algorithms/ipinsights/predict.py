@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from clary.algorithms import _artifact
+from clary.algorithms._answers import JSON, JSONLINES, REQUESTS, accepted, form
 from clary.algorithms._instances import InstancePredictor, documents, refused
 from clary.algorithms.base import Refusal
-from clary.algorithms.ipinsights import _events
+from clary.algorithms.ipinsights import events
 from clary.algorithms.ipinsights._network import Network
 from clary.kernel.errors import CustomerError
+from clary.toolkit.flat import Flat
 from clary.toolkit.formats import csv
 from clary.toolkit.formats.base import MediaType
 
@@ -78,18 +80,40 @@ class EventPredictor(InstancePredictor):
         n_vectors = len(self._entities)
         try:
             return "", [
-                (_events.row_of(entity, n_vectors), _events.number_of(address)) for entity, address in pairs
+                (events.row_of(entity, n_vectors), events.number_of(address)) for entity, address in pairs
             ]
-        except _events.EventError as error:
+        except events.EventError as error:
             raise refused(str(error)) from error
+
+    def flat(self) -> Flat:
+        """Return vectors and layers, for bodies of CSV and answers without vectors."""
+        network, n_layers = self._network.arrays, self._network.n_layers
+        width = self._entities.shape[1]
+        layers = [[network[f"{name}_{layer}"] for layer in range(n_layers)] for name in ("weight", "bias")]
+        spelled = {accept: accepted(accept, self._default)[0] for accept in ("", "*/*", JSON, JSONLINES)}
+        shown = {"dot_product": np.zeros(1, np.float32)}
+        return Flat(
+            kind="pairs",
+            n_features=2,
+            arrays={
+                "entities": self._entities,
+                "bits": network["bit_weight"],
+                "prefixes": network["prefixes"].astype(np.int64),
+                "vectors": network["prefix_vectors"],
+                "weights": np.array(layers[0], np.float64).reshape(n_layers, width, width),
+                "biases": np.array(layers[1], np.float64).reshape(n_layers, width),
+            },
+            requests=REQUESTS,
+            forms={accept: form(shown, content_type) for accept, content_type in spelled.items()},
+        )
 
     def _lines(self, body: bytes) -> list[tuple[bytes, bytes]]:
         pairs = []
         for number, line in enumerate(body.split(b"\n"), 1):
             if line.strip():
                 try:
-                    pairs.append(_events.fields(line))
-                except _events.EventError as error:
+                    pairs.append(events.fields(line))
+                except events.EventError as error:
                     raise refused(f"line {number} {error}") from error
         if not pairs:
             raise refused("there are no rows")

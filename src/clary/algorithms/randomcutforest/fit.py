@@ -14,7 +14,7 @@ from clary.algorithms import _artifact, _hosts
 from clary.algorithms._feed import Feed
 from clary.algorithms._log import Log, say
 from clary.algorithms._sample import Sample
-from clary.algorithms.randomcutforest._forest import Forest
+from clary.algorithms.randomcutforest.forest import Forest
 from clary.kernel.errors import CustomerError
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from clary.algorithms import _artifact
-from clary.algorithms._answers import ColumnPredictor, Columns
-from clary.algorithms.randomcutforest._forest import ARRAYS, Forest
+from clary.algorithms._answers import FORMATS, REQUESTS, ColumnPredictor, Columns
+from clary.algorithms.randomcutforest.forest import ARRAYS, Forest
+from clary.toolkit.flat import Flat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +58,17 @@ class ForestPredictor(ColumnPredictor):
         step = max(1, DENSE_BYTES // (4 * self.n_features))
         parts = [self.forest.score(rows[at : at + step].toarray()) for at in range(0, rows.shape[0], step)]
         return np.concatenate(parts)
+
+    def flat(self) -> Flat:
+        """Return the trees."""
+        return Flat(
+            kind="cuts",
+            n_features=self.n_features,
+            arrays=self.forest.arrays,
+            requests=REQUESTS,
+            formats=FORMATS,
+            forms=self.forms(np.zeros(1, np.float32)),
+        )
 
     def columns(self, scores: Scores, *, is_verbose: bool) -> Columns:
         """Return `score`."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clary.algorithms.randomcutforest._forest import Forest
+from clary.algorithms.randomcutforest.forest import Forest
 from clary.kernel.errors import CustomerError
 from clary.toolkit.kernels import cuts as kernels
 
@@ -83,9 +83,8 @@ class StreamingForest:
         sums = np.zeros(1)
         if not self.n_seen:
             return 0.0
-        for tree, state in enumerate(self._state):
-            parts = (self._nodes, self._cuts, self._masses, self._points, self._boxes, self._spans)
-            kernels.score(asked, (int(state[0]), *(part[tree] for part in parts)), sums)
+        parts = (self._nodes, self._cuts, self._masses, self._points, self._boxes, self._spans)
+        kernels.score(asked, (self._state[:, 0].astype(np.int64), *parts), sums)
         return float(sums[0] / len(self._state))
 
     def update(self, row: ArrayLike) -> None:

@@ -53,6 +53,9 @@ class Scorer(Protocol):
     def score(self, n_rows: int) -> Sequence[float] | None:
         """Return the same of the first of `rows`."""
 
+    def usual(self, name: str) -> bytes:
+        """Return a body of one usual row, in one of the formats, to be measured."""
+
 
 class Model:
     """One model in place: its scorer, its spelling, and its measured cost. For one thread."""
@@ -67,10 +70,10 @@ class Model:
         self._spellings = {accept: _Spelling(form, scorer.n_outputs) for accept, form in flat.forms.items()}
         self._n_outputs = scorer.n_outputs
         self.n_bytes = scorer.n_bytes
-        self.row_s = csv.measure(_row("csv", flat.n_features))
+        self.row_s = csv.measure(scorer.usual("csv"))
         for name, each in made.items():
             if self.row_s <= ROW_S:
-                each.measure(_row(name, flat.n_features))
+                each.measure(scorer.usual(name))
 
     def _reading(self, read: Reader) -> Answering:
         """Return a way to answer bodies that are read first, and scored then."""
@@ -133,18 +136,6 @@ class Format:
         self.most_bytes = int(TURN_S / self.cost_s)
 
 
-def _row(name: str, n_features: int) -> bytes:
-    """Return a body of one row in one of the formats."""
-    values = ["0.12345678"] * n_features
-    if name == "libsvm":
-        return " ".join(f"{place}:{value}" for place, value in enumerate(values)).encode()
-    row = ",".join(values)
-    if name == "csv":
-        return row.encode()
-    line = f'{{"features": [{row}]}}'
-    return (line if name == "jsonlines" else f'{{"instances": [{line}]}}').encode()
-
-
 class _Spelling:
     """A form, made ready for `%`."""
 
@@ -168,6 +159,19 @@ class _Spelling:
     def many(self, values: Sequence[float]) -> str:
         n_rows = len(values) // self._n_outputs
         return (self._start + self._between.join([self._row] * n_rows) + self._end) % tuple(values)
+
+
+def usual(name: str, n_features: int, n_filled: int | None = None) -> bytes:
+    """Return a body of one row in one of the formats, with as many values as are usually not zero."""
+    n_values = n_features if n_filled is None else n_filled
+    values = ["0.12345678"] * n_values + ["0"] * (n_features - n_values)
+    if name == "libsvm":
+        return " ".join(f"{place}:{value}" for place, value in enumerate(values)).encode()
+    row = ",".join(values)
+    if name == "csv":
+        return row.encode()
+    line = f'{{"features": [{row}]}}'
+    return (line if name == "jsonlines" else f'{{"instances": [{line}]}}').encode()
 
 
 def room(n_features: int) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from clary.serving.inplace.base import room
+from clary.serving.inplace.base import room, usual
 from clary.toolkit.flat import Flat, FlatError
 from clary.toolkit.kernels import linear
 
@@ -24,6 +24,10 @@ class Scorer:
     def answer(self, body: bytes) -> Sequence[float] | None:
         """Find the nearest centre of each row of a body."""
         return self._found(linear.nearest(body, self._centres, self.rows, self._scores))
+
+    def usual(self, name: str) -> bytes:
+        """Return a body of one row."""
+        return usual(name, self.rows.shape[1])
 
     def score(self, n_rows: int) -> Sequence[float] | None:
         """Find the nearest centre of the first of `rows`."""

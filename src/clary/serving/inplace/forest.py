@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from clary.serving.inplace.base import room
+from clary.serving.inplace.base import room, usual
 from clary.toolkit.flat import Flat, FlatError
 from clary.toolkit.kernels.forest import LINKS, Forest
 
@@ -28,6 +28,10 @@ class Scorer:
             return None
         found: list[float] = self._scores[:n_rows, : self.n_outputs].ravel().tolist()
         return found
+
+    def usual(self, name: str) -> bytes:
+        """Return a body of one row."""
+        return usual(name, self._forest.n_features)
 
     def score(self, n_rows: int) -> Sequence[float]:
         """Score the first of `rows`."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from clary.serving.inplace.base import room
+from clary.serving.inplace.base import room, usual
 from clary.toolkit.flat import Flat, FlatError
 from clary.toolkit.kernels import linear
 
@@ -31,6 +31,10 @@ class Scorer:
         return self._found(
             linear.answer(body, self._weights, self._bias, self._link, self.rows, self._scores)
         )
+
+    def usual(self, name: str) -> bytes:
+        """Return a body of one row."""
+        return usual(name, self.rows.shape[1])
 
     def score(self, n_rows: int) -> Sequence[float] | None:
         """Score the first of `rows`."""

@@ -14,6 +14,7 @@ INTS = types.Array(types.int32, 1, "C")
 SUMS = types.Array(types.float64, 1, "C")
 DRAWS = types.Array(types.float64, 2, "C")
 BOXES = types.Array(types.float32, 3, "C")
+ROOTS = types.Array(types.int64, 1, "C")
 LOOSE = {"nnan", "ninf", "nsz", "reassoc", "contract"}
 """Rows have finite numbers alone; sums over columns may take any order, the same for every row."""
 
@@ -149,3 +150,34 @@ def score(
         else:
             found += rest / (depth + 1)
         sums[row] += found * scale
+
+
+@kernel(
+    types.void(
+        GIVEN,
+        ROOTS,
+        types.Array(types.int32, 3, "C"),
+        types.Array(types.float32, 2, "C"),
+        types.Array(types.int32, 2, "C"),
+        types.Array(types.float32, 3, "C"),
+        types.Array(types.float32, 4, "C"),
+        types.Array(types.float32, 2, "C"),
+        SUMS,
+    )
+)
+def ask(
+    rows: Any, roots: Any, nodes: Any, cuts: Any, masses: Any, points: Any, boxes: Any, spans: Any, sums: Any
+) -> Any:
+    """Add to `sums` what all trees say of rows, tree after tree."""
+    for tree in range(roots.shape[0]):
+        score(
+            rows,
+            roots[tree],
+            nodes[tree],
+            cuts[tree],
+            masses[tree],
+            points[tree],
+            boxes[tree],
+            spans[tree],
+            sums,
+        )

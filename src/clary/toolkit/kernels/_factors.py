@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from clary.toolkit.kernels._linear import IDENTITY, MOST, ROUNDING, linked
 from clary.toolkit.kernels._numba import kernel, types
 
 FLOATS = types.Array(types.float32, 1, "C")
@@ -11,6 +12,8 @@ COLUMNS = types.Array(types.int32, 1, "C")
 STARTS = types.Array(types.int64, 1, "C")
 TABLE = types.Array(types.float32, 2, "C")
 SUMS = types.Array(types.float64, 1, "C")
+WEIGHTS = types.Array(types.float64, 2, "C", readonly=True)
+FOUND = types.Array(types.float64, 2, "C")
 LOOSE = {"reassoc", "contract", "nsz"}
 
 
@@ -130,3 +133,35 @@ def step(
         own[0] -= moved[0] * into[0]
         for k in range(1, width):
             own[k] -= moved[1] * into[k]
+
+
+@kernel(types.void(WEIGHTS, types.float64, types.int64, TABLE, types.int64, FOUND, TABLE))
+def answer(weights: Any, bias: Any, link: Any, rows: Any, n_rows: Any, sums: Any, scores: Any) -> Any:
+    """Score rows; NaN where the order of adding up would count, as `_linear` has it.
+
+    Of `sums`, shape (2, 1 + n_factors), the second row is what the first would be if nothing cancelled out.
+    """
+    width, found = weights.shape[1], np.empty((2, 1))
+    for row in range(n_rows):
+        sums[:] = 0.0
+        squares, n_terms = 0.0, width + 8
+        for column in range(rows.shape[1]):
+            value = np.float64(rows[row, column])
+            if value == 0.0:
+                continue
+            n_terms += 1
+            sums[0, 0] += value * weights[column, 0]
+            sums[1, 0] += abs(value * weights[column, 0])
+            for k in range(1, width):
+                part = value * weights[column, k]
+                sums[0, k] += part
+                sums[1, k] += abs(part)
+                squares += part * part
+        total, size = bias + sums[0, 0] - 0.5 * squares, abs(bias) + sums[1, 0] + squares
+        for k in range(1, width):
+            total += 0.5 * sums[0, k] * sums[0, k]
+            size += sums[1, k] * sums[1, k]
+        found[0, 0], found[1, 0] = total, size * n_terms * ROUNDING
+        linked(link, row, found, scores)
+        if link != IDENTITY and abs(total) > MOST:
+            scores[row, 0] = np.nan

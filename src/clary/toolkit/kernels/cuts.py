@@ -102,23 +102,25 @@ def enclose(nodes: Any, points: Any, masses: Any) -> tuple[Any, Any]:
     return boxes, (boxes[:, 1] - boxes[:, 0]).sum(axis=1)
 
 
-def score(rows: NDArray[Any], tree: tuple[Any, ...], sums: NDArray[np.float64]) -> None:
-    """Add to `sums` what one tree says of rows.
+def score(rows: NDArray[Any], trees: tuple[Any, ...], sums: NDArray[np.float64]) -> None:
+    """Add to `sums` what trees say of rows; a row is told the same whatever others are asked with it.
 
     Parameters
     ----------
     rows : ndarray, shape (n_rows, n_features)
         Float32, C order, finite.
-    tree : tuple
-        Its root, nodes, cuts, masses, points, boxes, spans.
+    trees : tuple of ndarray
+        Their roots (int64), nodes, cuts, masses, points, boxes, spans.
     """
     kernel = compiled()
-    if kernel is not None:
-        kernel.score(rows, *tree, sums)
-        return
-    for start in range(0, len(rows), SLOW_BLOCK_ROWS):
-        part = slice(start, start + SLOW_BLOCK_ROWS)
-        sums[part] += _scored(rows[part], *tree)
+    n_block = SLOW_BLOCK_ROWS if kernel is None else BLOCK_ROWS
+    for start in range(0, len(rows), n_block):
+        part = slice(start, start + n_block)
+        if kernel is not None:
+            kernel.ask(rows[part], *trees, sums[part])
+            continue
+        for tree in zip(*trees, strict=True):
+            sums[part] += _scored(rows[part], *tree)
 
 
 def _scored(

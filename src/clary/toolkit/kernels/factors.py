@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clary.toolkit.kernels import linear
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -43,6 +45,36 @@ def scored(rows: Any, weights: NDArray[Any], bias: float) -> NDArray[Any]:
     squares = np.asarray(squared @ (weights[:, 1:] * weights[:, 1:]))
     found: NDArray[Any] = bias + sums[:, 0] + 0.5 * (sums[:, 1:] ** 2 - squares).sum(axis=1)
     return found
+
+
+def answer(rows: NDArray[Any], weights: NDArray[Any], bias: float, link: str, scores: NDArray[Any]) -> None:
+    """Write what `scored` says of rows, and its link makes of it, where any order of adding up says it.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (n_rows, n_features)
+        Float32, C order.
+    weights : ndarray, shape (n_features, 1 + n_factors)
+        Float64, C order.
+    link : str
+        `identity` or `sigmoid`.
+    scores : ndarray, shape (n_most, 1)
+        Float32, C order; written. NaN where the order would count.
+    """
+    kernel = compiled()
+    if kernel is not None:
+        sums = np.empty((2, weights.shape[1]))
+        kernel.answer(weights, bias, linear.LINKS.index(link), rows, len(rows), sums, scores)
+        return
+    values = rows.astype(np.float64)
+    sizes, squares = np.abs(values) @ np.abs(weights), (values**2) @ (weights[:, 1:] ** 2)
+    total = scored(values, weights, bias)
+    size = abs(bias) + sizes[:, 0] + (sizes[:, 1:] ** 2 + squares).sum(axis=1)
+    slack = size * ((sum(weights.shape) + 8) * linear.ROUNDING)
+    found = linear.surely(link, total[:, None], slack[:, None])
+    scores[: len(rows)] = np.where(
+        (np.abs(total) > linear.MOST)[:, None] & (link != "identity"), np.nan, found
+    )
 
 
 class Slopes:

@@ -84,7 +84,7 @@ def score(
     values = rows.astype(np.float64)
     sums = values @ weights.T + bias
     slack = (np.abs(values) @ np.abs(weights.T) + np.abs(bias)) * ((weights.shape[1] + 2) * ROUNDING)
-    scores[: len(rows)] = _certain(*_linked(link, sums, slack))
+    scores[: len(rows)] = surely(link, sums, slack)
 
 
 def nearest(body: bytes, centres: NDArray[Any], rows: NDArray[Any], scores: NDArray[Any]) -> int:
@@ -129,6 +129,11 @@ def measure(centres: NDArray[Any], rows: NDArray[Any], scores: NDArray[Any]) -> 
         scores[row, 0] = place if is_certain else np.nan
         distance = np.sqrt(first)
         scores[row, 1] = _certain(distance * (1.0 - rounding), distance * (1.0 + rounding))
+
+
+def surely(link: str, sums: NDArray[Any], slack: NDArray[Any]) -> Any:
+    """Return the scores of sums that are known but for a slack; NaN where a score is not certain."""
+    return _certain(*_linked(link, sums, slack))
 
 
 def _certain(low: Any, high: Any) -> Any:

@@ -1,6 +1,7 @@
 """Linear models, components, centres: what is answered in place is, byte for byte, the replica's answer."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -12,14 +13,19 @@ from hypothesis import strategies as st
 from clary.algorithms._answers import REQUESTS
 from clary.algorithms._rows import RowPredictor
 from clary.algorithms.base import Question
+from clary.algorithms.factorization_machines.predict import MachinePredictor
+from clary.algorithms.ipinsights._network import keys_of
+from clary.algorithms.ipinsights.predict import EventPredictor
 from clary.algorithms.kmeans.predict import KMeansPredictor
 from clary.algorithms.linear_learner.predict import LinearPredictor
 from clary.algorithms.pca.predict import PcaPredictor
+from clary.algorithms.randomcutforest.forest import Forest
+from clary.algorithms.randomcutforest.predict import ForestPredictor
 from clary.kernel import registry
 from clary.serving.inplace import base
 from clary.serving.inplace.base import Model
 from clary.toolkit.flat import Flat, FlatError
-from clary.toolkit.kernels import linear
+from clary.toolkit.kernels import factors, linear
 
 N_FEATURES = 6
 DRAW = np.random.default_rng(5)
@@ -36,6 +42,21 @@ def learner(kind: str, loss: str, n_outputs: int = 1, accept: str = "") -> Linea
     return LinearPredictor(model, {"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": accept})
 
 
+def machine(kind: str) -> MachinePredictor:
+    model = {
+        "linear": DRAW.normal(size=N_FEATURES).astype(np.float32),
+        "factors": DRAW.normal(size=(N_FEATURES, 4)).astype(np.float32) / 4,
+        "bias": np.float32(0.3),
+        "predictor_type": kind,
+    }
+    return MachinePredictor(model, {})
+
+
+def forest(n_rows: int) -> ForestPredictor:
+    samples = np.round(DRAW.normal(size=(9, n_rows, N_FEATURES)), 1).astype(np.float32)
+    return ForestPredictor(Forest.grow(samples, DRAW), {})
+
+
 MODELS: dict[str, RowPredictor] = {
     "regressor": learner("regressor", "squared_loss"),
     "regressor in CSV": learner("regressor", "absolute_loss", accept="text/csv"),
@@ -46,7 +67,15 @@ MODELS: dict[str, RowPredictor] = {
     "pca of one": PcaPredictor(DRAW.normal(size=N_FEATURES), DRAW.normal(size=(N_FEATURES, 1)), {}),
     "kmeans": KMeansPredictor(DRAW.normal(size=(5, N_FEATURES)).astype(np.float32), {}),
     "kmeans of one": KMeansPredictor(DRAW.normal(size=(1, N_FEATURES)).astype(np.float32), {}),
+    "forest": forest(20),
+    "forest of one": forest(1),
+    "machine": machine("regressor"),
+    "machine of classes": machine("binary_classifier"),
 }
+WITHOUT_CSV = {"machine", "machine of classes"}
+"""The service reads no CSV for them."""
+LOOSE = {"forest", "forest of one"}
+"""Their kernel adds up in an order of its own: both sides run it, or neither does."""
 ACCEPTS = (
     "",
     "*/*",
@@ -72,7 +101,7 @@ def unbounded(model: Model) -> None:
 
 
 @pytest.mark.parametrize("accept", ACCEPTS)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in WITHOUT_CSV])
 def test_plain_rows_are_answered_in_place_in_the_same_bytes(name: str, accept: str) -> None:
     predictor, model = MODELS[name], placed(name)
     unbounded(model)
@@ -198,7 +227,7 @@ def test_whatever_documents_say_both_answer_alike(instances: list[Any], is_lines
     assert (answer.status, answer.content_type, answer.body) == (200, *found)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in LOOSE])
 def test_with_and_without_numba_the_same_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = placed(name)
     rows = DRAW.normal(size=(50, N_FEATURES)).tolist()
@@ -206,11 +235,13 @@ def test_with_and_without_numba_the_same_is_said(name: str, monkeypatch: pytest.
     documents = [json.dumps({"instances": [{"features": row}]}).encode() for row in rows]
     told = [model.answer(body, "application/json", "") for body in documents]
     found = [model.answer(body, "text/csv", "") for body in lines]
-    monkeypatch.setattr(linear, "compiled", lambda: None)
+    for each in (linear, factors):
+        monkeypatch.setattr(each, "compiled", lambda: None)
     unbounded(model)
     assert [model.answer(body, "text/csv", "") for body in lines] == found
     assert [model.answer(body, "application/json", "") for body in documents] == told
-    assert None not in found
+    assert None not in told
+    assert (None in found) == (name in WITHOUT_CSV)
 
 
 @pytest.mark.parametrize("without", [False, True])
@@ -229,8 +260,74 @@ def test_what_the_order_of_adding_up_would_decide_is_left_to_the_replica(
     assert np.isnan(scores[0, 0])
 
 
+@pytest.mark.parametrize("without", [False, True])
+def test_a_sum_of_factors_that_cancels_out_is_left_to_the_replica(
+    without: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if without:
+        monkeypatch.setattr(factors, "compiled", lambda: None)
+    rows, scores = np.ones((1, 2), np.float32), np.empty((1, 1), np.float32)
+    factors.answer(rows, np.array([[1e9, 0.1], [-1e9, 0.3]]), 0.1, "identity", scores)
+    assert np.isnan(scores[0, 0])
+    factors.answer(rows, np.array([[-90.0, 0.0], [0.0, 0.0]]), 0.0, "sigmoid", scores)
+    assert np.isnan(scores[0, 0])  # the sigmoid's clipping would show
+
+
 def test_an_output_that_is_never_told_stays_with_the_replica() -> None:
     assert learner("regressor", "squared_loss", 2).flat() is None
+
+
+def astray(name: str, place: tuple[int, ...], value: int) -> dict[str, Any]:
+    """Return a tree of two rows and one column, but for one number."""
+    tree = {
+        "nodes": np.array([[[0, 1, 2]]], np.int32),
+        "cuts": np.zeros((1, 1), np.float32),
+        "masses": np.array([[2, 1, 1]], np.int32),
+        "points": np.array([[[0], [1]]], np.float32),
+    }
+    tree[name][place] = value
+    return tree
+
+
+def vectors(n_layers: int, n_columns: int = 8) -> EventPredictor:
+    """Return vectors of 20 entities and of every prefix of one address, and layers over them."""
+    prefixes = np.sort(
+        np.concatenate([keys_of(np.array([3232235778], np.uint32), each) for each in (8, 16, 24)])
+    )
+    shapes = {"bit_weight": (32,), "prefix_vectors": (3,), "entity_vectors": (20,)}
+    for layer in range(n_layers):
+        shapes |= {f"weight_{layer}": (n_columns,), f"bias_{layer}": ()}
+    draw = np.random.default_rng(n_layers)
+    drawn = {
+        name: draw.normal(0, 0.3, (*shape, n_columns)).astype(np.float32) for name, shape in shapes.items()
+    }
+    return EventPredictor({"prefixes": prefixes, **drawn}, {})
+
+
+@pytest.mark.parametrize("n_layers", [0, 1, 3])
+def test_pairs_are_answered_in_place_in_the_same_bytes(n_layers: int) -> None:
+    predictor = vectors(n_layers)
+    made = predictor.flat()
+    model = Model(made, registry.member(base.PACKAGE, made.kind).load(made))
+    unbounded(model)
+    addresses = ["192.168.1.2", "192.168.1.77", "192.9.9.9", "0.0.0.0", "255.255.255.255"]
+    pairs = [f"{entity},{address}" for entity in ("anna", '"bert"', " carl") for address in addresses]
+    for body in ("\n".join(pairs).encode(), *(pair.encode() for pair in pairs)):
+        for accept in ("", "*/*", "application/json", "application/jsonlines"):
+            answer = predictor.predict_many([Question(body=body, content_type="text/csv", accept=accept)])[0]
+            assert model.answer(body, "text/csv", accept) == (answer.content_type, answer.body)
+    for body in (b"anna", b"anna,1.2.3", b",1.2.3.4", b"a,b,1.2.3.4", b"\n", b"anna,1.2.3.4\nbert"):
+        assert model.answer(body, "text/csv", "") is None
+    assert model.answer(b"anna,1.2.3.4", "text/csv", "application/json; verbose=true") is None
+
+
+@pytest.mark.parametrize(("name", "width"), [("bits", 7), ("weights", 9), ("biases", 1), ("vectors", 7)])
+def test_vectors_that_do_not_fit_are_refused(name: str, width: int) -> None:
+    made = vectors(2).flat()
+    array = made.arrays[name]
+    wrong = np.ones((*array.shape[:-1], width))
+    with pytest.raises(FlatError, match=name):
+        registry.member(base.PACKAGE, "pairs").load(replace(made, arrays={**made.arrays, name: wrong}))
 
 
 @pytest.mark.parametrize(
@@ -245,12 +342,21 @@ def test_an_output_that_is_never_told_stays_with_the_replica() -> None:
         ("centres", {"centres": np.ones((2, 3))}, {}),
         ("centres", {"centres": np.ones((0, 2))}, {}),
         ("centres", {"centres": np.ones((2, 2), np.int32)}, {}),
+        ("factors", {"weights": np.ones((3, 2))}, {"bias": 0.0}),
+        ("factors", {"weights": np.ones((2, 2), np.float32)}, {"bias": 0.0}),
+        ("factors", {"weights": np.ones((2, 0))}, {"bias": 0.0}),
+        ("factors", {"weights": np.ones((2, 2))}, {"bias": 0.0, "link": "softmax"}),
+        ("cuts", astray("nodes", (0, 0, 0), 1), {}),
+        ("cuts", astray("nodes", (0, 0, 1), 3), {}),
+        ("cuts", astray("nodes", (0, 0, 1), 0), {}),
+        ("cuts", astray("masses", (0, 0), -1), {}),
+        ("cuts", astray("masses", (0, 1), 0), {}),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(kind: str, arrays: Any, numbers: dict[str, str]) -> None:
     flat = Flat(
         kind=kind,
-        n_features=2,
+        n_features=1 if kind == "cuts" else 2,
         arrays=arrays,
         numbers={"link": "identity", "label": "none"} | numbers,
         requests=(),

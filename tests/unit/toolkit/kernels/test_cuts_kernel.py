@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clary.algorithms.randomcutforest._forest import Forest
+from clary.algorithms.randomcutforest.forest import Forest
 from clary.algorithms.randomcutforest.stream import StreamingForest
 from clary.kernel.errors import CustomerError
 from clary.toolkit.kernels import cuts

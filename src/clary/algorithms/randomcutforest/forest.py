@@ -71,7 +71,13 @@ class Forest:
         places = np.broadcast_to(np.arange(n_rows - 1), inner.shape)[inner]
         columns = forest.nodes[:, :, 0][inner]
         is_below = (children > places[:, None]) & (children < 2 * n_rows - 1)
-        if not is_below.all() or ((columns < 0) | (columns >= n_columns)).any():
+        trees = np.broadcast_to(np.arange(n_trees)[:, None], inner.shape)[inner]
+        if (
+            not is_below.all()
+            or ((columns < 0) | (columns >= n_columns)).any()
+            or (forest.masses[trees[:, None], children] < 1).any()
+            or (forest.masses < 0).any()
+        ):
             raise CustomerError(
                 "Unable to load model: nodes must lie before their children, and cut a column"
             )
@@ -83,13 +89,15 @@ class Forest:
         return {name: getattr(self, name) for name in ARRAYS}
 
     @cached_property
-    def trees(self) -> list[tuple[Any, ...]]:
-        """Of each tree, what the kernel asks for."""
-        found = []
-        for nodes, cuts, masses, points in zip(self.nodes, self.cuts, self.masses, self.points, strict=True):
-            root = 0 if masses[0] else len(nodes)
-            found.append((root, nodes, cuts, masses, points, *kernels.enclose(nodes, points, masses)))
-        return found
+    def trees(self) -> tuple[Any, ...]:
+        """What the kernel asks for."""
+        n_inner = self.nodes.shape[1]
+        roots = (
+            np.where(self.masses[:, 0] > 0, 0, n_inner) if n_inner else np.zeros(len(self.points), np.int64)
+        )
+        drawn = [kernels.enclose(*tree) for tree in zip(self.nodes, self.points, self.masses, strict=True)]
+        boxes, spans = (np.stack(each) for each in zip(*drawn, strict=True))
+        return roots, self.nodes, self.cuts, self.masses, self.points, boxes, spans
 
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the mean of all trees' scores, about 1 for a usual row and more for an anomaly.
@@ -100,8 +108,5 @@ class Forest:
             Float32, C order, finite.
         """
         sums = np.zeros(len(rows))
-        for start in range(0, len(rows), kernels.BLOCK_ROWS):
-            part = slice(start, start + kernels.BLOCK_ROWS)
-            for tree in self.trees:
-                kernels.score(rows[part], tree, sums[part])
+        kernels.score(rows, self.trees, sums)
         return (sums / len(self.points)).astype(np.float32)
