@@ -39,7 +39,6 @@ def fill(store: Store, account: str, first: int, last: int) -> None:
 
     def unit(conn: sa.Connection) -> None:
         driver: Any = conn.connection.driver_connection
-        conn.execute(sa.text("SET LOCAL synchronous_commit = off"))
         with driver.cursor() as cursor, cursor.copy(f"COPY record ({_COLUMNS}) FROM STDIN") as copy:
             for number, row in enumerate(store_million.rows(last)):
                 if number >= first:

@@ -37,10 +37,8 @@ from clary.testing import postgres
 from clary.testing.jobs import new_bucket, script_request, upload_script, wait_for_job
 from clary.testing.server import Account, ClaryServer, end_agents
 
-MOST_ROWS = 12_000
-"""That one page may touch, whatever the filters: the walk that SQLite's plans allow themselves."""
-NOT_PROMISED = ("name contains, one in 100, and status", "created range of 1 %, name contains")
-"""A part of a name that many thousands bear, and a filter: PostgreSQL then joins two bitmaps, which grow."""
+MOST_ROWS = 15_000
+"""That one page may touch, whatever the filters: a walk as SQLite's plans allow themselves, and samples."""
 N_DESCRIBED = 512
 N_CREATED, N_CREATORS, CREATE_S = 12_000, 32, 5.0
 """Each is created once: more than fit into the seconds."""
@@ -123,9 +121,7 @@ def plans(report: Report, store: Store, url: str, account: str, n_rows: int) -> 
     ]
     head = ("", f"of {n_rows // 10:,}", f"of {n_rows:,}", "8 KiB pages", "ms", "first scan")
     report.table("Rows that the plan of one page touches", head, rows)
-    print(f"not promised: {'; '.join(NOT_PROMISED)}")
-    promised = {name: each for name, each in many.items() if name not in NOT_PROMISED}
-    most = max(each.n_rows for each in promised.values())
+    most = max(each.n_rows for each in many.values())
     report.bar(f"rows of {n_rows:,} that a page touches, the worst list", most, MOST_ROWS, "rows")
     walked = [name for name, each in many.items() if any(node.startswith("Seq Scan") for node in each.nodes)]
     report.bar("lists whose plan scans the table", len(walked), 0.0, "lists")

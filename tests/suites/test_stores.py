@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from clary.cli import preflight
+from clary.kernel.errors import SetupError
+from clary.kernel.settings import Settings
 from clary.store import copying, identities, logs, nodes, notices, work
 from clary.store.database import Store
 from clary.store.notices import Listener
@@ -73,6 +76,24 @@ class TestPostgres(StoreSuite):
     @pytest.fixture
     def store(self, postgres: Store) -> Store:
         return emptied(postgres)
+
+
+@pytest.mark.postgres
+def test_a_database_without_utf8_is_refused_in_one_line_that_says_how_to_make_one(postgres_url: str) -> None:
+    admin = sa.create_engine(
+        sa.make_url(postgres_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+    )
+    with admin.connect() as conn:
+        conn.execute(sa.text("CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0 LOCALE 'C'"))
+    admin.dispose()
+    url = sa.make_url(postgres_url).set(database="ascii").render_as_string(hide_password=False)
+    why = (
+        r"the database ascii has the encoding SQL_ASCII.*createdb --encoding UTF8 --template template0 ascii"
+    )
+    with pytest.raises(SetupError, match=why):
+        Store.open(url)
+    with pytest.raises(SetupError, match=why):
+        preflight.check_store(Settings(store_url=url))
 
 
 @pytest.mark.postgres

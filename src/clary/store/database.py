@@ -245,11 +245,35 @@ def _sqlite_engine(address: sa.URL, begin: str, pragmas: dict[str, Any], *, size
     return engine
 
 
+def postgresql_engine(address: sa.URL, **options: Any) -> sa.Engine:
+    """Return an engine of a PostgreSQL; nothing is asked of it yet."""
+    # By name: a database without an encoding (SQL_ASCII) has the driver give texts as bytes.
+    driven = address.set(drivername="postgresql+psycopg")
+    return sa.create_engine(driven, connect_args={"client_encoding": "utf8"}, **options)
+
+
+def check_encoding(conn: sa.Connection) -> None:
+    """Refuse a database that cannot hold every name, log line and document.
+
+    Raises
+    ------
+    SetupError
+        Its encoding is another than UTF8.
+    """
+    encoding = conn.execute(sa.text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        name = conn.engine.url.database
+        raise SetupError(
+            f"the database {name} has the encoding {encoding}, and Clary needs UTF8; "
+            f"make one: createdb --encoding UTF8 --template template0 {name}"
+        )
+
+
 def _open_postgresql(cls: type[Store], address: sa.URL, key_path: Path | None, node: str) -> Store:
     where = address.set(drivername="postgresql").render_as_string(hide_password=True)
     try:
-        engine = sa.create_engine(
-            address.set(drivername="postgresql+psycopg"),
+        engine = postgresql_engine(
+            address,
             json_serializer=documents.dumps,
             json_deserializer=documents.loads,
             isolation_level="REPEATABLE READ",
@@ -260,6 +284,8 @@ def _open_postgresql(cls: type[Store], address: sa.URL, key_path: Path | None, n
     except (ImportError, NoSuchModuleError):
         raise SetupError("PostgreSQL needs its driver: pip install 'clary[postgres]'") from None
     try:
+        with engine.connect() as conn:
+            check_encoding(conn)
         _prepare(engine, engine)
         cipher = _cipher_of(engine, engine, key_path) if key_path else None
     except (SQLAlchemyError, OSError) as fault:

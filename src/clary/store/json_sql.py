@@ -147,7 +147,16 @@ class SqliteSql(JsonSql):
 
 
 class PostgresSql(JsonSql):
-    """PostgreSQL: lax JSON paths walk through lists by themselves."""
+    """PostgreSQL: lax JSON paths walk through lists by themselves.
+
+    Parameters
+    ----------
+    walks : bool
+        Whether the trigram index shall not be used.
+    """
+
+    def __init__(self, *, walks: bool = False) -> None:
+        self._walks = walks
 
     def any_leaf(self, document: Any_, names: Names, test: Callable[[Leaf], Truth]) -> Truth:
         """See `JsonSql`."""
@@ -168,8 +177,9 @@ class PostgresSql(JsonSql):
 
     def contains(self, text: Any_, part: str) -> Truth:
         """See `JsonSql`."""
-        # LIKE rather than strpos: the trigram index understands it.
-        return sa.cast(text, sa.Text).contains(part, autoescape=True)
+        # LIKE rather than strpos: the trigram index understands it, but not with another collation.
+        column = sa.cast(text, sa.Text)
+        return (column.collate("POSIX") if self._walks else column).contains(part, autoescape=True)
 
     def sort_key(self, document: Any_, names: Names, *, spelled: bool = False) -> list[Any_]:
         """See `JsonSql`."""
@@ -195,9 +205,9 @@ class PostgresSql(JsonSql):
         return found.table_valued(sa.column("value", JSONB)).render_derived()
 
 
-def of(conn: sa.Connection) -> JsonSql:
-    """Return the spelling for a connection's database."""
-    return SqliteSql() if conn.dialect.name == "sqlite" else PostgresSql()
+def of(conn: sa.Connection, *, walks: bool = False) -> JsonSql:
+    """Return the spelling for a connection's database; `walks` keeps PostgreSQL from its trigram index."""
+    return SqliteSql() if conn.dialect.name == "sqlite" else PostgresSql(walks=walks)
 
 
 def _is_plain(names: Names) -> bool:

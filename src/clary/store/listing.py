@@ -8,6 +8,7 @@ neither repeat nor hide others.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -121,7 +122,11 @@ def page(conn: sa.Connection, query: Query) -> Page:
     query = replace(query, where=facets.sharpen(scope, query.noun, query.where))
     order = _order(conn, query)
     sort = query.sort if isinstance(query.sort, str) else ""
-    plan = plans.choose(conn, scope, _top(query), sort, _codes(query))
+
+    def start(steps: sa.Select[Any]) -> sa.Select[Any]:
+        return _from_position(query, steps, order).order_by(*_directed(order, query.descending))
+
+    plan = plans.choose(conn, scope, _top(query), sort, _codes(query), start=start)
     edge = _edge(conn, query, plan, order) if plan.doubtful_name else None
     rows = _rows(conn, query, plan, order, edge)
     if edge is not None and len(rows) <= query.limit:
@@ -211,7 +216,9 @@ def _rows(
     full = sa.select(*COLUMNS, *again).join_from(picked, record, mark == picked.c.mark)
     if not dialect.is_sqlite(conn):
         full = full.where(_in_scope(query))
-    return conn.execute(full.order_by(*_directed(again, query.descending))).all()
+    full = full.order_by(*_directed(again, query.descending))
+    with dialect.in_order(conn) if plan.in_order else nullcontext():
+        return conn.execute(full).all()
 
 
 def _edge(
@@ -244,7 +251,7 @@ def _from_position(query: Query, found: sa.Select[Any], order: list[sa.ColumnEle
 
 
 def _filtered(conn: sa.Connection, query: Query, plan: Plan, found: sa.Select[Any]) -> sa.Select[Any]:
-    sql = json_sql.of(conn)
+    sql = json_sql.of(conn, walks=plan.walks)
     found = found.select_from(record).where(_in_scope(query))
     if query.where:
         together = query.where if query.match == "all" else (Group(query.match, query.where),)

@@ -1,4 +1,4 @@
-"""Which index leads a list on SQLite; PostgreSQL chooses by its own statistics.
+"""Which index leads a list on SQLite, and whether the one of names may on PostgreSQL.
 
 Three ways lead to a page:
 
@@ -7,10 +7,12 @@ Three ways lead to a page:
 - **gather** the rows whose names the trigram index found, and sort them: where few names fit.
 
 Probes that stop early say how much a condition leaves. SQLite's own planner has no statistics of a full-text
-index, and would walk a million rows for a name that nobody bears.
+index, and would walk a million rows for a name that nobody bears. PostgreSQL's has some, and chooses well but
+for a part of a name that many bear: it gathers all of them, more with every job, to join them with what
+another condition leaves.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +30,8 @@ PATIENCE = 12_000
 """Steps of a walk after which a name that should be common is looked for by the trigram index after all."""
 LAST_GATHER = 20_000
 """Names that are gathered after a walk in vain, rather than walking all the way."""
+SAMPLE, COMMON = 2_000, 10
+"""Of so many first steps of a walk on PostgreSQL, so many that bear a name make it one to walk for."""
 TRIGRAM = 3
 """Characters under which the index of names says nothing."""
 
@@ -46,6 +50,9 @@ _RANGES = {"gt", "ge", "lt", "le", "eq"}
 _name_index = sa.table("record_name", sa.column("rowid"), sa.column("record_name"))
 
 
+Start = Callable[[sa.Select[Any]], sa.Select[Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How to find a page."""
@@ -56,10 +63,20 @@ class Plan:
     """The only rows that can be in the answer, as a JSON list."""
     doubtful_name: str = ""
     """Part of a name that many bear: a walk fills its page soon, unless all of them lie far away."""
+    walks: bool = False
+    """PostgreSQL shall not gather names."""
+    in_order: bool = False
+    """PostgreSQL shall go through the list in its order, not sort what a condition leaves."""
 
 
 def choose(
-    conn: sa.Connection, scope: int, top: Sequence[Condition], sort: str, codes: Sequence[int] = ()
+    conn: sa.Connection,
+    scope: int,
+    top: Sequence[Condition],
+    sort: str,
+    codes: Sequence[int] = (),
+    *,
+    start: Start | None = None,
 ) -> Plan:
     """Choose how to find a page.
 
@@ -69,9 +86,11 @@ def choose(
         Conditions that every row of the answer satisfies.
     codes : sequence of int
         Facets that every row of the answer has.
+    start : function or None
+        Makes a walk in the order of the list begin where the page does.
     """
     if not dialect.is_sqlite(conn):
-        return Plan()
+        return _without_names(conn, scope, top, sort, start) if start else Plan()
     if any(each.op == "eq" and each.field in {"key", "arn"} for each in top):
         return Plan()  # a unique index leads; SQLite sees that by itself
     for code in codes:
@@ -93,6 +112,28 @@ def choose(
     has_status = any(each.field == "status" and each.op == "eq" for each in top)
     walk = (_STATUS_WALKS if has_status else {}).get(sort) or _WALKS.get(sort)
     return Plan(f"INDEXED BY {walk}" if walk else "", doubtful_name=name if walk else "")
+
+
+def _without_names(
+    conn: sa.Connection, scope: int, top: Sequence[Condition], sort: str, start: Start
+) -> Plan:
+    """Keep PostgreSQL from gathering names that a walk, or what another condition leaves, soon has."""
+    name = _longest_name_part(top)
+    if not name or sort not in _WALKS:
+        return Plan()
+    walk = sa.select(record.c.key).where(record.c.scope == scope)
+    for each in top:
+        if each.field == "status" and each.op == "eq" and sort in _STATUS_WALKS:
+            walk = walk.where(record.c.status == bound_of(each))
+    ranges = [rows.with_only_columns(record.c.key) for _, rows in _ranges(scope, top, sort)]
+    for steps in (start(walk), *ranges):
+        first = steps.limit(SAMPLE).subquery()
+        bears = sa.func.strpos(first.c.key, name) > 0
+        counts = sa.select(sa.func.count(), sa.func.count().filter(bears)).select_from(first)
+        n_steps, n_found = conn.execute(counts).one()
+        if n_steps < SAMPLE or n_found >= COMMON:
+            return Plan(walks=True, in_order=not ranges)
+    return Plan()
 
 
 def gather(conn: sa.Connection, name: str, most: int, scope: int | None = None) -> Plan | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from clary.cli.checks.base import Finding, Grade
+from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
 
 SUBJECT = "Store"
@@ -26,16 +27,29 @@ def check(settings: Settings) -> Iterator[Finding]:
         mend = "pip install 'clary[postgres]'"
         yield Finding(subject=SUBJECT, grade=Grade.BROKEN, text="PostgreSQL's driver is missing", mend=mend)
         return
+    yield _asked(settings.store_url)
+
+
+def _asked(url: str) -> Finding:
     from sqlalchemy import create_engine, make_url, text  # noqa: PLC0415 - 0.1 s, only where it is used
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
+    from clary.store import database  # noqa: PLC0415
+
     try:
-        shown = make_url(settings.store_url).render_as_string(hide_password=True)
-        engine = create_engine(settings.store_url)
+        address = make_url(url)
+        is_server = address.get_backend_name() == "postgresql"
+        engine = database.postgresql_engine(address) if is_server else create_engine(address)
         with engine.connect() as connection:
+            if is_server:
+                database.check_encoding(connection)
             connection.execute(text("SELECT 1"))
         engine.dispose()
-        yield Finding(subject=SUBJECT, grade=Grade.OK, text=f"{shown} answers")
+    except SetupError as error:
+        reason, _, mend = str(error).partition("; ")
+        return Finding(subject=SUBJECT, grade=Grade.BROKEN, text=reason, mend=mend)
     except SQLAlchemyError as error:
         reason = str(error).splitlines()[0]
-        yield Finding(subject=SUBJECT, grade=Grade.BROKEN, text=reason, mend="check CLARY_STORE_URL")
+        return Finding(subject=SUBJECT, grade=Grade.BROKEN, text=reason, mend="check CLARY_STORE_URL")
+    shown = address.render_as_string(hide_password=True)
+    return Finding(subject=SUBJECT, grade=Grade.OK, text=f"{shown} answers")
