@@ -42,13 +42,13 @@ open(os.environ["SM_MODEL_DIR"] + "/" + me, "w").write(me)
 """
 STEPS = """
 import os, time
-path = "/opt/ml/checkpoints/at"
-first = int(open(path).read()) if os.path.exists(path) else 0
+folder = "/opt/ml/checkpoints"
+first = max((int(name) for name in os.listdir(folder) if name.isdecimal()), default=0)
 print("from", first, flush=True)
-for n in range(first, 40):
+for n in range(first, 60):
     time.sleep(0.25)
-    with open(path + ".new", "w") as file: file.write(str(n + 1))
-    os.replace(path + ".new", path)
+    with open(f"{folder}/new", "w") as file: file.write(str(n))
+    os.replace(f"{folder}/new", f"{folder}/{n + 1}")
 """
 
 
@@ -108,6 +108,13 @@ def until(holds: Callable[[], Any], what: str) -> Any:
     raise AssertionError(f"not within {PATIENCE_S} s: {what}")
 
 
+def saved(account: Account, name: str) -> bool:
+    """Say whether a job's first checkpoint is kept."""
+    uri = account.client("sagemaker").describe_training_job(TrainingJobName=name)["CheckpointConfig"]["S3Uri"]
+    bucket = uri.removeprefix("s3://").partition("/")[0]
+    return "Contents" in account.client("s3").list_objects_v2(Bucket=bucket, Prefix="checkpoints/")
+
+
 def node_of(cluster: Cluster, name: str) -> str | None:
     """Return the node on which a job's host runs now."""
     for node in cluster.nodes.values():
@@ -146,7 +153,7 @@ def test_a_job_goes_on_from_its_checkpoint_when_its_node_is_gone(
             break
     node = running_elsewhere()
     assert node, "of six jobs one runs on another node than the head's"
-    time.sleep(4)
+    until(lambda: saved(account, name), "a checkpoint is in its bucket")
     if is_cut:
         cluster.cut(node)
     else:

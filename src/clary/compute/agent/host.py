@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from clary.compute import linux
 from clary.compute.base import Outcome, Result, RunPhase, RunSpec
+from clary.compute.cluster import gated
 from clary.kernel.clock import epoch_ms
 
 INSIDE = "/opt/ml"
@@ -122,6 +123,7 @@ class Host:
     def enter(self, phase: RunPhase, address: str | None = None) -> None:
         """Show, and tell, where the host stands."""
         self.phase = phase
+        address = address and gated.told_as(self.home, address)
         _replace(self.home / "state.json", json.dumps({"phase": phase.value, "address": address}))
         for tell in self.listeners:
             tell(phase, address)

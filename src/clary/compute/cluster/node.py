@@ -26,8 +26,9 @@ from typing import Any
 
 from clary import __version__
 from clary.compute import linux, machine, zygote
-from clary.compute.base import Outcome, RunSpec
+from clary.compute.base import RESIDENT, Outcome, RunSpec
 from clary.compute.cluster import guard
+from clary.compute.cluster.gate import Gate
 from clary.compute.cluster.line import Far, Line
 from clary.compute.run import Run, remove
 from clary.compute.runners.process import SLOTS
@@ -82,6 +83,7 @@ class Keeper:
         self._children: set[int] = set()
         self._gpus: dict[tuple[str, str], tuple[int, ...]] = {}
         self._line: Line | None = None
+        self._gate: Gate | None = None
         self._lock = threading.RLock()
         self._changed = threading.Condition()
         self._n_changes = 0
@@ -117,6 +119,9 @@ class Keeper:
             home = run.home(host)
             (home / "keeper").write_text(self._mark)
             self._give_gpus(key, run)
+            if spec.kind in RESIDENT:
+                self._gate = self._gate or Gate(self._settings.runs_dir, self._address)
+                self._gate.lead_to(home)
             self._watch.folder(home, run_id)
             agent = order.get("agent") or AGENT
             uses_zygote = bool(order.get("uses_zygote", True))

@@ -4,12 +4,13 @@ cluster/<run id>/ spec.json, place.json, started
                   hosts/<host>/ node, begun, alive, state.json, stop.json, result.json
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from clary.compute.base import Size
-from clary.compute.run import Run, replace_json
+from clary.compute.base import RESIDENT, Size
+from clary.compute.run import SERVING_MIB, Run, replace_json
 
 MIB = 1 << 20
 
@@ -22,6 +23,19 @@ class RemoteRun(Run):
     """The cluster has been asked for places."""
     bundle: Mapping[str, float] = field(default_factory=dict)
     """Resources of each place that was asked for."""
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether it stays until it is stopped: it may start anew elsewhere before its lease is over.
+
+        A job must not run twice, for it writes. A replica only answers, and edges are told of the new one.
+        """
+        return self.spec.kind in RESIDENT
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether it goes where there are fewest like it, beside the gangs: it reserves little."""
+        return self.is_resident and not self.spec.size.gpus
 
     @property
     def is_spread(self) -> bool:
@@ -100,6 +114,8 @@ class RemoteRun(Run):
         As on one machine a type larger than the machine runs all the same, on what there is.
         """
         size = self.spec.size
+        if self.is_resident:
+            return {"GPU": float(size.gpus)}
         memory = float(size.memory_mib * MIB)
 
         def share(node: Mapping[str, float]) -> float:
@@ -115,3 +131,29 @@ class RemoteRun(Run):
         memory = min([memory, *(each.get("memory", 0.0) // part for each in best)])
         bundle = {"CPU": max(1.0, cpus), "memory": float(int(memory))}
         return bundle | ({"GPU": float(size.gpus)} if size.gpus else {})
+
+
+def roomiest(
+    run: RemoteRun, others: Iterable[RemoteRun], nodes: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any] | None:
+    """Return the node for a guest: with room, the fewest of the same endpoint, then the fewest of all.
+
+    None where no node has room: as on one machine, what jobs reserve is not counted.
+    """
+    there: Counter[str] = Counter()
+    alike: Counter[str] = Counter()
+    for other in others:
+        if other.is_resident and other.is_started and not other.is_ended:
+            for node in filter(None, map(other.node, other.spec.hosts)):
+                there[node] += 1
+                alike[node] += other.spec.arn == run.spec.arn
+
+    def has_room(node: Mapping[str, Any]) -> bool:
+        reserved = (there[node["id"]] + 1) * SERVING_MIB * MIB
+        return reserved <= float(node["resources"].get("memory", 0.0))
+
+    return min(
+        filter(has_room, nodes),
+        key=lambda node: (alike[node["id"]], there[node["id"]], node["id"]),
+        default=None,
+    )

@@ -1,28 +1,27 @@
-"""A Ray cluster: jobs are gang-scheduled on its nodes; what stays until it is stopped runs on this machine.
+"""A Ray cluster: jobs are gang-scheduled on its nodes, endpoints' replicas spread over them.
 
-launch ─▶ queue ─one at a time─▶ placement group ─▶ keepers of its nodes ─▶ agents ─▶ mirrored folder ─▶ poll
+launch ─┬▶ job: queue ─▶ placement group ─────┬▶ keepers of the nodes ─▶ agents ─▶ mirrored folder ─▶ poll
+        └▶ replica: the node with the fewest ─┘
+Notebooks, and replicas with an accelerator, run on this machine: their data, and what they share, lie here.
 """
 
 import contextlib
 import json
 import logging
-import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from clary import __version__
-from clary.compute.base import RESIDENT, Outcome, RunPhase, RunSpec, RunState
-from clary.compute.cluster.line import Far
-from clary.compute.cluster.link import Event, Link, address_of, check
-from clary.compute.cluster.remote import MIB, RemoteRun
+from clary.compute.base import Outcome, RunKind, RunPhase, RunSpec, RunState
+from clary.compute.cluster.link import Event, Link, check
+from clary.compute.cluster.names import far_of, namespace
+from clary.compute.cluster.remote import MIB, RemoteRun, roomiest
 from clary.compute.placements.local import LocalPlacement
 from clary.compute.run import remove
-from clary.kernel.errors import ResourceLimitExceeded, SetupError
+from clary.kernel.errors import ResourceLimitExceeded
 from clary.kernel.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -44,8 +43,9 @@ class RayPlacement:
 
     Notes
     -----
-    Places are asked for strictly in order of arrival, one run at a time: large ones do not starve. A host
-    whose node is gone is lost only when its lease is over: by then its agent has ended, wherever it is.
+    Places of jobs are asked for strictly in order of arrival, one run at a time: large ones do not starve.
+    Replicas do not wait behind jobs, and take no room from them. A job's host whose node is gone is lost only
+    when its lease is over: by then its agent has ended, wherever it is. A replica is replaced at once.
     """
 
     name: ClassVar[str] = "ray"
@@ -73,7 +73,7 @@ class RayPlacement:
         self._losses: dict[tuple[str, str], float] = {}
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._adopt()
-        self._link = Link(settings, self._namespace(), self._hear)
+        self._link = Link(settings, namespace(settings), self._hear)
         self._link.start()
         self._end = threading.Event()
         self._clock = threading.Thread(target=self._tick, name="placement-ray", daemon=True)
@@ -92,7 +92,7 @@ class RayPlacement:
 
     def launch(self, spec: RunSpec) -> None:
         """Write the run down and queue it."""
-        if spec.kind in RESIDENT:
+        if spec.kind is RunKind.NOTEBOOK or spec.request.get("AcceleratorType"):
             self._here.launch(spec)
             return
         most = max((int(each["resources"].get("GPU", 0)) for each in self._nodes), default=0)
@@ -155,15 +155,27 @@ class RayPlacement:
     # The queue.
 
     def _seat_next(self) -> None:
-        """Ask for places for the run that waits longest, unless one is being seated."""
+        """Place what waits: every replica for which there is room, of jobs the one that waits longest."""
         with self._lock:
             waiting = [run for run in self._runs.values() if not (run.is_started or run.is_ended)]
-            if not self._keepers or any(run.is_seating for run in waiting) or not waiting:
+            if not self._keepers or not waiting:
                 return
-            run = min(waiting, key=lambda run: run.arrived_ns)
-            run.is_seating, run.bundle = True, run.wanted(self._nodes)
-            given = {"n": len(run.spec.hosts), "bundle": run.bundle, "is_spread": run.is_spread}
-            self._link.send("seat", run=run.spec.run_id, **given)
+            waiting.sort(key=lambda run: run.arrived_ns)
+            nodes = [each for each in self._nodes if each["id"] in self._keepers]
+            for run in waiting:
+                node = roomiest(run, self._runs.values(), nodes) if run.is_guest else None
+                if node is not None:
+                    run.bundle = node["resources"]
+                    self._seated(run, [node["id"]])
+            for line in ([run for run in waiting if run.is_resident is each] for each in (False, True)):
+                first = next((run for run in line if not run.is_guest), None)
+                if first is not None and not any(run.is_seating for run in line):
+                    self._ask_for_places(first)
+
+    def _ask_for_places(self, run: RemoteRun) -> None:
+        run.is_seating, run.bundle = True, run.wanted(self._nodes)
+        given = {"n": len(run.spec.hosts), "bundle": run.bundle, "is_spread": run.is_spread}
+        self._link.send("seat", run=run.spec.run_id, **given)
 
     def _drop(self, run: RemoteRun) -> None:
         """End what the run has in the cluster, and free its places."""
@@ -176,7 +188,7 @@ class RayPlacement:
         order = {
             "spec": run.spec.to_json(),
             "addresses": run.addresses,
-            "far": self._far(),
+            "far": far_of(self._settings),
             "agent": self._agent,
             "uses_zygote": self._uses_zygote,
         }
@@ -274,10 +286,11 @@ class RayPlacement:
                     self._lose(run, host, why)
 
     def _lose(self, run: RemoteRun, host: str, why: str) -> None:
-        """Give a host up as soon as its lease is over: till then its agent may live, wherever it is."""
+        """Give a host up: a job's when its lease is over, for till then its agent may live somewhere."""
         if (run.spec.run_id, host) not in self._losses:
             log.warning("%s of run %s is lost: %s", host, run.spec.run_id, why)
-            self._losses[run.spec.run_id, host] = time.monotonic() + self._settings.cluster_lease_s
+            lease_s = 0.0 if run.is_resident else self._settings.cluster_lease_s
+            self._losses[run.spec.run_id, host] = time.monotonic() + lease_s
 
     def _seated(self, run: RemoteRun, nodes: Sequence[str]) -> None:
         """All hosts have their places: they begin."""
@@ -340,38 +353,3 @@ class RayPlacement:
                 ended = all(run.result(host) and not run.agent(host) for host in run.spec.hosts)
                 run.is_ended = ended
                 self._runs[run.spec.run_id] = run
-
-    def _namespace(self) -> str:
-        """Return the name under which the cluster knows this Clary."""
-        path = self._settings.data_dir / "cluster.name"
-        if not path.exists():
-            path.write_text(f"clary-{secrets.token_hex(6)}")
-        return path.read_text()
-
-    def _far(self) -> dict[str, Any] | None:
-        """Return where the nodes find Clary; nothing where no Clary listens."""
-        authority = self._settings.data_dir / "certificates/ca.pem"
-        if not authority.exists():
-            return None
-        host, port = advertised(self._settings)
-        near = urlsplit(self._settings.url).netloc
-        return Far(host=host, port=port, authority=authority.read_text(), near=near).to_json()
-
-
-def advertised(settings: Settings) -> tuple[str, int]:
-    """Return host and port at which the nodes of the cluster reach Clary.
-
-    Raises
-    ------
-    SetupError
-        `CLARY_ADVERTISE` is no address.
-    """
-    if settings.advertise:
-        host, _, port = settings.advertise.rpartition(":")
-        if not host or not port.isdecimal():
-            raise SetupError(f"CLARY_ADVERTISE is {settings.advertise!r}; it must be HOST:PORT")
-        return host.strip("[]"), int(port)
-    parts = urlsplit(address_of(settings.cluster)[0])
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # sends nothing: it asks for the way
-        probe.connect((parts.hostname or "", parts.port or 0))
-        return str(probe.getsockname()[0]), settings.port

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from clary.compute.invocations import is_owner_alive
+from clary.gateway.edge import gates
 from clary.gateway.edge.head import Lines
 from clary.gateway.edge.replicas import MOST_ASKED, MOST_ASKED_BYTES, Asker
 from clary.gateway.edge.upstream import Address, Pool, Upstream
@@ -51,6 +52,10 @@ class _OwnPool(Pool):
         OSError
             Nobody listens there, or another container does.
         """
+        if gates.is_gated(self._replica):
+            behind = Upstream(time.monotonic)
+            await gates.connect(self._replica, behind)
+            return behind
         upstream = await super().open()
         if not is_owner_alive(self._replica):
             upstream.abort()
@@ -65,7 +70,7 @@ class ContainerConnection:
         self.address = address
         self.seen = 0.0
         """When it was last asked."""
-        self._host = urlsplit(address).netloc.encode()
+        self._host = urlsplit(address).netloc.encode() or b"localhost"
         self.pool = _OwnPool(address)
         self._calls: dict[int, _Call] = {}
         self._n_asked = 0

@@ -9,10 +9,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from time import perf_counter
 from weakref import WeakValueDictionary
 
+from clary.gateway.edge import gates
 from clary.serving.inplace import base
 from clary.serving.inplace.base import Model
 from clary.toolkit.flat import FlatError
@@ -75,21 +77,23 @@ class InPlace:
 
     async def _load(self, seat: Seat) -> None:
         path = Path(seat.address).with_suffix(".flat")
+        is_far = gates.is_gated(seat.address)
         for pause_s in LOOKS_S:
             await asyncio.sleep(pause_s)
-            if path.exists():
-                break
-        else:
+            if not is_far and not path.exists():
+                continue
+            try:
+                found = await asyncio.get_running_loop().run_in_executor(self._thread, _loaded, path)
+            except FlatError as error:
+                _LOG.info("%s stays with its replica: %s", path, error)
+                return
+            except (OSError, subprocess.SubprocessError):
+                if is_far:
+                    continue  # perhaps it is not there yet
+                return  # it ended meanwhile
+            self._make_room(found.n_bytes)
+            seat.model, seat.used = found, perf_counter()
             return
-        try:
-            found = await asyncio.get_running_loop().run_in_executor(self._thread, _loaded, path)
-        except FlatError as error:
-            _LOG.info("%s stays with its replica: %s", path, error)
-            return
-        except (OSError, subprocess.SubprocessError):
-            return  # it ended meanwhile
-        self._make_room(found.n_bytes)
-        seat.model, seat.used = found, perf_counter()
 
     def _make_room(self, n_bytes: int) -> None:
         taken = sorted((each for each in self._seats.values() if each.model is not None), key=_by_use)
@@ -134,4 +138,5 @@ def _by_use(seat: Seat) -> float:
 def _loaded(path: Path) -> Model:
     if not warm.is_warm():  # compiled in another process: it would hold this one up for seconds
         subprocess.run([sys.executable, "-m", "clary.toolkit.kernels.warm"], check=False, timeout=COMPILE_S)
-    return base.load(path, most_bytes=MODEL_BYTES)
+    with gates.copied(str(path)) if gates.is_gated(str(path)) else nullcontext(path) as near:
+        return base.load(near, most_bytes=MODEL_BYTES)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
+from clary.gateway.edge import gates
 from clary.serving.frames import Decoder, Frame, FrameError, framed
 
 if TYPE_CHECKING:
@@ -14,6 +15,10 @@ MOST_ASKED = 1024
 MOST_ASKED_BYTES = 256 * 1024 * 1024
 """Of their bodies."""
 _WRITE_BUFFER_BYTES = 4 * 1024 * 1024
+SILENT_S = 5.0
+"""How long an address that did not answer comes last."""
+_LAST = 1 << 30
+"""Load of an address that was not reached a moment ago."""
 
 
 class Asker(Protocol):
@@ -134,13 +139,17 @@ class Replicas:
         self._rest_s = rest_s
         self._open: dict[str, Connection] = {}
         self._opening: dict[str, asyncio.Task[Connection]] = {}
+        self._silent: dict[str, float] = {}
+        """Addresses on other machines that were not reached, and when."""
         self.get = self._open.get
         """Return the connection to an address, or None when it is not open."""
 
     def load(self, address: str) -> int:
         """Return how many invocations are in flight at `address`."""
         connection = self._open.get(address)
-        return connection.n_in_flight if connection is not None else 0
+        if connection is not None:
+            return connection.n_in_flight
+        return _LAST if address in self._silent else 0
 
     async def connect(self, address: str) -> Connection:
         """Return the connection to `address`, opening it if need be.
@@ -161,12 +170,18 @@ class Replicas:
 
     async def _connect(self, address: str) -> Connection:
         try:
-            if address.startswith("http://"):
+            if address.startswith("http://") or address.endswith(gates.HTTP_END):
                 return await self._connect_container(address)
             connection = ReplicaConnection(address, self._gone)
-            await asyncio.get_running_loop().create_unix_connection(lambda: connection, address)
+            if gates.is_gated(address):
+                await gates.connect(address, connection)
+            else:
+                await asyncio.get_running_loop().create_unix_connection(lambda: connection, address)
             self._open[address] = connection
             return connection
+        except TimeoutError:
+            self._silent[address] = asyncio.get_running_loop().time()
+            raise
         finally:
             self._opening.pop(address, None)
 
@@ -189,6 +204,9 @@ class Replicas:
 
     def sweep(self, now: float) -> None:
         """Look for answers that are late, and for connections that nobody uses."""
+        if self._silent:
+            recent = asyncio.get_running_loop().time() - SILENT_S
+            self._silent = {address: at for address, at in self._silent.items() if at > recent}
         for connection in tuple(self._open.values()):
             connection.sweep(now)
             if not connection.n_in_flight and connection.seen and now - connection.seen > self._rest_s:

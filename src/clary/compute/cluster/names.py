@@ -1,0 +1,48 @@
+"""What a Clary is called on a cluster, and where its nodes find it."""
+
+import secrets
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+from clary.compute.cluster.line import Far
+from clary.compute.cluster.link import address_of
+from clary.kernel.errors import SetupError
+from clary.kernel.settings import Settings
+
+
+def namespace(settings: Settings) -> str:
+    """Return the name under which the cluster knows this Clary."""
+    path = settings.data_dir / "cluster.name"
+    if not path.exists():
+        path.write_text(f"clary-{secrets.token_hex(6)}")
+    return path.read_text()
+
+
+def far_of(settings: Settings) -> dict[str, Any] | None:
+    """Return where the nodes find Clary; nothing where no Clary listens."""
+    authority = settings.data_dir / "certificates/ca.pem"
+    if not authority.exists():
+        return None
+    host, port = advertised(settings)
+    near = urlsplit(settings.url).netloc
+    return Far(host=host, port=port, authority=authority.read_text(), near=near).to_json()
+
+
+def advertised(settings: Settings) -> tuple[str, int]:
+    """Return host and port at which the nodes of the cluster reach Clary.
+
+    Raises
+    ------
+    SetupError
+        `CLARY_ADVERTISE` is no address.
+    """
+    if settings.advertise:
+        host, _, port = settings.advertise.rpartition(":")
+        if not host or not port.isdecimal():
+            raise SetupError(f"CLARY_ADVERTISE is {settings.advertise!r}; it must be HOST:PORT")
+        return host.strip("[]"), int(port)
+    parts = urlsplit(address_of(settings.cluster)[0])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # sends nothing: it asks for the way
+        probe.connect((parts.hostname or "", parts.port or 0))
+        return str(probe.getsockname()[0]), settings.port

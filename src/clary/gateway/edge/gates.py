@@ -1,0 +1,133 @@
+"""Replicas on other machines, by the gates of their nodes (`compute/cluster/gate.py`).
+
+connect ─▶ the gate's own certificate? ─▶ greeting ─▶ "ok" ─▶ the protocol that speaks with the replica
+"""
+
+import asyncio
+import hmac
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import cast
+
+from clary.compute.cluster.gated import CONTAINER, OPEN, SCHEME, Gated, watch
+
+CONNECT_S = 1.0
+"""A machine that does not answer by then is gone, or may as well be."""
+COPY_S = 10.0
+"""For a pause within a file."""
+CHUNK_BYTES = 1 << 18
+HTTP_END = f"/{CONTAINER}"
+"""Of addresses whose replica speaks HTTP."""
+
+
+def is_gated(address: str) -> bool:
+    """Say whether an address leads through a gate."""
+    return address.startswith(SCHEME)
+
+
+async def connect(address: str, protocol: asyncio.Protocol) -> None:
+    """Connect `protocol` to the replica at `address`.
+
+    Raises
+    ------
+    OSError
+        It cannot be reached.
+    """
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            transport = await _opened(Gated.parse(address))
+    except ssl.SSLError as error:
+        raise ConnectionError(f"its node's gate: {error.reason}") from error
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
+
+
+@contextmanager
+def copied(address: str) -> Iterator[Path]:
+    """Yield a file with what lies at `address`; blocks.
+
+    Raises
+    ------
+    OSError
+        It is not there, or cannot be reached.
+    """
+    gate = Gated.parse(address)
+    with (
+        socket.create_connection((gate.host, gate.port), CONNECT_S) as plain,
+        _context().wrap_socket(plain) as line,
+        NamedTemporaryFile(prefix="clary-flat-") as file,
+    ):
+        line.settimeout(COPY_S)
+        _check(line.getpeercert(True), gate)
+        line.sendall(gate.greeting)
+        with line.makefile("rb", CHUNK_BYTES) as heard:
+            if heard.readline() != OPEN:
+                raise FileNotFoundError(address)
+            while chunk := heard.read(CHUNK_BYTES):
+                file.write(chunk)
+        file.flush()
+        yield Path(file.name)
+
+
+def _context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # a gate is known by its digest
+    return context
+
+
+def _check(shown: bytes | None, gate: Gated) -> None:
+    if not hmac.compare_digest(sha256(shown or b"").hexdigest(), gate.pin):
+        raise ConnectionRefusedError("another than its node's gate answers")
+
+
+async def _opened(gate: Gated) -> asyncio.Transport:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(gate.host, gate.port, type=socket.SOCK_STREAM)
+    connection = socket.socket(*found[0][:3])
+    try:
+        connection.setblocking(False)
+        watch(connection)
+        await loop.sock_connect(connection, found[0][4])
+        greeting = _Greeting()
+        await loop.create_connection(lambda: greeting, sock=connection, ssl=_context(), server_hostname="")
+    except BaseException:
+        connection.close()
+        raise
+    await greeting.exchange(gate)
+    return greeting.transport
+
+
+class _Greeting(asyncio.Protocol):
+    """Waits for the gate's answer, which nothing follows until the replica is asked."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport
+        self._heard = b""
+        self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    async def exchange(self, gate: Gated) -> None:
+        try:
+            _check(self.transport.get_extra_info("ssl_object").getpeercert(True), gate)
+            self.transport.write(gate.greeting)
+            if await self._answer != OPEN:
+                raise ConnectionRefusedError("its node says that it has ended")
+        except BaseException:
+            self.transport.abort()
+            raise
+
+    def data_received(self, data: bytes) -> None:
+        self._heard += data
+        if self._heard.endswith(b"\n") and not self._answer.done():
+            self._answer.set_result(self._heard)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._answer.done():
+            self._answer.set_exception(exc or ConnectionResetError("its node's gate closed the connection"))
