@@ -38,7 +38,6 @@ REFUSED: Mapping[str, tuple[str, ...]] = {
         "ModelCard",
         "ModelExplainabilityJobDefinition",
         "ModelMetadata",
-        "ModelPackage",
         "ModelQualityJobDefinition",
         "MonitoringAlert",
         "MonitoringExecution",

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from clary.resource.call import Call
 from clary.services.sagemaker import _components as components
 from clary.services.sagemaker import _lineage as lineage
+from clary.services.sagemaker import _model_package_trace as packages
 from clary.services.sagemaker._experiments import signed_by
 from clary.services.sagemaker._lineage import Entity, Home
 from clary.store import records, runs
@@ -279,6 +280,8 @@ def of_model(conn: Connection, before: Record | None, after: Record) -> None:
             for thing in _image(container.get("Image")):
                 image = lineage.artifact(conn, home, thing.uri, thing.kind)
                 lineage.associate(conn, home, image, "ContributedTo", model)
+            for each in packages.of_model(conn, home, container.get("ModelPackageName", "")):
+                lineage.associate(conn, home, each, "ContributedTo", model)
 
 
 def of_endpoint(conn: Connection, before: Record | None, after: Record) -> None:

@@ -11,6 +11,9 @@ from clary.kernel.errors import ValidationException
 from clary.kernel.registry import stems
 from clary.resource.call import Call
 from clary.resource.declare import SINCE, NotFound, Resource
+from clary.resource.families import create
+from clary.resource.operation import operation
+from clary.services.sagemaker import _model_package_containers as packages
 from clary.services.sagemaker import _tracing
 from clary.services.sagemaker.training_job import check_role
 
@@ -76,10 +79,6 @@ def runtime_of(container: Mapping[str, Any], role_arn: str = "") -> Runtime:
     ValidationException
         The container has no image of its own, or lacks what its mode needs.
     """
-    if "ModelPackageName" in container:
-        raise ValidationException(
-            f"ModelPackageName '{container['ModelPackageName']}': packages are not served yet; give an Image."
-        )
     _check_mode(container)
     if "ModelDataUrl" in container and "ModelDataSource" in container:
         raise ValidationException("Give ModelDataUrl or ModelDataSource, not both.")
@@ -119,3 +118,9 @@ MODEL = Resource(
     note=_tracing.of_model,
     filters=SINCE,
 )
+
+
+@operation("CreateModel")
+def create_model(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Create one; the model packages that it names are resolved now, and may change or go afterwards."""
+    return create(MODEL, call, packages.resolved(call, request))
