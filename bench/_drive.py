@@ -128,7 +128,7 @@ class Driver:
         argv = [self._binary, "127.0.0.1", str(port), str(connections), str(seconds), path, "-"]
         done = subprocess.run(list(map(str, argv)), check=False, capture_output=True, text=True)
         if done.returncode:
-            raise BrokenError(f"at {connections} connections: {done.stderr.strip()[:200]}")
+            raise BrokenError(f"at {connections} connections: {done.stderr.strip()[-200:]}")
         used = cpu_s(pids)
         found = json.loads(done.stdout)
         spent = sum(used[pid] - before.get(pid, 0.0) for pid in used)

@@ -175,7 +175,8 @@ subprocess.run(
     check=True)
 words = ("inference", "management", "metrics")
 lines = [f"{word}_address=http://127.0.0.1:{port + n}" for n, word in enumerate(words)]
-lines += ["default_workers_per_model=1", "disable_token_authorization=true", "enable_metrics_api=false"]
+lines += ["default_workers_per_model=1", "disable_token_authorization=true", "enable_metrics_api=false",
+          "job_queue_size=1000"]
 (where / "config.properties").write_text("\\n".join(lines))
 given = (["--ts-config", str(where / "config.properties"), "--ncs", "--disable-token-auth"] if is_torch
          else ["--mms-config", str(where / "config.properties")])
