@@ -293,11 +293,11 @@ def test_model_data_are_told_apart_by_their_etag(account, sagemaker):
 
 def test_what_a_package_cannot_be_is_refused_by_name(sagemaker):
     group_of(sagemaker, "refusals")
-    whole = {"InferenceSpecification": specification()}
+    whole: dict[str, Any] = {"InferenceSpecification": specification()}
     versioned, alone = {"ModelPackageGroupName": "refusals"}, {"ModelPackageName": "refused"}
     algorithm = {"SourceAlgorithms": [{"AlgorithmName": "mine"}]}
     bare = {"Containers": [{"Image": XGBOOST}]}
-    for request, match in (
+    wrong: tuple[tuple[dict[str, Any], str], ...] = (
         ({**versioned, **alone, **whole}, "Both ModelPackageName and ModelPackageGroupName"),
         (whole, "Give ModelPackageGroupName"),
         ({**versioned, **whole, "Tags": [{"Key": "a", "Value": "b"}]}, "tag the group"),
@@ -313,7 +313,8 @@ def test_what_a_package_cannot_be_is_refused_by_name(sagemaker):
         ),
         ({**versioned, "ModelCard": {"ModelCardContent": "{", "ModelCardStatus": "Draft"}}, "not JSON"),
         ({**versioned, "SecurityConfig": {"KmsKeyId": "k"}}, "SecurityConfig"),
-    ):
+    )
+    for request, match in wrong:
         refused(match, sagemaker.create_model_package, **request)
     sagemaker.create_model_package(**alone, **whole)
     refused("ModelPackage already exists", sagemaker.create_model_package, **alone, **whole)

@@ -20,6 +20,7 @@ DETAIL_SHAPES = {
     "App": "Status",
     "ProcessingJob": "ProcessingJobStatus",
     "TransformJob": "TransformJobStatus",
+    "ModelPackage": "ModelPackageStatus",
 }
 
 

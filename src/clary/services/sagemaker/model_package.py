@@ -18,6 +18,7 @@ from clary.resource.operation import operation
 from clary.services.sagemaker import _model_package_rules as rules
 from clary.services.sagemaker import _model_package_trace as trace
 from clary.services.sagemaker._experiments import held, remove, signed_by
+from clary.services.sagemaker._model_package_machine import MACHINE, details, validation
 from clary.services.sagemaker.model_package_group import MODEL_PACKAGE_GROUP, versions_of
 from clary.store import records
 from clary.store.base import Duplicate
@@ -34,7 +35,6 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     shown: dict[str, Any] = {
         "CertifyForMarketplace": False,
         "CreatedBy": signed_by(call.principal),
-        "ModelPackageStatus": "Completed",
         "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
         **{name: given[name] for name in rules.CLONED if name in given},
     }
@@ -48,8 +48,6 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
         shown["AdditionalInferenceSpecifications"] = rules.additional(call, more)
     if "ModelCard" in request:
         shown["ModelCard"] = rules.card(request["ModelCard"])
-    if "ValidationSpecification" in request:
-        raise ValidationException("ValidationSpecification is not served yet; leave it out.")
     return shown
 
 
@@ -57,6 +55,7 @@ MODEL_PACKAGE = Resource(
     noun="ModelPackage",
     arn="model-package/{ModelPackageName}",
     status="ModelPackageStatus",
+    machine=MACHINE,
     missing=NotFound.VALIDATION,  # the model declares no ResourceNotFound for it
     missing_text="ModelPackage {arn} does not exist.",
     taken="ValidationException",
@@ -80,7 +79,7 @@ def create_model_package(call: Call, request: Mapping[str, Any]) -> Mapping[str,
     token = _token(call, request)
     if token is not None and (known := _known(call.read(_twin, token), token)):
         return {"ModelPackageArn": known}
-    made = prepared(MODEL_PACKAGE, call, given)
+    made, job = _validated(call, prepared(MODEL_PACKAGE, call, given))
 
     def unit(conn: Connection) -> str:
         mine = made
@@ -90,21 +89,31 @@ def create_model_package(call: Call, request: Mapping[str, Any]) -> Mapping[str,
                 return twin
             mine = _numbered(conn, call, parent, made)
         if token is not None:
-            records.insert(
-                conn, replace(token, document={**token.document, "ModelPackageArn": mine.record.arn})
-            )
-            mine = replace(
-                mine, record=replace(mine.record, private={**mine.record.private, "token": token.key})
-            )
-        insert(conn, mine)
+            mine = _remembered(conn, token, mine)
+        for each in filter(None, (mine, job)):
+            insert(conn, each)
         return mine.record.arn
 
     try:
-        return {"ModelPackageArn": call.write(unit)}
+        arn: str = call.write(unit)
     except Duplicate:
         if token is not None and (known := _known(call.read(_twin, token), token)):
             return {"ModelPackageArn": known}
         raise taken(MODEL_PACKAGE, given["ModelPackageName"], made.record.arn) from None
+    if job is not None:
+        call.world.nudge(job.record.arn)
+    return {"ModelPackageArn": arn}
+
+
+def _validated(call: Call, made: Prepared) -> tuple[Prepared, Prepared | None]:
+    """Return a package and the job that validates it; one that needs none is complete at once."""
+    job = validation(call, made.record.document)
+    if job is None:
+        return replace(made, work=None, record=replace(made.record, status="Completed")), None
+    [profile] = made.record.document["ValidationSpecification"]["ValidationProfiles"]
+    document = {**made.record.document, **details(profile["ProfileName"], "InProgress")}
+    private = {**made.record.private, "validation": job.record.arn}
+    return replace(made, record=replace(made.record, document=document, private=private)), job
 
 
 def _numbered(conn: Connection, call: Call, group: Record, made: Prepared) -> Prepared:
@@ -114,7 +123,8 @@ def _numbered(conn: Connection, call: Call, group: Record, made: Prepared) -> Pr
     key = f"{group.key}/{version}"
     arn = call.arn(MODEL_PACKAGE, key)
     document = {**made.record.document, "ModelPackageVersion": version, "ModelPackageArn": arn}
-    return replace(made, record=replace(made.record, key=key, arn=arn, document=document))
+    work = None if made.work is None else replace(made.work, arn=arn)
+    return replace(made, work=work, record=replace(made.record, key=key, arn=arn, document=document))
 
 
 def _token(call: Call, request: Mapping[str, Any]) -> Record | None:
@@ -125,6 +135,19 @@ def _token(call: Call, request: Mapping[str, Any]) -> Record | None:
     document = {"Digest": hashlib.sha256(text.encode()).hexdigest()}
     now, token = call.now, request["ClientToken"]
     return Record(call.account, call.region, TOKEN, token, "", "", now, now, document)
+
+
+def _remembered(conn: Connection, token: Record, made: Prepared) -> Prepared:
+    """Write which package a token makes; return the package, which forgets it when it is deleted.
+
+    Raises
+    ------
+    Duplicate
+        The token was given before.
+    """
+    records.insert(conn, replace(token, document={**token.document, "ModelPackageArn": made.record.arn}))
+    private = {**made.record.private, "token": token.key}
+    return replace(made, record=replace(made.record, private=private))
 
 
 def _twin(conn: Connection, token: Record) -> Record | None:
@@ -221,4 +244,11 @@ def delete_model_package(call: Call, request: Mapping[str, Any]) -> None:
         if "token" in record.private:
             records.delete(conn, record.account, record.region, TOKEN, record.private["token"])
 
-    remove(call, MODEL_PACKAGE, request["ModelPackageName"], lambda _conn, _record: None, also=also)
+    remove(call, MODEL_PACKAGE, request["ModelPackageName"], _refuse_while_validated, also=also)
+
+
+def _refuse_while_validated(_conn: Connection, record: Record) -> None:
+    if record.status == "InProgress":
+        raise ConflictException(
+            f"ModelPackage {record.arn} cannot be deleted while {record.private['validation']} validates it."
+        )

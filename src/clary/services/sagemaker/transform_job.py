@@ -24,7 +24,11 @@ MAX_INSTANCES = 100
 
 def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Check a CreateTransformJob beyond the model, and freeze what it runs."""
-    model = call.find("Model", request["ModelName"]).document
+    return admitted(call, request, model=call.find("Model", request["ModelName"]).document)
+
+
+def admitted(call: Call, request: Mapping[str, Any], *, model: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Check a transform job of a described model, and freeze what it runs."""
     _tracing.check(call, request)
     resources = request["TransformResources"]
     _instances.check(resources["InstanceType"], "transform job")
