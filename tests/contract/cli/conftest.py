@@ -34,14 +34,19 @@ class Clary:
 
     def start(self, toys: str = "web steady") -> state.Running:
         """Start in the foreground; return when ready."""
-        started = self.foreground = subprocess.Popen(
+        started = self.spawn(toys)
+        return self.wait(lambda running: running.is_ready and running.pid == started.pid)
+
+    def spawn(self, toys: str) -> "subprocess.Popen[str]":
+        """Start in the foreground; return at once."""
+        self.foreground = subprocess.Popen(
             self.argv("up", "--port", "0"),
             env=os.environ | {"TOYS": toys},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        return self.wait(lambda running: running.is_ready and running.pid == started.pid)
+        return self.foreground
 
     def wait(self, is_so, within_s: float = 30.0) -> state.Running:
         deadline = time.monotonic() + within_s

@@ -163,6 +163,19 @@ def test_a_crash_loop_shows_its_last_lines_in_status_and_does_not_stop_the_rest(
     assert document["url"].startswith("http://127.0.0.1:")
 
 
+def test_status_says_that_clary_is_starting_until_what_it_needs_is_ready(clary):
+    up = clary.spawn("web silent")
+    clary.wait(lambda r: r.pid == up.pid and any(p.name == "web" and p.phase == "ready" for p in r.processes))
+    shown = clary("status")
+    assert shown.returncode == 4
+    assert "Clary is starting" in shown.stdout
+    document = json.loads(clary("status", "--json").stdout)
+    assert (document["is_starting"], document["is_ready"]) == (True, False)
+    up.send_signal(signal.SIGTERM)
+    up.communicate(timeout=20)
+    assert clary("status").returncode == 3
+
+
 def test_logs_of_every_process_are_the_owners_only(clary):
     clary.start()
     logs = clary.data_dir / "logs"

@@ -17,7 +17,7 @@ from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
 
 EXAMPLE = "clary status --json"
-EXIT_CODES = "0 all processes are well; 1 one of them is not; 3 Clary is not running"
+EXIT_CODES = "0 all processes are well; 1 one of them is not; 3 Clary is not running; 4 it is still starting"
 PAGE = 100
 N_FAILING = 2
 """After so many ends in a row a process that starts once more is not taken to be well."""
@@ -39,7 +39,9 @@ def status(
         print(json.dumps(document, indent=2))
     else:
         _show(document)
-    return 0 if all(_is_well(each) for each in running.processes) else 1
+    if not all(_is_well(each) for each in running.processes):
+        return 1
+    return 4 if _is_starting(running) else 0
 
 
 def collect(settings: Settings, running: Running, account: str) -> dict[str, Any]:
@@ -51,6 +53,7 @@ def collect(settings: Settings, running: Running, account: str) -> dict[str, Any
         "version": running.version,
         "pid": running.pid,
         "is_ready": running.is_ready,
+        "is_starting": _is_starting(running),
         "uptime_s": round(_seconds_since(running.started_at)),
         "processes": [
             asdict(each) | {"memory_bytes": identity.memory_bytes(each.pid) if each.pid else 0}
@@ -92,7 +95,7 @@ def _count(page: dict[str, Any], member: str) -> str:
 
 def _show(document: dict[str, Any]) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    head = "[bold green]Clary is up[/]" if document["is_ready"] else "[bold yellow]Clary is starting[/]"
+    head = "[bold yellow]Clary is starting[/]" if document["is_starting"] else "[bold green]Clary is up[/]"
     console.print(f"{head}   [bold]{document['url']}[/]   for {_duration(document['uptime_s'])}")
     console.print(
         f"[dim]data {document['data_dir']}   version {document['version']}   pid {document['pid']}[/]\n"
@@ -134,6 +137,12 @@ def _show(document: dict[str, Any]) -> None:
         parts.append(f"hosts {document['hosts']['count']} ({_megabytes(document['hosts']['memory_bytes'])})")
     if parts:
         console.print("\n" + "   ".join(parts))
+
+
+def _is_starting(running: Running) -> bool:
+    """Say whether Clary does not answer yet, or not again: a process that it needs is on its way."""
+    is_late = any(each.is_required and each.phase != "ready" for each in running.processes)
+    return is_late or not running.is_ready
 
 
 def _is_well(process: ProcessState) -> bool:

@@ -183,6 +183,7 @@ def _state_of(child: Child) -> ProcessState:
     return ProcessState(
         name=child.process.name,
         phase=child.phase.value,
+        is_required=child.process.is_required,
         pid=child.pid,
         since=child.since,
         started_at=child.started_at.isoformat(timespec="seconds") if child.started_at else "",

@@ -24,6 +24,8 @@ class ProcessState:
 
     name: str
     phase: str
+    is_required: bool = True
+    """Clary answers nobody before it is ready."""
     pid: int = 0
     since: str = ""
     started_at: str = ""
