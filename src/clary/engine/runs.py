@@ -159,6 +159,11 @@ def close_run(world: World, run_id: str) -> None:
         world.publish("credential", key, None)
 
 
+def is_open(world: World, run_id: str) -> bool:
+    """Say whether a run was opened and not closed."""
+    return world.store.read(runs.find_run, run_id) is not None
+
+
 def is_elsewhere(world: World, run_id: str) -> bool:
     """Say whether a run was opened on another node: that one is lost, or the machine were not ours."""
     row = world.store.read(runs.find_run, run_id) if world.node else None

@@ -14,6 +14,7 @@ from sklearn.datasets import load_breast_cancer
 
 from clary.cli import agents
 from clary.kernel import ids
+from clary.testing.hosting import Hosting, saying
 from clary.testing.jobs import XGBOOST, training_request, upload_csv, wait_for_endpoint, wait_for_job
 
 pytestmark = pytest.mark.timeout(120)
@@ -199,3 +200,21 @@ def test_a_replica_that_is_killed_is_replaced(clary_server, trained):
     answer = runtime.invoke_endpoint(EndpointName=name, ContentType="text/csv", Body=row)
     assert answer["Body"].read()
     account.client("sagemaker").delete_endpoint(EndpointName=name)
+
+
+def test_a_replica_that_is_killed_before_it_serves_is_replaced_by_another_run(clary_server):
+    hosting = Hosting.of(clary_server.account())
+    slow = "import time\ntime.sleep(1)\n" + saying("here")
+    name = f"early-{ids.short()}"
+    config = hosting.config(hosting.variant(hosting.model(slow)))
+    hosting.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+    deadline = time.monotonic() + 60
+    while not (first := replicas_of(clary_server, name)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for pid in first.values():
+        os.kill(pid, signal.SIGKILL)
+    assert hosting.settled(name)["EndpointStatus"] == "InService"
+    assert not set(replicas_of(clary_server, name)) & set(first)
+    assert hosting.ask(name) == "here"
+    hosting.sagemaker.delete_endpoint(EndpointName=name)

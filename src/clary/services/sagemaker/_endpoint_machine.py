@@ -50,17 +50,19 @@ def create(job: Job, world: World) -> Move:
     if job.intent.get("delete"):
         return Move("Deleting")
     target = job.record.private["plan"]
+    job = fleet.renew(job, world, target)
     since_s = job.record.created.timestamp()
     failure = fleet.launch(job, world, target) or fleet.overdue(job, world, target, since_s)
     if failure:
-        for run_id in fleet.run_ids(job, target):
+        for run_id in fleet.run_ids(job, target) | {*job.memory["retire"]}:
             runs.close_run(world, run_id)
-        return Move("Failed", {"FailureReason": failure}, after_s=WATCH_S)
+        return Move("Failed", {"FailureReason": failure}, {"retire": []}, after_s=WATCH_S)
+    memory = {"revivals": job.memory["revivals"], "retire": _retire(job, world)}
     served, is_whole = fleet.listing(job, world, target)
     if not is_whole:
-        return Move("Creating", after_s=POLL_S)
+        return Move("Creating", memory=memory, after_s=POLL_S)
     route = publish(job, world, plans.mixed((), served, 1.0))
-    return Move("InService", private={"served": served, "route": route}, after_s=WATCH_S)
+    return Move("InService", memory=memory, private={"served": served, "route": route}, after_s=WATCH_S)
 
 
 @MACHINE.step("Updating")
@@ -69,7 +71,7 @@ def update(job: Job, world: World) -> Move:
     target = job.intent.get("update")
     if target is None:
         return Move("InService", after_s=WATCH_S)
-    return Rollout(fleet.fresh(job, target), world, target).step()
+    return Rollout(fleet.renew(fleet.fresh(job, target), world, target), world, target).step()
 
 
 @dataclass
@@ -225,13 +227,13 @@ def roll_back(job: Job, world: World) -> Move:
     if job.intent.get("delete"):
         return Move("Deleting")
     old = job.record.private["plan"]
-    job = fleet.fresh(job, old)
+    job = fleet.renew(fleet.fresh(job, old), world, old)
     back = dict(job.memory["back"])
     back.setdefault("since", world.clock().timestamp())
     failure = fleet.launch(job, world, old, at_most=back["size"]) or fleet.overdue(
         job, world, old, back["since"]
     )
-    memory = {"back": back, "revivals": job.memory.get("revivals", {})}
+    memory = {"back": back, "revivals": job.memory["revivals"], "retire": job.memory["retire"]}
     if failure:
         return Move("UpdateRollbackFailed", {"FailureReason": failure}, memory, after_s=WATCH_S)
     served, is_whole = fleet.listing(job, world, old)

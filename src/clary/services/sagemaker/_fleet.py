@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from clary.compute.base import Outcome, RunKind, RunPhase, RunSpec, Runtime, Size
+from clary.compute.base import Outcome, Result, RunKind, RunPhase, RunSpec, RunState, Runtime, Size
 from clary.compute.containers import DIRECT, address_of
 from clary.compute.machine import size_of
 from clary.engine import runs
@@ -85,18 +85,40 @@ def fresh(job: Job, target: Plan) -> Job:
     return replace(job, memory={**job.memory, "revivals": revivals})
 
 
+def renew(job: Job, world: World, target: Plan) -> Job:
+    """Return the job with new runs for replicas that were lost before they served; the lost ones are retired.
+
+    What an agent that was taken for lost still says is then not taken for its successor's word.
+    """
+    revivals = dict(job.memory.get("revivals", {}))
+    retire = set(job.memory.get("retire", ()))
+    for place in places(job, target):
+        state, n = runs.state_of(world, place.run_id), revivals.get(place.seat, 0) + 1
+        if state.phase not in _GONE or _failed(state):
+            continue
+        # The next one is open where this step was cut off behind its launch.
+        if runs.is_open(world, place.run_id) or runs.is_open(world, f"{place.seat}-{n}"):
+            revivals[place.seat] = n
+            retire.add(place.run_id)
+    return replace(job, memory={**job.memory, "revivals": revivals, "retire": sorted(retire)})
+
+
+def _failed(state: RunState) -> Result | None:
+    return next((each for each in state.results.values() if each.outcome is Outcome.FAILED), None)
+
+
 def launch(job: Job, world: World, target: Plan, *, part: float = 1.0, at_most: float = math.inf) -> str:
     """Launch what is not running, `at_most` so many at a time; return why a replica failed, or nothing."""
     n_starting = 0
     for place in places(job, target, part=part):
         state = runs.state_of(world, place.run_id)
-        failed = next((each for each in state.results.values() if each.outcome is Outcome.FAILED), None)
+        failed = _failed(state)
         if failed is not None:
             return f"The {place.variant['VariantName']} variant could not start: {failed.reason}"
         if state.phase is not RunPhase.SERVING:
             n_starting += 1
         if state.phase in _GONE and n_starting <= at_most:
-            runs.close_run(world, place.run_id)  # a run that was launched and lost starts afresh
+            runs.close_run(world, place.run_id)  # whatever is left of one before a backup was restored
             spec = runs.open_run(
                 world, _spec(job, place), role_arn=place.variant["RoleArn"], context=_context(job, place)
             )
