@@ -16,13 +16,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from clary.compute import linux
 
 PORT = 6379
 CLIENT_PORT = 10001
 START_S = 120.0
+PATIENCE_S = 300.0
+"""For what comes of a node's death, on a machine with much else to do."""
 QUICK_HEALTH = {
     "RAY_health_check_initial_delay_ms": "2000",
     "RAY_health_check_period_ms": "1000",
@@ -158,6 +163,14 @@ class Cluster:
         """Return the processes of a node: all that is in its namespace."""
         return [int(each) for each in _ip("netns", "pids", self.nodes[name].name, check=False).split()]
 
+    def where(self, name: str) -> list[str]:
+        """Return the nodes on which a job or an endpoint has a live agent, one a host."""
+        found = []
+        for key, node in self.nodes.items():
+            homes = node.folder.glob(f"c/*/runs/{name[:40]}-*/hosts/*")
+            found += [key for each in homes if linux.stamped(each / "pid")]
+        return found
+
     def kill(self, name: str) -> None:
         """End a node as a power cut does: every process of it at once, the agents' sandboxes included."""
         for _ in range(100):
@@ -181,6 +194,16 @@ class Cluster:
             _ip("netns", "del", self.nodes[name].name, check=False)
         _ip("link", "del", self.bridge, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def until(holds: Callable[[], Any], what: str) -> Any:
+    """Wait until `holds()` is true; return what it was."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        if found := holds():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"not within {PATIENCE_S:.0f} s: {what}")
 
 
 @contextlib.contextmanager

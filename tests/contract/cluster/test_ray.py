@@ -4,18 +4,15 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clary.testing import cluster as clusters
-from clary.testing.cluster import Cluster
+from clary.testing.cluster import PATIENCE_S, Cluster, until
 from clary.testing.jobs import new_bucket, script_request, upload_script, wait_for_job
-from clary.testing.server import Account, ClaryServer, end_agents
+from clary.testing.server import Account
 
 pytestmark = [
     pytest.mark.slow,
@@ -23,8 +20,6 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(bool(clusters.missing()), reason=clusters.missing() or "there are clusters"),
 ]
-PATIENCE_S = 300.0
-LEASE_S = 5
 SMALL = "ml.t3.medium"
 MEET = """
 import os, socket, boto3
@@ -52,32 +47,6 @@ for n in range(first, 60):
 """
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """Yield three nodes."""
-    folder = Path(tempfile.mkdtemp(prefix="cray", dir="/tmp"))
-    folder.chmod(0o711)
-    with clusters.running(folder, cpus=4, memory_mib=8_192) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def account(cluster: Cluster) -> Iterator[Account]:
-    """Yield an account of a Clary whose jobs go to the nodes."""
-    folder = Path(tempfile.mkdtemp(prefix="cray", dir="/tmp"))
-    server = ClaryServer.start(
-        folder / "d",
-        host=f"{cluster.net}.254",
-        cluster=str(cluster.file),
-        cluster_lease_s=str(LEASE_S),
-    )
-    try:
-        yield server.account()
-    finally:
-        server.stop()
-        end_agents(server.settings)
-
-
 def start(account: Account, text: str, *, n_hosts: int = 1, **changes: Any) -> str:
     """Start a job of a script; return its name."""
     bucket = new_bucket(account)
@@ -98,29 +67,11 @@ def lines(account: Account, name: str) -> list[str]:
     return [event["message"] for page in pages for event in page["events"]]
 
 
-def until(holds: Callable[[], Any], what: str) -> Any:
-    """Wait until `holds()` is true; return what it was."""
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        if found := holds():
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"not within {PATIENCE_S} s: {what}")
-
-
 def saved(account: Account, name: str) -> bool:
     """Say whether a job's first checkpoint is kept."""
     uri = account.client("sagemaker").describe_training_job(TrainingJobName=name)["CheckpointConfig"]["S3Uri"]
     bucket = uri.removeprefix("s3://").partition("/")[0]
     return "Contents" in account.client("s3").list_objects_v2(Bucket=bucket, Prefix="checkpoints/")
-
-
-def node_of(cluster: Cluster, name: str) -> str | None:
-    """Return the node on which a job's host runs now."""
-    for node in cluster.nodes.values():
-        if any((each / "pid").exists() for each in node.folder.glob(f"c/*/runs/{name[:40]}-*/hosts/algo-1")):
-            return next(key for key, value in cluster.nodes.items() if value is node)
-    return None
 
 
 def test_hosts_on_two_nodes_meet_by_name_and_have_the_role(account: Account) -> None:
@@ -134,7 +85,7 @@ def test_hosts_on_two_nodes_meet_by_name_and_have_the_role(account: Account) -> 
 
 def test_a_job_stops_when_it_is_asked_to(account: Account, cluster: Cluster) -> None:
     name = start(account, "import time; time.sleep(600)")
-    until(lambda: node_of(cluster, name), "the job runs")
+    until(lambda: cluster.where(name), "the job runs")
     account.client("sagemaker").stop_training_job(TrainingJobName=name)
     assert wait_for_job(account, name, limit_s=PATIENCE_S)["TrainingJobStatus"] == "Stopped"
 
@@ -144,11 +95,10 @@ def test_a_job_goes_on_from_its_checkpoint_when_its_node_is_gone(
     account: Account, cluster: Cluster, is_cut: bool
 ) -> None:
     def running_elsewhere() -> str | None:
-        found = node_of(cluster, name)
-        return found if found not in {None, "n1"} else None
+        return next((each for each in cluster.where(name) if each != "n1"), None)
 
     for name in (start(account, STEPS, is_saved=True) for _ in range(6)):
-        until(lambda: node_of(cluster, name), "the job runs")  # noqa: B023 - called at once
+        until(lambda: cluster.where(name), "the job runs")  # noqa: B023 - called at once
         if running_elsewhere():
             break
     node = running_elsewhere()
@@ -181,7 +131,7 @@ def _lives(path: Path) -> bool:
 
 def test_what_was_running_starts_again_when_the_head_is_back(account: Account, cluster: Cluster) -> None:
     name = start(account, STEPS, is_saved=True)
-    until(lambda: node_of(cluster, name), "the job runs")
+    until(lambda: cluster.where(name), "the job runs")
     for node in cluster.nodes:
         cluster.kill(node)
     for node in cluster.nodes:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clary.cli import agents, clients, credentials, options, starting
+from clary.cli import agents, clients, credentials, far, options, starting
 from clary.cli.agents import Agent
 from clary.cli.supervisor import state
 from clary.kernel.settings import Settings
@@ -13,6 +13,12 @@ from clary.kernel.settings import Settings
 EXAMPLE = "clary down --jobs"
 EXIT_CODES = "0 stopped, or was not running; 1 it did not stop"
 GRACE_S = 20.0
+STOPPED = {
+    "TrainingJob": "training_job",
+    "ProcessingJob": "processing_job",
+    "TransformJob": "transform_job",
+}
+"""Jobs that are stopped by the public API, and what its methods call them."""
 
 
 def down(
@@ -24,32 +30,43 @@ def down(
     """Stop Clary. What it acknowledged is safe; running jobs go on and the next start takes them over."""
     settings = options.settings_of(data_dir)
     was_running = state.is_locked(settings.data_dir)
-    if with_jobs and (going := agents.alive(settings)):
+    if with_jobs and (going := _alive(settings)):
         print(f"Ending {agents.described(going)}, within {GRACE_S:.0f} s …", flush=True)
     if with_jobs and was_running:
         _stop_jobs(settings)
     starting.stop(settings)
-    left = agents.alive(settings)
-    if with_jobs and left:
-        _end(left, GRACE_S)
-        left = agents.alive(settings)
+    if with_jobs:
+        _end(agents.alive(settings), GRACE_S)
+        if far.alive(settings):
+            far.end(settings, GRACE_S)
+    left = _alive(settings)
     print("Clary has stopped." if was_running else f"Clary was not running on {settings.data_dir}.")
     if left:
         print(f"{agents.going_on(left)}; `clary up` takes over, `clary down --jobs` ends what goes on.")
 
 
+def _alive(settings: Settings) -> list[Agent]:
+    return agents.alive(settings) + far.alive(settings)
+
+
 def _stop_jobs(settings: Settings) -> None:
-    """Stop training jobs through the public API, so that they end as Stopped; wait for their hosts."""
+    """Stop jobs through the public API, so that they end as Stopped; wait for their hosts."""
     running = state.read(settings.data_dir)
     if running is None or not running.is_ready:
         return
     for name in credentials.read(settings.data_dir):
         client: Any = clients.sagemaker(running, name)
-        with contextlib.suppress(Exception):  # whatever does not stop this way is ended below, by its agent
-            for page in client.get_paginator("list_training_jobs").paginate(StatusEquals="InProgress"):
-                for job in page["TrainingJobSummaries"]:
-                    client.stop_training_job(TrainingJobName=job["TrainingJobName"])
+        for noun, stem in STOPPED.items():
+            with contextlib.suppress(Exception):  # what does not stop this way is ended below, by its agent
+                _stop(client, noun, stem)
     _end([each for each in agents.alive(settings) if each.kind != "serving"], GRACE_S)
+    far.wait(settings, GRACE_S, but="serving")
+
+
+def _stop(client: Any, noun: str, stem: str) -> None:
+    pages = client.get_paginator(f"list_{stem}s").paginate(StatusEquals="InProgress")
+    for job in (job for page in pages for job in page[f"{noun}Summaries"]):
+        getattr(client, f"stop_{stem}")(**{f"{noun}Name": job[f"{noun}Name"]})
 
 
 def _end(hosts: list[Agent], grace_s: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from clary.cli import agents, clients, control, display, options
+from clary.cli import agents, clients, control, display, far, options
 from clary.cli.errors import NotRunningError
 from clary.cli.supervisor import identity, state
 from clary.cli.supervisor.state import ProcessState, Running
@@ -30,7 +30,7 @@ def status(
     settings = options.settings_of(data_dir)
     running = state.running(settings.data_dir)
     if running is None:
-        hosts = agents.alive(settings)
+        hosts = agents.alive(settings) + far.alive(settings)
         left = f"; {agents.going_on(hosts)} without it" if hosts else ""
         mend = "takes them over" if hosts else "starts it"
         raise NotRunningError(f"Clary is not running on {settings.data_dir}{left}; `clary up -d` {mend}")

@@ -52,13 +52,19 @@ class Gate:
         self._listening = socket.create_server((address, 0), family=family)
         port = self._listening.getsockname()[1]
         self._prefix = f"{SCHEME}{address}:{port}/{pin}.{self._secret}"
-        threading.Thread(target=self._run, name="gate", daemon=True).start()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gate", daemon=True)
+        self._thread.start()
+        self._ready.wait()
 
     def _run(self) -> None:
         opened = self._loop.create_server(lambda: _Caller(self), sock=self._listening, ssl=self._context)
-        self._loop.run_until_complete(opened)
+        server = self._loop.run_until_complete(opened)
+        self._ready.set()
         self._loop.run_forever()
-        self._listening.close()
+        server.close()
+        self._loop.run_until_complete(_cancelled())
+        self._loop.close()
 
     def lead_to(self, home: Path) -> None:
         """Have the agent of a host tell addresses that lead here."""
@@ -82,6 +88,15 @@ class Gate:
     def close(self) -> None:
         """Listen no more, and drop who is connected."""
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+
+async def _cancelled() -> None:
+    """End all other tasks."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for each in others:
+        each.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 class _End(asyncio.Protocol):

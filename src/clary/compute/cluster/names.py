@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,19 @@ def namespace(settings: Settings) -> str:
     if not path.exists():
         path.write_text(f"clary-{secrets.token_hex(6)}")
     return path.read_text()
+
+
+def remember(settings: Settings) -> None:
+    """Write down where the cluster is: for whoever ends what goes on there without the platform."""
+    (settings.data_dir / "cluster.where").write_text(settings.cluster)
+
+
+def remembered(settings: Settings) -> Settings:
+    """Return settings that say where the cluster is, as long as anything does."""
+    path = settings.data_dir / "cluster.where"
+    if settings.cluster or not path.exists():
+        return settings
+    return replace(settings, cluster=path.read_text())
 
 
 def far_of(settings: Settings) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from clary import __version__
 from clary.compute.base import Outcome, RunKind, RunPhase, RunSpec, RunState
 from clary.compute.cluster.link import Event, Link, check
-from clary.compute.cluster.names import far_of, namespace
+from clary.compute.cluster.names import far_of, namespace, remember
 from clary.compute.cluster.remote import MIB, RemoteRun, roomiest
 from clary.compute.placements.local import LocalPlacement
 from clary.compute.run import remove
@@ -72,6 +72,7 @@ class RayPlacement:
         self._is_connected = threading.Event()
         self._losses: dict[tuple[str, str], float] = {}
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        remember(settings)
         self._adopt()
         self._link = Link(settings, namespace(settings), self._hear)
         self._link.start()

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from clary.compute.base import RunPhase, Size
-from clary.compute.cluster.remote import MIB, RemoteRun
+from clary.compute.base import RunKind, RunPhase, Size
+from clary.compute.cluster.remote import MIB, RemoteRun, roomiest
 from clary.testing.placement_suite import spec_of
 
 LARGE = {"CPU": 8.0, "memory": 16_384.0 * MIB}
@@ -95,3 +95,40 @@ def test_only_hosts_on_several_nodes_have_addresses_of_nodes(tmp_path: Path, n: 
     run = run_of(tmp_path, n=n, network=False)
     run.seat(dict.fromkeys(run.spec.hosts, "a"), dict.fromkeys(run.spec.hosts, "10.0.0.1"))
     assert not run.addresses
+
+
+def guest(folder: Path, name: str, *, node: str = "", arn: str = "arn:a", gpus: int = 0) -> RemoteRun:
+    """Return an endpoint's replica, begun on a node where one is given."""
+    size = Size(cpus=4, memory_mib=8_192, gpus=gpus)
+    spec = replace(spec_of("true", size=size), run_id=name, arn=arn, kind=RunKind.SERVING)
+    run = RemoteRun(spec, folder / name, arrived_ns=1, slot=0)
+    run.write()
+    if node:
+        run.seat({"algo-1": node}, {"algo-1": "10.0.0.1"})
+    return run
+
+
+def test_replicas_of_an_endpoint_are_spread(tmp_path: Path) -> None:
+    there = [guest(tmp_path, "a", node="0"), guest(tmp_path, "b", node="1", arn="arn:b")]
+    found = roomiest(guest(tmp_path, "c"), there, nodes(SMALL, SMALL, SMALL))
+    assert found is not None
+    assert found["id"] == "2"
+    found = roomiest(
+        guest(tmp_path, "d"), [*there, guest(tmp_path, "e", node="2")], nodes(SMALL, SMALL, SMALL)
+    )
+    assert found is not None
+    assert found["id"] == "1"  # where another endpoint's is
+
+
+def test_a_replica_waits_where_no_node_has_room(tmp_path: Path) -> None:
+    tiny = {"CPU": 1.0, "memory": 1000.0 * MIB}
+    there = [guest(tmp_path, "a", node="0")]
+    assert roomiest(guest(tmp_path, "b"), there, nodes(tiny)) is None
+    there[0].hear("algo-1", {"live": False})
+    assert roomiest(guest(tmp_path, "b"), there, nodes(tiny)) is not None
+
+
+def test_a_replica_with_gpus_reserves_them_alone(tmp_path: Path) -> None:
+    run = guest(tmp_path, "a", gpus=2)
+    assert not run.is_guest
+    assert run.wanted(nodes(LARGE)) == {"GPU": 2.0}

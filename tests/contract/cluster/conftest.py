@@ -1,0 +1,39 @@
+"""Three nodes, and a Clary whose runs go there."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clary.testing import cluster as clusters
+from clary.testing.cluster import Cluster
+from clary.testing.server import Account, ClaryServer, end_agents
+
+LEASE_S = 5
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Yield three nodes."""
+    folder = Path(tempfile.mkdtemp(prefix="cray", dir="/tmp"))
+    folder.chmod(0o711)
+    with clusters.running(folder, cpus=4, memory_mib=8_192) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def account(cluster: Cluster) -> Iterator[Account]:
+    """Yield an account of a Clary whose jobs go to the nodes."""
+    folder = Path(tempfile.mkdtemp(prefix="cray", dir="/tmp"))
+    server = ClaryServer.start(
+        folder / "d",
+        host=f"{cluster.net}.254",
+        cluster=str(cluster.file),
+        cluster_lease_s=str(LEASE_S),
+    )
+    try:
+        yield server.account()
+    finally:
+        server.stop()
+        end_agents(server.settings)
