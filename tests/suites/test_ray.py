@@ -1,16 +1,18 @@
 """Placement `ray` passes the suite of placements, on two nodes of unequal size."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from clary.compute.base import RunSpec
+from clary.compute import linux
+from clary.compute.base import Placement, RunPhase, RunSpec
+from clary.compute.placements.ray import RayPlacement
 from clary.kernel.settings import Settings
 from clary.testing import cluster as clusters
 from clary.testing import placement_suite
-from clary.testing.placement_suite import PlacementSuite
+from clary.testing.placement_suite import AGENT, PlacementSuite, spec_of, until
 
 pytestmark = [
     pytest.mark.slow,
@@ -58,6 +60,28 @@ class TestRayPlacement(PlacementSuite):
     def home(self, settings: Settings, spec: RunSpec, host: str = "algo-1") -> Path:
         found = self.folder.glob(f"*/c/{name_of(settings)}/runs/{spec.run_id}/hosts/{host}")
         return next(each for each in found if (each / "lock").exists())
+
+    def test_what_a_lost_control_plane_had_is_ended_by_another(
+        self, settings: Settings, placements: Callable[..., Placement], tmp_path: Path
+    ) -> None:
+        lost = Settings(data_dir=tmp_path / "lost", cluster=settings.cluster, cluster_lease_s=5.0)
+        lost.data_dir.mkdir()
+        (lost.data_dir / "node").write_text("a-node\n")
+        spec = spec_of("sh", "-c", "echo on; exec sleep 600")
+        first = RayPlacement(lost, agent=AGENT, uses_zygote=False)
+        try:
+            first.launch(spec)
+            self.wait_for(first, spec, RunPhase.TRAINING)
+            home = self.home(lost, spec)
+            until(lambda: linux.stamped(home / "pid"), "its agent lives")
+        finally:
+            first.close()
+        placements().forsake("a-node")
+        until(lambda: not linux.stamped(home / "pid"), "its agent has ended")
+        after = RayPlacement(lost, agent=AGENT, uses_zygote=False)
+        until(lambda: after.poll(spec.run_id).phase is RunPhase.LOST, "the run is lost")
+        after.discard(spec.run_id)
+        after.close()
 
 
 def name_of(settings: Settings) -> str:

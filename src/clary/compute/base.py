@@ -180,6 +180,7 @@ class Placement(Protocol):
     - `stop` is idempotent and returns at once: SIGTERM to the program, SIGKILL after `grace_s`; what is
       queued ends. `outcome` is what the agent then writes: `stopped`, `interrupted` or `out_of_time`.
     - `discard` forgets an ended run and frees its folder; of a live one it first kills every process.
+    - `forsake` ends what the control plane of another node, which is lost, has where this one reaches it.
     - Methods may be called from any thread. After a restart of the control plane all of them work as before.
     """
 
@@ -205,4 +206,8 @@ class Placement(Protocol):
 
     def discard(self, run_id: str) -> None:
         """Forget the run."""
+        ...
+
+    def forsake(self, node: str) -> None:
+        """End what the lost node `node` has left beyond its own machine; returns at once."""
         ...

@@ -217,6 +217,7 @@ class Nodes:
         self._peers.pop(peer.node.node_id, None)
         if n_freed is not None:
             log.warning("node %s is lost: %d machines go to others", peer.node.node_id, n_freed)
+            self._world.placement.forsake(peer.node.node_id)
             self._world.nudge("")
         self._lost()
 
@@ -224,7 +225,8 @@ class Nodes:
         """Begin a life, and settle whose the runs in this folder are."""
         self._world.store.write(nodes.enter, self._node)
         self._beaten = time.monotonic()
-        for run_id in _runs(self._world.settings.runs_dir):
+        settings = self._world.settings
+        for run_id in {*_runs(settings.runs_dir), *_runs(settings.data_dir / "cluster")}:
             if not self._world.store.write(self._is_ours, run_id):
                 log.warning("run %s was given up while this node was away: it is ended", run_id)
                 self._world.placement.discard(run_id)

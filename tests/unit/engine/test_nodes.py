@@ -46,9 +46,13 @@ class Place:
 
     def __init__(self):
         self.discarded = []
+        self.forsaken = []
 
     def discard(self, run_id):
         self.discarded.append(run_id)
+
+    def forsake(self, node):
+        self.forsaken.append(node)
 
 
 @pytest.fixture
@@ -102,6 +106,7 @@ def test_a_lost_nodes_machines_are_anybodys_but_for_those_whose_data_it_has(stor
     arm(store, "arn:notebook", "NotebookInstance", node="b")
     beat(clock, a, times=int(LOST_S) + 2)
     assert lost
+    assert cast(Any, a._world.placement).forsaken == ["b"]
     assert store.read(rows.find, "b") is None
     assert store.read(work.find, "arn:job").node == ""
     assert store.read(work.find, "arn:notebook").node == "b"

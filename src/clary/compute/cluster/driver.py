@@ -9,6 +9,7 @@
 | `begin` `run` `host` `node` `order` | has the keeper of a node start the host's agent |
 | `stop` `run` `host` `node` `outcome` `grace_s` | has it asked to end |
 | `drop` `run` `at` (host: node) | ends hosts, whatever they do, and gives their places back |
+| `forsake` `name` | ends the keepers of another, lost Clary, and all that they have; tells `forsaken` |
 
 Events: `connected`, `nodes` (those alive) every three seconds, `groups` of an earlier life, `keeper` (`node`,
 `hosts` that it has), `unkept` (`node`, `why`), `seated` (`run`, `nodes`, one a host), `begun`, `news` and
@@ -93,6 +94,13 @@ class RayKeeper(Keeper):
         """Give places back."""
         with contextlib.suppress(ValueError):
             remove_placement_group(get_placement_group(run))
+
+    def forsake(self) -> None:
+        """End all hosts of this node, and give all places back."""
+        for run, host in self.where()["hosts"]:
+            self.clear(run, [host])
+        for run in self.groups():
+            self.free(run)
 
     def groups(self) -> list[str]:
         """Return the runs that have places in this namespace."""
@@ -222,6 +230,16 @@ class Driver:
         if not nodes:
             self._free(run)
 
+    def forsake(self, name: str) -> None:
+        """End what another Clary has here; its keepers' guards end what they do not."""
+        for each in ray.util.list_named_actors(all_namespaces=True):
+            if each["namespace"] == name:
+                with contextlib.suppress(ValueError):  # it has ended meanwhile
+                    keeper = ray.get_actor(each["name"], namespace=name)
+                    end = partial(_kill, keeper)
+                    self._then(keeper.forsake.remote(), end, end)
+        self._tell({"event": "forsaken", "name": name})
+
     def _free(self, run: str) -> None:
         if self._keepers:
             self._then(self._clerk().free.remote(run), _nothing, _nothing)
@@ -310,6 +328,10 @@ def nodes() -> list[dict[str, Any]]:
 
 def _nothing(_: object) -> None:
     pass
+
+
+def _kill(keeper: Any, _: object) -> None:
+    ray.kill(keeper)
 
 
 def _text(error: BaseException) -> str:

@@ -11,12 +11,20 @@ from clary.compute.cluster.link import address_of
 from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
 
+NODE_FILE = "node"
+"""Where a node of several control planes has its id, in its data folder."""
+
+
+def name_of(node: str) -> str:
+    """Return the name under which the cluster knows one of several control planes."""
+    return f"clary-{node}"
+
 
 def namespace(settings: Settings) -> str:
-    """Return the name under which the cluster knows this Clary."""
-    path = settings.data_dir / "cluster.name"
+    """Return the name by which the cluster knows this Clary: its node's, so that others can end its runs."""
+    path, node = settings.data_dir / "cluster.name", settings.data_dir / NODE_FILE
     if not path.exists():
-        path.write_text(f"clary-{secrets.token_hex(6)}")
+        path.write_text(name_of(node.read_text().strip() if node.exists() else secrets.token_hex(6)))
     return path.read_text()
 
 

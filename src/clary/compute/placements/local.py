@@ -129,6 +129,9 @@ class LocalPlacement:
         threading.Thread(target=remove, args=(trash, run_id), name="placement-discard", daemon=True).start()
         self._watch.wake()
 
+    def forsake(self, node: str) -> None:
+        """Do nothing: what a node has is on its own machine."""
+
     def close(self) -> None:
         """Stop the placement's thread; the runs go on."""
         self._end.set()

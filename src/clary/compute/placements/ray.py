@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from clary import __version__
 from clary.compute.base import Outcome, RunKind, RunPhase, RunSpec, RunState
 from clary.compute.cluster.link import Event, Link, check
-from clary.compute.cluster.names import far_of, namespace, remember
+from clary.compute.cluster.names import far_of, name_of, namespace, remember
 from clary.compute.cluster.remote import MIB, RemoteRun, roomiest
 from clary.compute.placements.local import LocalPlacement
 from clary.compute.run import remove
@@ -71,6 +71,8 @@ class RayPlacement:
         self._keepers: dict[str, dict[str, str]] = {}
         self._is_connected = threading.Event()
         self._losses: dict[tuple[str, str], float] = {}
+        self._forsaken: set[str] = set()
+        """Names of control planes that are lost, until the cluster has heard of it."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         remember(settings)
         self._adopt()
@@ -146,6 +148,12 @@ class RayPlacement:
         else:
             self._seat_next()
 
+    def forsake(self, node: str) -> None:
+        """Have the keepers of a lost control plane end all they have, as soon as the cluster answers."""
+        with self._lock:
+            self._forsaken.add(name_of(node))
+            self._link.send("forsake", name=name_of(node))
+
     def close(self) -> None:
         """Let go of the cluster; the runs go on."""
         self._end.set()
@@ -217,6 +225,8 @@ class RayPlacement:
                 self._found_keeper(event)
             elif kind == "unkept":
                 self._lose_node(event["node"], event["why"])
+            elif kind == "forsaken":
+                self._forsaken.discard(event["name"])
             elif kind in {"away", "lost"}:
                 log.warning("the cluster cannot be reached: %s", event.get("why", "its driver has ended"))
             elif run is not None and not run.is_ended:
@@ -241,6 +251,8 @@ class RayPlacement:
         self._keepers.clear()
         for run in self._runs.values():
             run.is_seating = False
+        for name in self._forsaken:
+            self._link.send("forsake", name=name)
 
     def _drop_unknown(self, groups: Sequence[str]) -> None:
         """Free the places of runs that ended while nobody could tell the cluster."""
