@@ -173,8 +173,8 @@ def test_a_version_keeps_what_it_is_told(sagemaker):
     arn = version_of(sagemaker, "kept", **told)
     shown = sagemaker.describe_model_package(ModelPackageName=arn)
     assert {name: shown[name] for name in told} == told
+    assert (shown["ModelPackageName"], shown["ModelPackageVersion"]) == ("kept/1", 1)
     assert shown["ModelPackageGroupName"] == "kept"
-    assert shown["ModelPackageVersion"] == 1
     assert shown["ModelPackageStatus"] == "Completed"
     assert shown["ModelApprovalStatus"] == "PendingManualApproval"
     assert shown["ModelPackageStatusDetails"] == {"ValidationStatuses": [], "ImageScanStatuses": []}

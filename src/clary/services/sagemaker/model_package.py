@@ -122,7 +122,9 @@ def _numbered(conn: Connection, call: Call, group: Record, made: Prepared) -> Pr
     records.update(conn, replace(group, private={**group.private, "last_version": version}))
     key = f"{group.key}/{version}"
     arn = call.arn(MODEL_PACKAGE, key)
-    document = {**made.record.document, "ModelPackageVersion": version, "ModelPackageArn": arn}
+    # SDK v3 asks again and deletes by the name that it was shown.
+    shown = {"ModelPackageName": key, "ModelPackageVersion": version, "ModelPackageArn": arn}
+    document = {**made.record.document, **shown}
     work = None if made.work is None else replace(made.work, arn=arn)
     return replace(made, work=work, record=replace(made.record, key=key, arn=arn, document=document))
 
