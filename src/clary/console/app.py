@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from clary.console import live, render, session
 from clary.console.api import Api, Key, Transport
+from clary.console.cost import Costs
 from clary.console.public import Public
 from clary.console.session import PATH, Seal
 from clary.console.visit import Answer, Download, Leave, Missing, Page, Redirect, Visit
@@ -57,6 +59,10 @@ class Server:
     """Name of an account to its password's hash and an access key of it; None where none is set."""
     end: Callable[[str], None]
     """Delete the temporary key of a session."""
+    prices: Callable[[str], Mapping[str, float]]
+    """Account id to what an hour costs it, by the instance types that it has said."""
+    keep_price: Callable[[str, str, float | None], None]
+    """Keep what an hour of an instance type costs an account; None forgets it."""
     clock: Callable[[], datetime]
     region: str
     public_url: str
@@ -150,6 +156,11 @@ class Console:
             address=address,
             path=asked.path,
             data_dir=self.server.data_dir,
+            costs=Costs(
+                self.server.data_dir,
+                partial(self.server.prices, key.account),
+                partial(self.server.keep_price, key.account),
+            ),
             public=Public(self.server.public_url, api),
             coverage=self.server.coverage,
         )

@@ -1,11 +1,13 @@
 """What an hour costs: a table by instance type, the customer's own where there is one.
 
 The table that ships has on-demand prices of SageMaker training in us-east-1 as people remember them, for
-orders of magnitude; `prices.json` in the data folder, `{"ml.m5.large": 0.02}`, says what an hour costs you.
+orders of magnitude; `prices.json` in the data folder, `{"ml.m5.large": 0.02}`, says what an hour costs here,
+and the page of the account what it costs the account.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 SHIPPED: Mapping[str, float] = {
@@ -36,10 +38,22 @@ SHIPPED: Mapping[str, float] = {
 }
 
 
-def prices(data_dir: Path) -> dict[str, float]:
-    """Return dollars an hour by instance type."""
-    try:
-        own = json.loads((data_dir / "prices.json").read_text())
-    except (FileNotFoundError, ValueError):
-        own = {}
-    return {**SHIPPED, **own}
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """The price table of one account: what it said itself, the operator's file, the one that ships."""
+
+    data_dir: Path
+    own: Callable[[], Mapping[str, float]]
+    keep: Callable[[str, float | None], None]
+    """Keep what an hour of an instance type costs; None forgets it."""
+
+    def prices(self) -> dict[str, float]:
+        """Return dollars an hour by instance type."""
+        return {**SHIPPED, **self._operators(), **self.own()}
+
+    def _operators(self) -> dict[str, float]:
+        try:
+            found: dict[str, float] = json.loads((self.data_dir / "prices.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return found

@@ -27,6 +27,7 @@ _PICTURES = {
     "webp": "image/webp",
 }
 WHOLE = frozenset({"parquet", "gz", "tgz", "tar", "ipynb", *_PICTURES})
+MOST_MEMBERS = 500
 SHOWN_VALUES = 12
 """Of a record's features."""
 
@@ -40,6 +41,8 @@ class Preview:
     picture: str = ""
     """A `data:` address."""
     text: str = ""
+    members: Sequence[tuple[str, int]] = ()
+    """Files of an archive, and their bytes."""
     note: str = ""
 
 
@@ -49,7 +52,7 @@ def of(name: str, content: bytes, *, is_whole: bool) -> Preview:  # noqa: PLR091
     try:
         if ending in _PICTURES:
             return Preview(picture=f"data:{_PICTURES[ending]};base64,{base64.b64encode(content).decode()}")
-        if ending in {"gz", "tgz", "tar"} and name.endswith((".tar.gz", ".tgz", ".tar")):
+        if is_archive(name):
             return _archive(content)
         if ending == "parquet":
             return _parquet(content)
@@ -64,6 +67,11 @@ def of(name: str, content: bytes, *, is_whole: bool) -> Preview:  # noqa: PLR091
     except (ValueError, OSError, tarfile.TarError, csv.Error, EOFError) as error:
         return Preview(note=f"It does not read as its name says: {error}")
     return _text(content)
+
+
+def is_archive(name: str) -> bool:
+    """Tell whether an object is, by its name, an archive of files."""
+    return name.endswith((".tar.gz", ".tgz", ".tar"))
 
 
 def _lines(content: bytes, *, is_whole: bool) -> list[str]:
@@ -92,8 +100,19 @@ def _cell(value: Any) -> str:
 
 def _archive(content: bytes) -> Preview:
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        members = [(each.name, f"{each.size:,}") for each in archive if each.isfile()][:500]
-    return Preview(header=("File", "Bytes"), rows=members)
+        members = [(each.name, each.size) for each in archive if each.isfile()][:MOST_MEMBERS]
+    return Preview(members=members) if members else Preview(note="It holds no file.")
+
+
+def member(content: bytes, name: str) -> bytes | None:
+    """Return a file of an archive; None where there is none, or it is too large to be shown."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            found = next((each for each in archive if each.isfile() and each.name == name), None)
+            file = archive.extractfile(found) if found and found.size <= WHOLE_BYTES else None
+            return file.read() if file else None
+    except (OSError, tarfile.TarError, EOFError):
+        return None
 
 
 def _parquet(content: bytes) -> Preview:

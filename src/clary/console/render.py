@@ -56,6 +56,7 @@ def environment() -> jinja2.Environment:
     made.filters |= {
         "ago": ago,
         "time": shown_time,
+        "when": when,
         "span": span,
         "size": size,
         "json": as_json,
@@ -109,6 +110,12 @@ def shown_time(value: datetime | None) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         exact.isoformat(timespec="seconds"), exact.strftime("%Y-%m-%d %H:%M:%S UTC"), ago(value)
     )
+
+
+def when(value: datetime) -> Markup:
+    """Return a time as how long ago, and exactly, both to be read."""
+    exact = value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Markup('{} <span class="quiet">{}</span>').format(shown_time(value), exact)
 
 
 def ago(value: datetime) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clary.console.api import Api
+from clary.console.cost import Costs
 from clary.console.public import Public
 
 
@@ -27,6 +28,7 @@ class Visit:
     path: str
     """Below the console's own, with a slash in front."""
     data_dir: Path
+    costs: Costs
     public: Public
     """Endpoints and objects, over the public address."""
     coverage: Callable[[], Mapping[str, Mapping[str, str]]]

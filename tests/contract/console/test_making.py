@@ -1,5 +1,6 @@
 """From nothing to a tuned model in service, by forms alone: as one who never reads an API page."""
 
+import html
 import re
 import time
 
@@ -34,7 +35,7 @@ def fields(page: Page) -> dict[str, str]:
         name, value = (re.search(rf' {each}="([^"]*)"', tag) for each in ("name", "value"))
         assert name is not None
         if 'type="checkbox"' not in tag or "checked" in tag:
-            sent[name[1]] = value[1] if value else "on"
+            sent[name[1]] = html.unescape(value[1]) if value else "on"
     for name, options in re.findall(r'<select [^>]*name="([^"]+)"[^>]*>(.*?)</select>', form, re.DOTALL):
         chosen = re.search(r'<option(?: value="([^"]*)")? selected>([^<]*)', options)
         first = re.search(r'<option(?: value="([^"]*)")?>([^<]*)', options)

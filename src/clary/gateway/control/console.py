@@ -25,6 +25,8 @@ from clary.wire.http import Request, Response
 PASSWORD = "ConsolePassword"  # noqa: S105 - a noun, not one
 """Noun of the record that keeps an account's console password, hashed."""
 SHORTEST_PASSWORD = 12
+PRICES = "InstancePrices"
+"""Noun of the record that keeps what an hour costs an account, by instance type."""
 
 
 @cache
@@ -53,6 +55,8 @@ class ConsoleDoor:
                 key=self._key,
                 password=self._password,
                 end=self._end,
+                prices=self._prices,
+                keep_price=self._keep_price,
                 clock=platform.world.clock,
                 region=settings.region,
                 public_url=settings.url,
@@ -121,6 +125,25 @@ class ConsoleDoor:
             return None
         kept = self._world.store.read(records.find, account.account_id, "", PASSWORD, PASSWORD)
         return (kept.private["scrypt"], self._owner(account).access_key_id) if kept else None
+
+    def _prices(self, account: str) -> Mapping[str, float]:
+        kept = self._world.store.read(records.find, account, "", PRICES, PRICES)
+        return kept.document if kept else {}
+
+    def _keep_price(self, account: str, instance_type: str, dollars: float | None) -> None:
+        """Keep what an hour of a type costs an account; None forgets it."""
+        at = self._world.clock()
+
+        def unit(conn: Connection) -> None:
+            kept = records.find(conn, account, "", PRICES, PRICES)
+            prices = {
+                name: each for name, each in (kept.document if kept else {}).items() if name != instance_type
+            }
+            prices |= {} if dollars is None else {instance_type: dollars}
+            records.delete(conn, account, "", PRICES, PRICES)
+            records.insert(conn, Record(account, "", PRICES, PRICES, "", "Active", at, at, prices))
+
+        self._world.store.write(unit)
 
     def _key(self, access_key_id: str) -> Key | None:
         found: Credential | None = self._world.store.read(identities.find, access_key_id)

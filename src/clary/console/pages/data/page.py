@@ -49,6 +49,9 @@ def act(visit: Visit) -> Answer:
     if not bucket or not key:
         raise Missing("An object is named by bucket and key.")
     match visit.form.get("do"):
+        case "download" if visit.form.get("member"):
+            inner = visit.form["member"]
+            return Download(inner.rpartition("/")[2], _inner(visit, bucket, key, inner))
         case "download":
             length = int(visit.public.head(bucket, key).headers.get("content-length", "0"))
             name = key.rpartition("/")[2]
@@ -105,22 +108,35 @@ def _as_json(answer: Mapping[str, Any]) -> Download:
 
 
 def _object(visit: Visit, bucket: str, key: str, headers: Mapping[str, str]) -> Context:
-    length = int(headers.get("content-length", "0"))
+    length, inner = int(headers.get("content-length", "0")), visit.query.get("member", "")
     needs_all = key.rpartition(".")[2].lower() in previews.WHOLE
     if needs_all and length > previews.WHOLE_BYTES:
         preview = previews.Preview(note="It is too large for a preview.")
     elif length == 0:
         preview = previews.Preview(note="It is empty.")
+    elif inner:
+        content = _inner(visit, bucket, key, inner)
+        preview = previews.of(inner, content, is_whole=True)
     else:
         limit = 0 if needs_all else previews.FIRST_BYTES
         content = visit.public.get(bucket, key, limit_bytes=limit).body
         preview = previews.of(key, content, is_whole=len(content) >= length)
     facts = {
-        "size_bytes": length,
+        "size_bytes": len(content) if inner else length,
         "changed": headers.get("last-modified", ""),
         "etag": headers.get("etag", ""),
     }
-    return _shown(visit, bucket=bucket, key=key, facts=facts, preview=preview)
+    return _shown(visit, bucket=bucket, key=key, facts=facts, preview=preview, inner=inner)
+
+
+def _inner(visit: Visit, bucket: str, key: str, inner: str) -> bytes:
+    """Return a file of an archive."""
+    length = int(visit.public.head(bucket, key).headers.get("content-length", "0"))
+    is_read = previews.is_archive(key) and length <= previews.WHOLE_BYTES
+    found = previews.member(visit.public.get(bucket, key).body, inner) if is_read else None
+    if found is None:
+        raise Missing(f"s3://{bucket}/{key} has no file {inner} that could be shown.")
+    return found
 
 
 def _shown(visit: Visit, **found: Any) -> Context:
@@ -139,5 +155,6 @@ def _shown(visit: Visit, **found: Any) -> Context:
         "key": None,
         "facts": None,
         "preview": None,
+        "inner": "",
         **found,
     }

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,13 +16,14 @@ PAGE = Page(
     scripts=("vendor/uPlot.min.css", "vendor/uPlot.iife.min.js", "ask.js"),
 )
 NAMESPACE = "AWS/SageMaker"
-CHARTS = {
-    "Invocations": "Sum",
-    "ModelLatency": "p99",
-    "OverheadLatency": "p99",
-    "Invocation4XXErrors": "Sum",
-    "Invocation5XXErrors": "Sum",
+CHARTS: Mapping[str, Sequence[str]] = {
+    "Invocations": ("Sum",),
+    "ModelLatency": ("p50", "p90", "p99"),
+    "OverheadLatency": ("p50", "p90", "p99"),
+    "Invocation4XXErrors": ("Sum",),
+    "Invocation5XXErrors": ("Sum",),
 }
+"""Statistics of each metric; several are drawn in one picture."""
 SHOWN = timedelta(hours=3)
 CONTENT_TYPES = ("text/csv", "application/json", "application/jsonlines", "text/libsvm", "text/plain")
 
@@ -137,22 +138,31 @@ def _ask(visit: Visit, name: str) -> Mapping[str, Any]:
 
 def _charts(visit: Visit, name: str, variants: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for metric, statistic in CHARTS.items():
+    for metric, statistics in CHARTS.items():
         for variant in variants:
             dimensions = [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": variant}]
-            curve = curves.points(
-                visit.api,
-                NAMESPACE,
-                dimensions,
-                [metric],
-                statistic,
-                period_s=60,
-                since=visit.now - SHOWN,
-                until=visit.now,
-            )
-            for points in curve.values():
+            since, until = visit.now - SHOWN, visit.now
+            lines = [
+                (statistic, each)
+                for statistic in statistics
+                for each in curves.points(
+                    visit.api,
+                    NAMESPACE,
+                    dimensions,
+                    [metric],
+                    statistic,
+                    period_s=60,
+                    since=since,
+                    until=until,
+                ).values()
+            ]
+            if lines:
+                series = [{"label": text, "values": each["series"][0]["values"]} for text, each in lines]
                 label = metric if len(variants) == 1 else f"{metric}, {variant}"
-                found[f"{label} ({statistic}, a minute)"] = points
+                found[f"{label} ({', '.join(statistics)}, a minute)"] = {
+                    "x": lines[0][1]["x"],
+                    "series": series,
+                }
     return found
 
 

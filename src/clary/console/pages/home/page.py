@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from clary.console import cost
+from clary.console import curves
 from clary.console.kinds import KINDS, Kind
 from clary.console.visit import Context, Page, Place, Visit
 
@@ -25,7 +25,7 @@ def view(visit: Visit) -> Context:
     for row in failed:
         row["reason"] = _described(visit, row["kind"], row["name"]).get("FailureReason", "")
     endpoints = list((visit.api.seek("ListEndpoints", MaxResults=100) or {}).get("Endpoints", ()))
-    prices = cost.prices(visit.data_dir)
+    prices = visit.costs.prices()
     hourly = sum(_hourly(visit, row, prices) for row in running[:50]) + sum(
         _endpoint_hourly(visit, each, prices) for each in endpoints if each["EndpointStatus"] == "InService"
     )
@@ -92,18 +92,18 @@ def _is_idle(visit: Visit, endpoint: Mapping[str, Any]) -> bool:
     """Tell whether an endpoint in service, older than an hour, was not asked in the last one."""
     if endpoint["EndpointStatus"] != "InService" or endpoint["CreationTime"] > visit.now - IDLE:
         return False
-    answer = visit.api.seek(
-        "GetMetricStatistics",
-        "cloudwatch",
-        Namespace="AWS/SageMaker",
-        MetricName="Invocations",
-        Dimensions=[
-            {"Name": "EndpointName", "Value": endpoint["EndpointName"]},
-            {"Name": "VariantName", "Value": "AllTraffic"},
-        ],
-        StartTime=visit.now - IDLE,
-        EndTime=visit.now,
-        Period=3600,
-        Statistics=["Sum"],
+    name = endpoint["EndpointName"]
+    described = visit.api.seek("DescribeEndpoint", EndpointName=name) or {}
+    return not any(
+        curves.points(
+            visit.api,
+            "AWS/SageMaker",
+            [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": each["VariantName"]}],
+            ["Invocations"],
+            "Sum",
+            period_s=3600,
+            since=visit.now - IDLE,
+            until=visit.now,
+        )
+        for each in described.get("ProductionVariants", ())
     )
-    return answer is not None and not any(point["Sum"] for point in answer.get("Datapoints", ()))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from clary.console import catalog, curves, logs, snippets
+from clary.console import catalog, curves, logs, sdk, snippets
 from clary.console.kinds import KINDS, Kind
 from clary.console.visit import Answer, Context, Download, Missing, Page, Redirect, Visit
 from clary.kernel import ids
@@ -17,58 +17,6 @@ PAGE = Page(
 RUNNING = frozenset({"InProgress", "Stopping"})
 KEPT = frozenset({"Completed", "Stopped"})
 """States in which a job's artefact is there; Describe names it in every one."""
-CREATE: Mapping[str, frozenset[str]] = {
-    "TrainingJob": frozenset(
-        {
-            "TrainingJobName",
-            "HyperParameters",
-            "AlgorithmSpecification",
-            "RoleArn",
-            "InputDataConfig",
-            "OutputDataConfig",
-            "ResourceConfig",
-            "StoppingCondition",
-            "EnableNetworkIsolation",
-            "EnableManagedSpotTraining",
-            "CheckpointConfig",
-            "Environment",
-            "ExperimentConfig",
-            "RetryStrategy",
-        }
-    ),
-    "ProcessingJob": frozenset(
-        {
-            "ProcessingJobName",
-            "ProcessingInputs",
-            "ProcessingOutputConfig",
-            "ProcessingResources",
-            "StoppingCondition",
-            "AppSpecification",
-            "Environment",
-            "NetworkConfig",
-            "RoleArn",
-            "ExperimentConfig",
-        }
-    ),
-    "TransformJob": frozenset(
-        {
-            "TransformJobName",
-            "ModelName",
-            "MaxConcurrentTransforms",
-            "ModelClientConfig",
-            "MaxPayloadInMB",
-            "BatchStrategy",
-            "Environment",
-            "TransformInput",
-            "TransformOutput",
-            "DataCaptureConfig",
-            "TransformResources",
-            "DataProcessing",
-            "ExperimentConfig",
-        }
-    ),
-}
-"""Members of each Create's input that Describe repeats. Source: the service model."""
 
 
 def view(visit: Visit) -> Context:
@@ -76,7 +24,9 @@ def view(visit: Visit) -> Context:
     kind, name = _kind(visit), visit.arguments[1]
     job = _job(visit, kind, name)
     lines, after = logs.follow(visit.api, kind.log_group, f"{name}/", "") if kind.log_group else ([], "")
-    request = snippets.request_of(job, CREATE.get(kind.noun, frozenset()))
+    request = snippets.request_of(kind.noun, job)
+    application = job.get("AppSpecification", {})
+    program = (*application.get("ContainerEntrypoint", ()), *application.get("ContainerArguments", ()))
     return {
         "kind": kind,
         "job": job,
@@ -91,8 +41,13 @@ def view(visit: Visit) -> Context:
         "metrics": curves.of_job(visit.api, name) if kind.slug == "training" else {},
         "last": job.get("FinalMetricDataList", ()),
         "hyperparameters": job.get("HyperParameters", {}),
-        "request": snippets.boto3(f"create_{_snake(kind.noun)}", request) if request else "",
-        "can_repeat": kind.noun in CREATE,
+        "moved": _moved(job),
+        "program": " ".join(program),
+        "machines": job.get("ResourceConfig")
+        or job.get("TransformResources")
+        or job.get("ProcessingResources", {}).get("ClusterConfig", {}),
+        "boto3": snippets.boto3(kind.noun, request),
+        "sdk": sdk.program(kind.noun, request),
         "algorithm": _algorithm(kind, job),
         "artifact": job.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")
         if job[kind.status] in KEPT
@@ -117,8 +72,8 @@ def act(visit: Visit) -> Answer:
             case "stop":
                 visit.api.call(f"Stop{kind.noun}", **{kind.name: name})
                 return Redirect(here, "The job was asked to stop.")
-            case "again" if kind.noun in CREATE:
-                request = snippets.request_of(_job(visit, kind, name), CREATE[kind.noun])
+            case "again":
+                request = snippets.request_of(kind.noun, _job(visit, kind, name))
                 fresh = f"{name[:55].rstrip('-')}-{ids.short(6)}"
                 visit.api.call(f"Create{kind.noun}", **{**request, kind.name: fresh})
                 return Redirect(f"/jobs/{kind.slug}/{fresh}", f"Started: the same as {name}.")
@@ -143,12 +98,32 @@ def _algorithm(kind: Kind, job: Mapping[str, Any]) -> str:
     return found.name if found else ""
 
 
+def _moved(job: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what a processing or a transform job reads and writes, and where its container has it."""
+    found = [
+        {
+            "name": each[f"{side}Name"],
+            "uri": each[f"S3{side}"]["S3Uri"],
+            "path": each[f"S3{side}"]["LocalPath"],
+        }
+        for side, entries in (
+            ("Input", job.get("ProcessingInputs", ())),
+            ("Output", job.get("ProcessingOutputConfig", {}).get("Outputs", ())),
+        )
+        for each in entries
+        if f"S3{side}" in each
+    ]
+    if "TransformInput" in job:
+        rows = job["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
+        answers = job["TransformOutput"]["S3OutputPath"]
+        found += [
+            {"name": name, "uri": uri, "path": ""} for name, uri in (("rows", rows), ("answers", answers))
+        ]
+    return found
+
+
 def _job(visit: Visit, kind: Kind, name: str) -> Mapping[str, Any]:
     try:
         return visit.api.call(f"Describe{kind.noun}", **{kind.name: name})
     except AwsError as error:
         raise Missing(f"{kind.title} {name}: {error.message}") from None
-
-
-def _snake(noun: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in noun).lstrip("_")

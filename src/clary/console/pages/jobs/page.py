@@ -14,6 +14,8 @@ SIZES = (25, 50, 100)
 SORTS = {"CreationTime": "Created", "Name": "Name", "Status": "Status"}
 
 HINTS = {
+    "processing": "Process data makes the first: it runs a script, judges predictions or runs a notebook.",
+    "transform": "Each model, and the page of a completed training job, has Transform, which makes one.",
     "training": "Train a model makes the first; or another region has some: it is chosen at the top.",
     "tuning": "The page of a completed training job has Tune, which makes one.",
 }

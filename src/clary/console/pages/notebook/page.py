@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from clary.console import cost, logs
+from clary.console import logs
 from clary.console.pages.notebooks.page import TYPES, VOLUME
 from clary.console.visit import Answer, Context, Leave, Missing, Page, Redirect, Visit
 from clary.kernel.errors import AwsError
@@ -30,7 +30,7 @@ def view(visit: Visit) -> Answer:
 
 def _context(visit: Visit, name: str, notebook: Mapping[str, Any]) -> Context:
     lines, after = logs.follow(visit.api, LOG_GROUP, f"{name}/", "")
-    price = cost.prices(visit.data_dir).get(notebook["InstanceType"])
+    price = visit.costs.prices().get(notebook["InstanceType"])
     config = notebook.get("NotebookInstanceLifecycleConfigName")
     repositories = [notebook.get("DefaultCodeRepository"), *notebook.get("AdditionalCodeRepositories", ())]
     return {

@@ -1,6 +1,5 @@
 """Notebook instances: how each stands, what it costs, and a form that makes one."""
 
-from clary.console import cost
 from clary.console.visit import Answer, Context, Missing, Page, Place, Redirect, Visit
 from clary.kernel.errors import AwsError
 
@@ -18,7 +17,7 @@ def view(visit: Visit) -> Context:
         MaxResults=50,
         NextToken=visit.query.get("token"),
     )
-    notebooks, prices = answer["NotebookInstances"], cost.prices(visit.data_dir)
+    notebooks, prices = answer["NotebookInstances"], visit.costs.prices()
     live = [each for each in notebooks if each["NotebookInstanceStatus"] == "InService"]
     configs = visit.api.pages("ListNotebookInstanceLifecycleConfigs", "NotebookInstanceLifecycleConfigs")
     repositories = visit.api.pages("ListCodeRepositories", "CodeRepositorySummaryList")

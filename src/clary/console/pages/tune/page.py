@@ -136,7 +136,7 @@ def _request(form: Mapping[str, str], job: Mapping[str, Any], algorithm: Algorit
         for name, value in job.get("HyperParameters", {}).items()
         if name not in tuned and not name.startswith("_")
     }
-    definition = snippets.request_of(job, DEFINITION)
+    definition = snippets.chosen(job, DEFINITION)
     return {
         "HyperParameterTuningJobName": form.get("name", "").strip(),
         "HyperParameterTuningJobConfig": {

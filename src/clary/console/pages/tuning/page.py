@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clary.console import pictures
+from clary.console import pictures, sdk, snippets
 from clary.console.kinds import KINDS
 from clary.console.pictures import Axis, Point
 from clary.console.visit import Answer, Context, Missing, Page, Redirect, Visit
+from clary.kernel import ids
 from clary.kernel.errors import AwsError
 
 PAGE = Page(path=r"/jobs/tuning/([^/]+)", title="Tuning job", live_s=2.0)
@@ -35,7 +36,7 @@ def view(visit: Visit) -> Context:
         )
     )
     scored = [each for each in reversed(trials) if _score(each) is not None]
-    goal = _goal(job)
+    goal, request = _goal(job), snippets.request_of(KIND.noun, job)
     return {
         "kind": KIND,
         "job": job,
@@ -51,18 +52,30 @@ def view(visit: Visit) -> Context:
         "names": _names(trials),
         "pictures": _pictures(scored, goal) if len(scored) > 1 else (),
         "score": _score,
+        "boto3": snippets.boto3(KIND.noun, request),
+        "sdk": sdk.program(KIND.noun, request),
     }
 
 
 def act(visit: Visit) -> Answer:
-    """Stop it; the best so far is kept."""
-    if visit.form.get("do") != "stop":
-        raise Missing("There is no such action.")
+    """Stop it, the best so far is kept; or run it again."""
+    name = visit.arguments[0]
     try:
-        visit.api.call("StopHyperParameterTuningJob", HyperParameterTuningJobName=visit.arguments[0])
+        match visit.form.get("do"):
+            case "stop":
+                visit.api.call("StopHyperParameterTuningJob", HyperParameterTuningJobName=name)
+                return Redirect(
+                    visit.path, "The tuning job was asked to stop. Its best trial so far is kept."
+                )
+            case "again":
+                job = visit.api.call("DescribeHyperParameterTuningJob", HyperParameterTuningJobName=name)
+                fresh = f"{name[:25].rstrip('-')}-{ids.short(6)}"
+                request = {**snippets.request_of(KIND.noun, job), KIND.name: fresh}
+                visit.api.call("CreateHyperParameterTuningJob", **request)
+                return Redirect(f"/jobs/tuning/{fresh}", f"Started: the same as {name}.")
     except AwsError as error:
         return Redirect(visit.path, error.message)
-    return Redirect(visit.path, "The tuning job was asked to stop. Its best trial so far is kept.")
+    raise Missing("There is no such action.")
 
 
 def _goal(job: Mapping[str, Any]) -> Mapping[str, str]:
