@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from clary.compute import linux
+from clary.testing.jobs import Account
 
 PORT = 6379
 CLIENT_PORT = 10001
@@ -204,6 +205,15 @@ def until(holds: Callable[[], Any], what: str) -> Any:
             return found
         time.sleep(0.2)
     raise AssertionError(f"not within {PATIENCE_S:.0f} s: {what}")
+
+
+def lines(account: Account, name: str) -> list[str]:
+    """Return what the job's hosts printed."""
+    client, group = account.client("logs"), "/aws/sagemaker/TrainingJobs"
+    streams = client.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")["logStreams"]
+    names = [each["logStreamName"] for each in streams]
+    pages = [client.get_log_events(logGroupName=group, logStreamName=each) for each in names]
+    return [event["message"] for page in pages for event in page["events"]]
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Three nodes, and a Clary whose runs go there."""
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,17 +24,24 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def account(cluster: Cluster) -> Iterator[Account]:
-    """Yield an account of a Clary whose jobs go to the nodes."""
+def server(cluster: Cluster) -> Iterator[ClaryServer]:
+    """Yield a Clary whose runs go to the nodes."""
     folder = Path(tempfile.mkdtemp(prefix="cray", dir="/tmp"))
-    server = ClaryServer.start(
+    started = ClaryServer.start(
         folder / "d",
         host=f"{cluster.net}.254",
         cluster=str(cluster.file),
         cluster_lease_s=str(LEASE_S),
     )
     try:
-        yield server.account()
+        yield started
     finally:
-        server.stop()
-        end_agents(server.settings)
+        started.stop()
+        end_agents(started.settings)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def account(server: ClaryServer) -> Account:
+    """Return an account of it."""
+    return server.account()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clary.testing import cluster as clusters
-from clary.testing.cluster import PATIENCE_S, Cluster, until
+from clary.testing.cluster import PATIENCE_S, Cluster, lines, until
 from clary.testing.jobs import new_bucket, script_request, upload_script, wait_for_job
 from clary.testing.server import Account
 
@@ -56,15 +56,6 @@ def start(account: Account, text: str, *, n_hosts: int = 1, **changes: Any) -> s
         request["CheckpointConfig"] = {"S3Uri": f"s3://{bucket}/checkpoints"}
     account.client("sagemaker").create_training_job(**request | changes)
     return str(request["TrainingJobName"])
-
-
-def lines(account: Account, name: str) -> list[str]:
-    """Return what the job's hosts printed."""
-    client, group = account.client("logs"), "/aws/sagemaker/TrainingJobs"
-    streams = client.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")["logStreams"]
-    names = [each["logStreamName"] for each in streams]
-    pages = [client.get_log_events(logGroupName=group, logStreamName=each) for each in names]
-    return [event["message"] for page in pages for event in page["events"]]
 
 
 def saved(account: Account, name: str) -> bool:
