@@ -8,8 +8,10 @@ counts: nothing is accepted here that `wire.signature` would refuse, and no erro
 """
 
 import re
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from hmac import compare_digest
+from operator import itemgetter
 from time import perf_counter, time
 from typing import TYPE_CHECKING
 
@@ -55,6 +57,9 @@ _LONG_WAY = frozenset(
 )
 """Headers whose requests go the long way."""
 _BLOCK = 64
+_HASH = sha256()
+"""Copied for each use: a new one costs twice as much."""
+Pick = Callable[[Sequence[bytes]], tuple[bytes, ...]]
 _SPACES = re.compile(rb"  |\t| \n|: ")
 """What a canonical request has otherwise than the client may have sent it."""
 
@@ -122,17 +127,17 @@ class Signer:
         self.inner = sha256(bytes(byte ^ 0x36 for byte in padded))
         self.outer = sha256(bytes(byte ^ 0x5C for byte in padded))
         self.place = f"{credential.account}/{region.decode()}/"
-        self._templates: dict[Shape, tuple[bytes, tuple[int, ...]] | None] = {}
+        self._templates: dict[Shape, tuple[bytes, Pick] | None] = {}
 
-    def template(self, shape: Shape) -> tuple[bytes, tuple[int, ...]] | None:
-        """Return the canonical headers and the places of their values; None where not all is signed."""
+    def template(self, shape: Shape) -> tuple[bytes, Pick] | None:
+        """Return the canonical headers and what picks their values; None where not all is signed."""
         try:
             return self._templates[shape]
         except KeyError:
             found = self._templates[shape] = self._made(shape)
             return found
 
-    def _made(self, shape: Shape) -> tuple[bytes, tuple[int, ...]] | None:
+    def _made(self, shape: Shape) -> tuple[bytes, Pick] | None:
         signed = self.signed
         if len(self._templates) > MOST_KEPT:
             self._templates.clear()
@@ -142,7 +147,8 @@ class Signer:
             if name.startswith(b"x-amz-") and name not in signed and name != b"x-amz-content-sha256":
                 return None
         lines = b"".join([b"%b:%%b\n" % name for name in signed])
-        return lines + b"\n" + b";".join(signed) + b"\n%b", tuple(shape.names[name] for name in signed)
+        text = lines + b"\n" + b";".join(signed) + b"\n%b"
+        return text, itemgetter(*(shape.names[name] for name in signed))  # two at least: host and date
 
 
 class Express:
@@ -205,15 +211,16 @@ class Express:
             return None
         if (values[shape.token] if shape.token >= 0 else b"") != signer.token:
             return None
-        text, places = template
-        hashed = sha256(body).hexdigest().encode()
-        fields = text % (*[values[place] for place in places], hashed)
+        text, pick = template
+        hashed, whole = _HASH.copy(), _HASH.copy()
+        hashed.update(body)
+        fields = text % (*pick(values), hashed.hexdigest().encode())
         has_blanks = b" " in fields or b"\t" in fields  # looking for one byte costs nothing
         if has_blanks and _SPACES.search(fields):
             fields = b"\n".join([b" ".join(line.split()) for line in fields.split(b"\n")])
-        whole = sha256(b"POST\n%b\n\n%b" % (target, fields)).hexdigest().encode()
+        whole.update(b"POST\n%b\n\n%b" % (target, fields))
         inner, outer = signer.inner.copy(), signer.outer.copy()
-        inner.update(b"AWS4-HMAC-SHA256\n%b%b%b" % (date, signer.scope, whole))
+        inner.update(b"AWS4-HMAC-SHA256\n%b%b%b" % (date, signer.scope, whole.hexdigest().encode()))
         outer.update(inner.digest())
         if not compare_digest(outer.hexdigest().encode(), authorization[-64:]):
             return None
