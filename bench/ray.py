@@ -42,19 +42,20 @@ LINEAR = "382416733822.dkr.ecr.us-east-1.amazonaws.com/linear-learner:1"
 PYTORCH = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.5-cpu-py311"
 SMALL = "ml.t3.medium"
 LEASE_S = 5
-N_STEPS, STEP_S = 30, 0.2
+N_STEPS, STEP_S = 80, 0.3
+"""A job of the kills: 24 s, so that there are jobs on the nodes till the last of twenty kills."""
 LINE = re.compile(r"step (\w+) (\d+) ([\d.]+)")
 QUICK = "print('done')\n"
 STEPS = f"""
 import os, time
-mark, path = os.urandom(4).hex(), "/opt/ml/checkpoints/at"
-first = int(open(path).read()) if os.path.exists(path) else 0
+mark, folder = os.urandom(4).hex(), "/opt/ml/checkpoints"
+first = max((int(name) for name in os.listdir(folder) if name.isdecimal()), default=0)
 for n in range(first, {N_STEPS}):
     print("step", mark, n, time.time(), flush=True)
     time.sleep({STEP_S})
-    with open(path + ".new", "w") as file:
-        file.write(str(n + 1))
-    os.replace(path + ".new", path)
+    with open(f"{{folder}}/new", "w") as file:
+        file.write(str(n))
+    os.replace(f"{{folder}}/new", f"{{folder}}/{{n + 1}}")
 open(os.environ["SM_MODEL_DIR"] + "/end", "w").write("all")
 """
 DDP = """
@@ -251,16 +252,20 @@ def kills(report: Report, account: Account, cluster: Cluster, n_jobs: int, n_kil
         request["CheckpointConfig"] = {"S3Uri": f"s3://{bucket}/checkpoints/{n}"}
         client.create_training_job(**request)
         names.append(request["TrainingJobName"])
-    chosen, n_done = random.Random(7), 0
+    chosen, n_done, n_hosts, n_idle = random.Random(7), 0, 0, 0
     began = time.monotonic()
     while n_done < n_kills:
         time.sleep(chosen.uniform(0.5, 4.0))
         name = chosen.choice(["n2", "n3"])
+        n_here = len(cluster.hosts(name))
         cluster.kill(name)
-        n_done += 1
-        print(f"  {time.monotonic() - began:5.0f} s  kill {n_done} of {n_kills}: {name}", flush=True)
+        n_done, n_hosts, n_idle = n_done + 1, n_hosts + n_here, n_idle + (not n_here)
+        took_s = time.monotonic() - began
+        print(f"  {took_s:5.0f} s  kill {n_done} of {n_kills}: {name} with {n_here} hosts", flush=True)
         cluster.start(name)
     described = [wait_for_job(account, name, limit_s=420.0) for name in names]
+    print(f"  {n_hosts} hosts killed; {n_idle} of {n_kills} kills met an idle node", flush=True)
+    report.facts["hosts killed"], report.facts["kills of idle nodes"] = n_hosts, n_idle
     judged(report, account, described, n_kills)
 
 

@@ -166,11 +166,12 @@ class Cluster:
 
     def where(self, name: str) -> list[str]:
         """Return the nodes on which a job or an endpoint has a live agent, one a host."""
-        found = []
-        for key, node in self.nodes.items():
-            homes = node.folder.glob(f"c/*/runs/{name[:40]}-*/hosts/*")
-            found += [key for each in homes if linux.stamped(each / "pid")]
-        return found
+        return [key for key in self.nodes for _ in self.hosts(key, f"{name[:40]}-*")]
+
+    def hosts(self, node: str, runs: str = "*") -> list[Path]:
+        """Return the folders of hosts whose agents live on a node."""
+        homes = self.nodes[node].folder.glob(f"c/*/runs/{runs}/hosts/*")
+        return [each for each in homes if linux.stamped(each / "pid")]
 
     def kill(self, name: str) -> None:
         """End a node as a power cut does: every process of it at once, the agents' sandboxes included."""
