@@ -113,7 +113,14 @@ def serving(peer: Peer, kind: str, root: Path) -> Iterator[tuple[int, int]]:
         process = subprocess.Popen(
             [part.format(**words) for part in peer.command],
             cwd=home,
-            env={**os.environ, **ONE_THREAD, **peer.environment, "BENCH_ROOT": str(root), "BENCH_KIND": kind},
+            env={
+                **os.environ,
+                **ONE_THREAD,
+                **peer.environment,
+                "BENCH_ROOT": str(root),
+                "BENCH_KIND": kind,
+                "TMPDIR": str(home),
+            },  # where multi-model-server looks for another of its kind
             stdout=output,
             stderr=output,
             start_new_session=True,
