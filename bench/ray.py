@@ -1,6 +1,6 @@
-"""Placement `ray`: what it costs a job, whether hosts on several machines learn the same, what node kills do.
+"""Placement `ray`: what it costs, whether hosts on several machines learn the same, what node kills do.
 
-    make bench-ray       python -m bench.ray [--only overhead,equal,kills] [--jobs 40] [--kills 20]
+    make bench-ray       python -m bench.ray [--only overhead,equal,replicas,kills] [--jobs 40] [--kills 20]
 
 Three Ray nodes in network namespaces of this machine, each with its own address, sandbox and folder. A job's
 overhead is compared with the same job of a Clary beside it, on this machine alone, in turns. A node is killed
@@ -25,7 +25,8 @@ import numpy as np
 from bench._bars import Report, quantile
 
 from clary.kernel import ids
-from clary.testing.cluster import Cluster, missing, running
+from clary.testing.cluster import Cluster, missing, running, until
+from clary.testing.hosting import Crowd, Hosting, saying
 from clary.testing.jobs import (
     channel,
     new_bucket,
@@ -37,7 +38,7 @@ from clary.testing.jobs import (
 )
 from clary.testing.server import Account, ClaryServer, end_agents
 
-PARTS = ("overhead", "equal", "kills")
+PARTS = ("overhead", "equal", "replicas", "kills")
 LINEAR = "382416733822.dkr.ecr.us-east-1.amazonaws.com/linear-learner:1"
 PYTORCH = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.5-cpu-py311"
 SMALL = "ml.t3.medium"
@@ -101,8 +102,11 @@ def main() -> int:
             if "overhead" in chosen.only:
                 with clary(folder / "l") as here:
                     overhead(report, here, there, chosen.rounds)
+                    hop(report, here, there)
             if "equal" in chosen.only:
                 equal(report, there)
+            if "replicas" in chosen.only:
+                replicas(report, there, cluster)
             if "kills" in chosen.only:
                 kills(report, there, cluster, chosen.jobs, chosen.kills)
     finally:
@@ -113,7 +117,9 @@ def main() -> int:
 @contextlib.contextmanager
 def clary(data: Path, cluster: Cluster | None = None) -> Iterator[Account]:
     """Yield an account of a Clary: on a cluster, or on this machine."""
-    given = {} if cluster is None else {"cluster": str(cluster.file), "cluster_lease_s": str(LEASE_S)}
+    given: dict[str, Any] = (
+        {} if cluster is None else {"cluster": str(cluster.file), "cluster_lease_s": str(LEASE_S)}
+    )
     host = "127.0.0.1" if cluster is None else f"{cluster.net}.254"
     server = ClaryServer.start(data, host=host, **given)
     try:
@@ -161,6 +167,62 @@ def overhead(report: Report, here: Account, there: Account, n_rounds: int) -> No
     more = quantile(taken["ray"], 0.5) - quantile(taken["local"], 0.5)
     report.facts["overhead_ms"] = dict(taken)
     report.bar("a job's overhead over the local placement", more, 2_000.0)
+
+
+def endpoint(hosting: Hosting, script: str, n: int = 1) -> str:
+    """Return an endpoint of so many instances, in service."""
+    name = f"ep-{ids.short()}"
+    config = hosting.config(hosting.variant(hosting.model(script), InitialInstanceCount=n))
+    hosting.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+    hosting.endpoints.append(name)
+    hosting.settled(name, limit_s=240.0)
+    return name
+
+
+def hop(report: Report, here: Account, there: Account) -> None:
+    """Compare the time of an invocation through a node's gate with that by a socket of this machine."""
+    rows = []
+    for name, account in (("local", here), ("ray", there)):
+        hosting = Hosting.of(account)
+        asked, taken = endpoint(hosting, saying("word")), []
+        for n in range(320):
+            began = time.monotonic()
+            hosting.ask(asked)
+            taken += [1e3 * (time.monotonic() - began)] if n >= 20 else []
+        rows.append((name, quantile(taken, 0.5), min(taken), quantile(taken, 0.99)))
+        hosting.close()
+    report.table("One invocation of a script's model, ms", ("placement", "median", "least", "p99"), rows)
+    report.facts["invocation_ms"] = {name: figures for name, *figures in rows}
+
+
+def replicas(report: Report, account: Account, cluster: Cluster) -> None:
+    """Kill and cut off the node of a replica under load, and see what its clients notice."""
+    hosting, rows = Hosting.of(account), []
+    name = endpoint(hosting, saying("word", 0.05), 2)
+    for how in ("killed", "cut off"):
+        until(lambda: len(cluster.where(name)) == 2, "two replicas")
+        node = next(each for each in cluster.where(name) if each != "n1")
+        with Crowd(account.client, name) as crowd:
+            until(lambda: len(crowd.heard) > 100, "clients are answered")
+            gone = time.monotonic()
+            cluster.cut(node) if how == "cut off" else cluster.kill(node)
+            time.sleep(15.0)
+        cluster.cut(node, is_cut=False)
+        cluster.kill(node)
+        cluster.start(node)
+        after = [(at - asked, asked, found) for asked, at, found in crowd.heard if at > gone]
+        troubled = [asked - gone for took, asked, found in after if took > 1.0 or found != "word"]
+        n_refused = sum(found == "503" for *_, found in after)
+        n_other = sum(found not in {"word", "503"} for *_, found in after)
+        rows.append((how, len(after), n_refused, n_other, max(after)[0], max(troubled, default=0.0)))
+    names = ("node", "answers", "503", "other", "longest, s", "last one troubled, s")
+    report.table("Invocations after the node of one of two replicas was gone", names, rows)
+    report.bar("traffic moves: the longest wait of a client", max(row[4] for row in rows), 2.0, "s")
+    report.bar("traffic moves: the last invocation in trouble", max(row[5] for row in rows), 2.0, "s")
+    report.bar(
+        "answers that are neither the model's nor 503", float(sum(row[3] for row in rows)), 0.0, "answers"
+    )
+    hosting.close()
 
 
 def equal(report: Report, account: Account) -> None:

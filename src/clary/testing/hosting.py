@@ -1,12 +1,14 @@
 """Factories for tests of endpoints: models made of a few lines, endpoints of them, clients without rest."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from clary.kernel import ids
@@ -19,14 +21,15 @@ def model_fn(model_dir):
     return {said!r}
 
 def transform_fn(model, data, content_type, accept):
+    time.sleep({takes_s})
     return model, "text/plain"
 """
 """A model that answers every question with one word."""
 
 
-def saying(word: str) -> str:
+def saying(word: str, takes_s: float = 0.0) -> str:
     """Return the script of a model that answers every question with `word`."""
-    return SAYING.format(said=word)
+    return SAYING.format(said=word, takes_s=takes_s)
 
 
 @dataclass(frozen=True)
@@ -169,3 +172,39 @@ class Hammer:
                 self.answers[self._ask()] += 1
             except BaseException as error:
                 self.errors.append(error)
+
+
+@dataclass
+class Crowd:
+    """Clients that ask without rest and without trying again, and remember when they were answered what."""
+
+    client: Callable[..., Any]
+    """Makes a boto3 client, as `Account.client` of a server does."""
+    endpoint: str
+    n_clients: int = 4
+    heard: list[tuple[float, float, str]] = field(default_factory=list)
+    """When one asked, when it was answered, and what."""
+    _end: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> "Crowd":
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(self.n_clients)]
+        for each in self._threads:
+            each.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        for each in self._threads:
+            each.join()
+
+    def _run(self) -> None:
+        once = Config(proxies={}, retries={"total_max_attempts": 1})
+        runtime = self.client("sagemaker-runtime", config=once)
+        while not self._end.is_set():
+            asked = time.monotonic()
+            try:
+                answer = runtime.invoke_endpoint(EndpointName=self.endpoint, Body=b"?")
+                found = answer["Body"].read().decode()
+            except ClientError as error:
+                found = str(error.response["ResponseMetadata"]["HTTPStatusCode"])
+            self.heard.append((asked, time.monotonic(), found))

@@ -2,8 +2,11 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,9 @@ import pytest
 
 from clary.testing import cluster as clusters
 from clary.testing.cluster import PATIENCE_S, Cluster, lines, until
+from clary.testing.hosting import Hosting, saying
 from clary.testing.jobs import new_bucket, script_request, upload_script, wait_for_job
-from clary.testing.server import Account
+from clary.testing.server import Account, ClaryServer, end_agents
 
 pytestmark = [
     pytest.mark.slow,
@@ -132,12 +136,52 @@ def test_what_was_running_starts_again_when_the_head_is_back(account: Account, c
 
 
 def test_the_nodes_are_shown(cluster: Cluster) -> None:
+    assert clary("cluster", "status", "--json", CLARY_CLUSTER=str(cluster.file)).count('"address"') == 3
+
+
+def clary(*words: str, **environ: str) -> str:
+    """Return what a command printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "clary.cli.main", "cluster", "status", "--json"],
-        env={**os.environ, "CLARY_CLUSTER": str(cluster.file)},
+        [sys.executable, "-m", "clary.cli.main", *words],
+        env={**os.environ, **environ},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count('"address"') == 3
+    return done.stdout
+
+
+def test_a_gang_waits_whole_while_a_node_is_away(account: Account, cluster: Cluster) -> None:
+    cluster.kill("n3")
+    name = start(account, "print('here', flush=True)", n_hosts=3)
+    until_s = time.monotonic() + 12
+    while time.monotonic() < until_s:
+        assert not cluster.where(name)
+        time.sleep(0.2)
+    cluster.start("n3")
+    described = wait_for_job(account, name, limit_s=PATIENCE_S)
+    assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
+    assert lines(account, name).count("here") == 3
+
+
+def test_down_with_jobs_ends_what_is_on_the_nodes(cluster: Cluster) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="cray", dir="/tmp"))
+    server = ClaryServer.start(folder / "d", host=f"{cluster.net}.254", cluster=str(cluster.file))
+    try:
+        account = server.account()
+        hosting = Hosting.of(account)
+        job = start(account, "import time; time.sleep(600)")
+        model = hosting.variant(hosting.model(saying("here")))
+        endpoint = f"ep-{job}"
+        hosting.sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=hosting.config(model))
+        until(lambda: cluster.where(job) and cluster.where(endpoint), "both are on a node")
+        done = clary("down", "--jobs", CLARY_DATA_DIR=str(folder / "d"))
+        assert "1 job and 1 endpoint replica" in done
+        assert "go on" not in done
+        assert not cluster.where(job)
+        assert not cluster.where(endpoint)
+    finally:
+        server.stop()
+        end_agents(server.settings)
+        shutil.rmtree(folder, ignore_errors=True)

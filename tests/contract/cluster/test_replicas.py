@@ -1,17 +1,13 @@
 """Endpoints' replicas on the nodes of a Ray cluster: who answers, and what a node's death does to clients."""
 
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from clary.testing import cluster as clusters
 from clary.testing.cluster import Cluster, until
-from clary.testing.hosting import Hosting, saying
+from clary.testing.hosting import Crowd, Hosting, saying
 from clary.testing.server import Account
 
 pytestmark = [
@@ -22,16 +18,6 @@ pytestmark = [
 ]
 MOVED_S = 2.0
 """Within which traffic moves."""
-SLOW = """
-import time
-
-def model_fn(model_dir):
-    return "slow"
-
-def transform_fn(model, data, content_type, accept):
-    time.sleep(0.1)
-    return model, "text/plain"
-"""
 
 
 @pytest.fixture
@@ -40,41 +26,6 @@ def hosting(account: Account) -> Iterator[Hosting]:
     made = Hosting.of(account)
     yield made
     made.close()
-
-
-@dataclass
-class Crowd:
-    """Clients that ask without rest and without trying again, and remember when they were answered what."""
-
-    account: Account
-    endpoint: str
-    n_clients: int = 4
-    heard: list[tuple[float, float, str]] = field(default_factory=list)
-    """When one asked, when it was answered, and what."""
-    _end: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> "Crowd":
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(self.n_clients)]
-        for each in self._threads:
-            each.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        for each in self._threads:
-            each.join()
-
-    def _run(self) -> None:
-        once = Config(proxies={}, retries={"total_max_attempts": 1})
-        runtime = self.account.client("sagemaker-runtime", config=once)
-        while not self._end.is_set():
-            asked = time.monotonic()
-            try:
-                answer = runtime.invoke_endpoint(EndpointName=self.endpoint, Body=b"?")
-                found = answer["Body"].read().decode()
-            except ClientError as error:
-                found = str(error.response["ResponseMetadata"]["HTTPStatusCode"])
-            self.heard.append((asked, time.monotonic(), found))
 
 
 def on_nodes(hosting: Hosting, script: str, n: int) -> str:
@@ -99,9 +50,9 @@ def test_replicas_are_spread_and_answer(hosting: Hosting, cluster: Cluster) -> N
 def test_traffic_moves_when_a_node_is_gone_and_another_takes_its_place(
     account: Account, hosting: Hosting, cluster: Cluster, is_cut: bool
 ) -> None:
-    name = on_nodes(hosting, SLOW, 2)
+    name = on_nodes(hosting, saying("slow", 0.1), 2)
     node = next(each for each in cluster.where(name) if each != "n1")
-    with Crowd(account, name) as crowd:
+    with Crowd(account.client, name) as crowd:
         until(lambda: len(crowd.heard) > 40, "clients are answered")
         gone = time.monotonic()
         if is_cut:

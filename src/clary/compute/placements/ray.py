@@ -24,6 +24,9 @@ from clary.compute.run import remove
 from clary.kernel.errors import ResourceLimitExceeded
 from clary.kernel.settings import Settings
 
+KEEPERS_NS = 10 * 10**9
+"""How long a replica waits for nodes whose keepers have not answered yet."""
+
 log = logging.getLogger(__name__)
 
 
@@ -70,6 +73,7 @@ class RayPlacement:
         self._nodes: Sequence[Mapping[str, Any]] = ()
         self._keepers: dict[str, dict[str, str]] = {}
         self._is_connected = threading.Event()
+        self._connected_ns = 0
         self._losses: dict[tuple[str, str], float] = {}
         self._forsaken: set[str] = set()
         """Names of control planes that are lost, until the cluster has heard of it."""
@@ -171,8 +175,11 @@ class RayPlacement:
                 return
             waiting.sort(key=lambda run: run.arrived_ns)
             nodes = [each for each in self._nodes if each["id"] in self._keepers]
-            for run in waiting:
-                node = roomiest(run, self._runs.values(), nodes) if run.is_guest else None
+            patient_ns = 0 if len(nodes) == len(self._nodes) else time.time_ns() - KEEPERS_NS
+            for run in (run for run in waiting if run.is_guest):
+                if patient_ns and max(run.arrived_ns, self._connected_ns) > patient_ns:
+                    continue  # else all would go to the first node whose keeper answers
+                node = roomiest(run, self._runs.values(), nodes)
                 if node is not None:
                     run.bundle = node["resources"]
                     self._seated(run, [node["id"]])
@@ -249,6 +256,7 @@ class RayPlacement:
     def _connected(self) -> None:
         """Take up everything anew, whatever a driver before this one was told."""
         self._keepers.clear()
+        self._connected_ns = time.time_ns()
         for run in self._runs.values():
             run.is_seating = False
         for name in self._forsaken:
