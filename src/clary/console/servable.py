@@ -1,15 +1,16 @@
-"""What can be put to work: a training job's model, or a model; and how a model of it is made."""
+"""What can be put to work: a job's model, a model, one of the registry; and how a model of it is made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clary.console import packages
 from clary.console.snippets import decoded
 from clary.console.visit import Missing, Visit
 from clary.kernel import ids
 from clary.kernel.errors import AwsError
 
-KINDS = "job|model"
+KINDS = "job|model|package"
 """In addresses, as a pattern."""
 SCRIPT = {
     "sagemaker_program": "SAGEMAKER_PROGRAM",
@@ -37,6 +38,9 @@ class Servable:
         Missing
             It is not there, or has left no model.
         """
+        if kind == "package":
+            found = packages.described(visit, name)
+            return cls(kind=kind, name=name.replace(":", "-"), document=found, path=f"/packages/{name}")
         noun = {"job": "TrainingJob", "model": "Model"}[kind]
         try:
             found = visit.api.call(f"Describe{noun}", **{f"{noun}Name": name})
@@ -50,35 +54,35 @@ class Servable:
     @property
     def artifact(self) -> str:
         """Address of what was trained; empty where the image has it."""
-        return str(self.container.get("ModelDataUrl", ""))
+        return str(self.containers[0].get("ModelDataUrl", ""))
 
     @property
-    def container(self) -> Mapping[str, Any]:
-        """Its container, as CreateModel takes it; of several, the first."""
+    def containers(self) -> Sequence[Mapping[str, Any]]:
+        """Its containers, as CreateModel takes them."""
         document = self.document
+        if self.kind == "package":
+            return document.get("InferenceSpecification", {}).get("Containers") or [{}]
         if self.kind == "model":
-            first: Mapping[str, Any] = (
-                document.get("PrimaryContainer") or (document.get("Containers") or [{}])[0]
-            )
-            return first
+            return document.get("Containers") or [document.get("PrimaryContainer") or {}]
         given = document.get("HyperParameters", {})
-        variables = {
-            variable: str(decoded(given[name])) for name, variable in SCRIPT.items() if name in given
-        }
-        return {
+        variables = {name: str(decoded(given[key])) for key, name in SCRIPT.items() if key in given}
+        made = {
             "Image": document["AlgorithmSpecification"]["TrainingImage"],
             "ModelDataUrl": document["ModelArtifacts"]["S3ModelArtifacts"],
-            **({"Environment": variables} if variables else {}),
         }
+        return [{**made, **({"Environment": variables} if variables else {})}]
 
     def model(self, visit: Visit, name: str, undo: list[tuple[str, str]]) -> str:
         """Return the name of its model; one that is made is noted among what a failure takes back."""
         if self.kind == "model":
             return self.name
-        model = f"{name[:56].rstrip('-')}-{ids.short(6)}"
-        visit.api.call(
-            "CreateModel", ModelName=model, ExecutionRoleArn=visit.role, PrimaryContainer=self.container
+        first = (
+            {"ModelPackageName": self.document["ModelPackageArn"]}
+            if self.kind == "package"
+            else self.containers[0]
         )
+        model = f"{name[:56].rstrip('-')}-{ids.short(6)}"
+        visit.api.call("CreateModel", ModelName=model, ExecutionRoleArn=visit.role, PrimaryContainer=first)
         undo.append(("Model", model))
         return model
 

@@ -50,6 +50,7 @@ class Marked:
         made.jobs()
         made.endpoint()
         made.experiment()
+        made.registry()
         if has_notebooks:
             made.notebook()
         made.people()
@@ -179,6 +180,27 @@ class Marked:
         self.account.client("sagemaker-metrics").batch_put_metrics(TrialComponentName=name, MetricData=points)
         self.sagemaker.create_artifact(
             Source={"SourceUri": f"s3://{bucket}/{MARKUP}"}, ArtifactType=MARKUP[:30], ArtifactName="x"
+        )
+
+    def registry(self) -> None:
+        """Register the model, and say why it waits."""
+        group = self.names["group"] = f"asked-{ids.short(8)}"
+        self.sagemaker.create_model_package_group(
+            ModelPackageGroupName=group, ModelPackageGroupDescription=SAID
+        )
+        made = self.sagemaker.create_model_package(
+            ModelPackageGroupName=group,
+            ModelPackageDescription=SAID,
+            CustomerMetadataProperties={"auc": "0.9"},
+            InferenceSpecification={
+                "Containers": [{"Image": XGBOOST, "ModelDataUrl": self.names["artifact"]}],
+                "SupportedContentTypes": [MARKUP],
+            },
+        )
+        self.sagemaker.update_model_package(
+            ModelPackageArn=made["ModelPackageArn"],
+            ModelApprovalStatus="Approved",
+            ApprovalDescription=SAID,
         )
 
     def notebook(self) -> None:

@@ -145,6 +145,9 @@ def everything(account: Account) -> dict[str, Any]:
         "spaces": "Spaces",
         "apps": "Apps",
         "experiments": "ExperimentSummaries",
+        "processing_jobs": "ProcessingJobSummaries",
+        "transform_jobs": "TransformJobSummaries",
+        "model_package_groups": "ModelPackageGroupSummaryList",
     }
     found = {name: getattr(sagemaker, f"list_{name}")()[items] for name, items in lists.items()}
     found["users"] = iam.list_users()["Users"]

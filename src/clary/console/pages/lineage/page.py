@@ -32,6 +32,8 @@ _PAGES = {
     "processing-job": "/jobs/processing/",
     "transform-job": "/jobs/transform/",
     "endpoint": "/endpoints/",
+    "model-package": "/packages/",
+    "model-package-group": "/registry/",
 }
 
 
@@ -97,7 +99,7 @@ def _href(uri: str, arn: str) -> str:
         return f"{PATH}/data/{quote(uri.removeprefix('s3://'))}"
     resource, _, name = uri.split(":", 5)[-1].partition("/") if uri.startswith("arn:") else ("", "", "")
     if resource in _PAGES:
-        return f"{PATH}{_PAGES[resource]}{quote(name)}"
+        return f"{PATH}{_PAGES[resource]}{quote(name.replace('/', ':'))}"
     return f"{PATH}/models" if resource == "model" else f"{PATH}/lineage?of={quote(arn, safe='')}"
 
 

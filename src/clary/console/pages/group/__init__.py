@@ -1,0 +1,1 @@
+"""The page: One group of the model registry."""

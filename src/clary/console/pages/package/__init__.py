@@ -1,0 +1,1 @@
+"""The page: One model of the registry."""
