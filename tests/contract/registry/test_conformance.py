@@ -1,4 +1,4 @@
-"""Each endpoint of OCI's distribution specification 1.1 has its tests; where OCI's program is, it runs, too."""
+"""Each endpoint of OCI's distribution specification 1.1 has tests; where OCI's own program is, it runs."""
 
 import ast
 import os
