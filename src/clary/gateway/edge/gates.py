@@ -40,11 +40,12 @@ async def connect(address: str, protocol: asyncio.Protocol) -> None:
     """
     try:
         async with asyncio.timeout(CONNECT_S):
-            transport = await _opened(Gated.parse(address))
+            greeting = await _greeted(Gated.parse(address))
+    except TimeoutError:
+        raise TimeoutError("its node does not answer") from None
     except ssl.SSLError as error:
         raise ConnectionError(f"its node's gate: {error.reason}") from error
-    transport.set_protocol(protocol)
-    protocol.connection_made(transport)
+    greeting.hand_over(protocol)
 
 
 @contextmanager
@@ -85,7 +86,7 @@ def _check(shown: bytes | None, gate: Gated) -> None:
         raise ConnectionRefusedError("another than its node's gate answers")
 
 
-async def _opened(gate: Gated) -> asyncio.Transport:
+async def _greeted(gate: Gated) -> "_Greeting":
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(gate.host, gate.port, type=socket.SOCK_STREAM)
     connection = socket.socket(*found[0][:3])
@@ -99,7 +100,7 @@ async def _opened(gate: Gated) -> asyncio.Transport:
         connection.close()
         raise
     await greeting.exchange(gate)
-    return greeting.transport
+    return greeting
 
 
 class _Greeting(asyncio.Protocol):
@@ -108,6 +109,8 @@ class _Greeting(asyncio.Protocol):
     def __init__(self) -> None:
         self.transport: asyncio.Transport
         self._heard = b""
+        self._heir: asyncio.Protocol | None = None
+        self._is_lost = False
         self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -120,8 +123,16 @@ class _Greeting(asyncio.Protocol):
             if await self._answer != OPEN:
                 raise ConnectionRefusedError("its node says that it has ended")
         except BaseException:
+            self._answer.cancel()
             self.transport.abort()
             raise
+
+    def hand_over(self, protocol: asyncio.Protocol) -> None:
+        if self._is_lost:
+            raise ConnectionResetError("its node's gate closed the connection")
+        self._heir = protocol
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
 
     def data_received(self, data: bytes) -> None:
         self._heard += data
@@ -129,5 +140,8 @@ class _Greeting(asyncio.Protocol):
             self._answer.set_result(self._heard)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self._answer.done():
+        self._is_lost = True
+        if self._heir is not None:  # it ended in the very moment
+            self._heir.connection_lost(exc)
+        elif not self._answer.done():
             self._answer.set_exception(exc or ConnectionResetError("its node's gate closed the connection"))

@@ -156,7 +156,7 @@ async def test_an_address_that_does_not_answer_comes_last(
     async def silent(*_: object) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr(gates, "_opened", silent)
+    monkeypatch.setattr(gates, "_greeted", silent)
     async with edge() as replicas:
         with pytest.raises(TimeoutError):
             await replicas.connect(replica)
