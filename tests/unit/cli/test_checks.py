@@ -5,7 +5,7 @@ import json
 import pytest
 
 from clary.cli import main
-from clary.cli.checks import disk, objects, store
+from clary.cli.checks import containers, disk, objects, store
 from clary.cli.checks.base import Grade
 from clary.cli.commands import doctor
 from clary.kernel import registry
@@ -39,6 +39,15 @@ def test_a_database_that_does_not_answer_is_broken(tmp_path):
     (found,) = store.check(Settings(store_url=f"sqlite:///{tmp_path}/none/x.db"))
     assert found.grade is Grade.BROKEN
     assert "CLARY_STORE_URL" in found.mend
+
+
+def test_what_rootless_podman_lacks_is_told_with_the_line_that_mends_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(containers.shutil, "which", lambda _: None)
+    (tmp_path / "subuid").write_text("somebody:100000:65536\n1000:165536:65536\n")
+    tools, ranges = containers.rootless("ann", 1000, tmp_path)
+    assert tools.mend == "apt install uidmap"
+    assert ranges.text.startswith(f"{tmp_path / 'subgid'} has no range for ann")
+    assert ranges.mend == "usermod --add-subgids 200000-265535 ann; podman system migrate"
 
 
 def test_a_check_that_fails_is_a_finding(monkeypatch, capsys):

@@ -1,7 +1,10 @@
 """Whether real images run, and with what."""
 
+import getpass
+import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 from clary.cli.checks.base import Finding, Grade
 from clary.compute.docker import service
@@ -24,6 +27,8 @@ def check(settings: Settings) -> Iterator[Finding]:
     if not service.is_on(settings):
         yield Finding(subject=SUBJECT, grade=Grade.ABSENT, text=OFF, mend=INSTALL)
         return
+    if service.is_own(settings) and os.geteuid():
+        yield from rootless(getpass.getuser(), os.getuid())
     try:
         found = service.version(settings)
     except SetupError as error:
@@ -33,6 +38,22 @@ def check(settings: Settings) -> Iterator[Finding]:
     if not _doors.can_open():
         mend = "run Clary as root, or give hosts that need it credentials of their own"
         yield Finding(subject=SUBJECT, grade=Grade.LIMITED, text=NO_DOORS, mend=mend)
+
+
+def rootless(user: str, uid: int, etc: Path = Path("/etc")) -> Iterator[Finding]:
+    """Say what Podman lacks to run images with more users than one, for a user who is not root."""
+    if shutil.which("newuidmap") is None or shutil.which("newgidmap") is None:
+        what = "rootless Podman has no newuidmap and newgidmap"
+        yield Finding(subject=SUBJECT, grade=Grade.LIMITED, text=what, mend="apt install uidmap")
+    for name in ("subuid", "subgid"):
+        path = etc / name
+        rows = path.read_text().splitlines() if path.exists() else []
+        if not any(row.partition(":")[0] in {user, str(uid)} for row in rows):
+            what = (
+                f"{path} has no range for {user}: rootless Podman unpacks no image with files of other users"
+            )
+            mend = f"usermod --add-{name}s 200000-265535 {user}; podman system migrate"
+            yield Finding(subject=SUBJECT, grade=Grade.LIMITED, text=what, mend=mend)
 
 
 def _absent(settings: Settings, error: SetupError) -> Finding:
