@@ -5,7 +5,7 @@ import time
 
 from clary.cli.agents import Agent
 from clary.compute.base import Outcome
-from clary.compute.cluster.link import CONNECT_S, Event, Link
+from clary.compute.cluster.link import CONNECT_S, Event, Link, check
 from clary.compute.cluster.names import namespace, remembered
 from clary.compute.cluster.remote import RemoteRun
 from clary.kernel.settings import Settings
@@ -50,6 +50,7 @@ def end(settings: Settings, grace_s: float) -> None:
     SetupError
         There is no Ray here, or nothing says where the cluster is.
     """
+    check(remembered(settings).cluster)
     ending = _Ending(settings, grace_s)
     try:
         ending.link.start()

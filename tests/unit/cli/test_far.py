@@ -65,6 +65,7 @@ def test_each_is_asked_to_end_and_those_of_lost_nodes_are_lost(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(far, "Link", Driver)
+    monkeypatch.setattr(far, "check", lambda _cluster: None)
     far.end(settings, 5.0)
     assert [(do, order["run"]) for do, order in made.pop().orders] == [("stop", "run-a")]
     assert not far.alive(settings)
@@ -73,5 +74,7 @@ def test_each_is_asked_to_end_and_those_of_lost_nodes_are_lost(
 def test_where_the_cluster_is_must_be_known(settings: Settings) -> None:
     (settings.data_dir / "cluster.where").unlink()
     assert names.remembered(settings) is settings
+    with pytest.raises(SetupError, match="CLARY_CLUSTER"):
+        far.end(settings, 5.0)
     with pytest.raises(SetupError):
         names.advertised(replace(settings, advertise="nowhere"))

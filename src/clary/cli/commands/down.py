@@ -8,6 +8,7 @@ import typer
 from clary.cli import agents, clients, credentials, far, options, starting
 from clary.cli.agents import Agent
 from clary.cli.supervisor import state
+from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
 
 EXAMPLE = "clary down --jobs"
@@ -37,12 +38,20 @@ def down(
     starting.stop(settings)
     if with_jobs:
         _end(agents.alive(settings), GRACE_S)
-        if far.alive(settings):
-            far.end(settings, GRACE_S)
+        _end_far(settings)
     left = _alive(settings)
     print("Clary has stopped." if was_running else f"Clary was not running on {settings.data_dir}.")
     if left:
         print(f"{agents.going_on(left)}; `clary up` takes over, `clary down --jobs` ends what goes on.")
+
+
+def _end_far(settings: Settings) -> None:
+    """End what lives on the nodes of a cluster, where that can be reached."""
+    if far.alive(settings):
+        try:
+            far.end(settings, GRACE_S)
+        except SetupError as error:
+            print(error)
 
 
 def _alive(settings: Settings) -> list[Agent]:
