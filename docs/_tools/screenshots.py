@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAB = Path(os.environ.get("CLARY_TEST_NOTEBOOK_PYTHON", ROOT / ".venvs/notebooks/bin/python"))
 HEIGHT, TALLEST, NARROW = 800, 1500, 320
 MOST_BYTES = 150_000
-BOTH = ("home", "job", "tuning-job", "evaluate", "experiment", "endpoint", "lineage")
+BOTH = ("home", "job", "tuning-job", "evaluate", "experiment", "endpoint", "lineage", "group")
 """Pages that are shown in both themes."""
 PIXELS = """async (source) => {
   const picture = await createImageBitmap(await (await fetch(source)).blob());
@@ -85,6 +85,13 @@ def _pages(names: dict[str, str]) -> dict[str, str]:
         "train": f"/train/xgboost?data=s3://{bucket}/churn/train/",
         "tune": f"/tune/{names['job']}",
         "deploy": f"/deploy/job/{names['job']}",
+        "process": f"/process/script?data=s3://{bucket}/churn/train/",
+        "transform": f"/transform/job/{names['job']}",
+        "transform-job": f"/jobs/transform/{names['transform']}",
+        "register": f"/register/job/{names['job']}",
+        "registry": "/registry",
+        "group": f"/registry/{names['group']}",
+        "package": f"/packages/{names['group']}:2",
         "tuning": "/jobs/tuning",
         "tuning-job": f"/jobs/tuning/{names['tuning']}",
         "experiments": "/experiments",

@@ -34,6 +34,8 @@ def tell(account: Account, *, has_notebooks: bool) -> dict[str, str]:
     story.train()
     story.tune()
     story.serve()
+    story.register()
+    story.work()
     story.compare()
     story.judge()
     story.people(has_notebooks=has_notebooks)
@@ -143,6 +145,55 @@ class _Story:
         for row in np.random.default_rng(2).normal(size=(200, 8)):
             body = ",".join(f"{value:.3f}" for value in row).encode()
             runtime.invoke_endpoint(EndpointName=name, ContentType="text/csv", Body=body)
+
+    def register(self) -> None:
+        """Register two versions: one rejected, one approved."""
+        group = self.names["group"] = "churn"
+        self.sagemaker.create_model_package_group(
+            ModelPackageGroupName=group, ModelPackageGroupDescription="Who leaves within a month"
+        )
+        container = {"Image": XGBOOST, "ModelDataUrl": self.trained["ModelArtifacts"]["S3ModelArtifacts"]}
+        for about, auc, logloss, decision, why in (
+            ("first, on January's rows", "0.802", "0.512", "Rejected", "worse than the rules in place"),
+            ("with the calls to support", "0.871", "0.431", "Approved", "better on every channel"),
+            ("deeper trees", "0.874", "0.428", "", ""),
+        ):
+            made = self.sagemaker.create_model_package(
+                ModelPackageGroupName=group,
+                ModelPackageDescription=about,
+                CustomerMetadataProperties={"validation:auc": auc, "validation:logloss": logloss},
+                MetadataProperties={"GeneratedBy": self.trained["TrainingJobArn"]},
+                InferenceSpecification={
+                    "Containers": [container],
+                    "SupportedContentTypes": ["text/csv"],
+                    "SupportedResponseMIMETypes": ["text/csv"],
+                },
+            )
+            if decision:
+                self.sagemaker.update_model_package(
+                    ModelPackageArn=made["ModelPackageArn"],
+                    ModelApprovalStatus=decision,
+                    ApprovalDescription=why,
+                )
+
+    def work(self) -> None:
+        """Send rows through the model."""
+        name = self.names["transform"] = "churn-of-november"
+        source = _source(f"s3://{self.bucket}/churn/validation/")
+        self.sagemaker.create_transform_job(
+            TransformJobName=name,
+            ModelName=self.names["endpoint"],
+            TransformInput={
+                "DataSource": {
+                    "S3DataSource": {k: v for k, v in source["S3DataSource"].items() if "Dist" not in k}
+                },
+                "ContentType": "text/csv",
+                "SplitType": "Line",
+            },
+            TransformOutput={"S3OutputPath": f"s3://{self.bucket}/churn/scores/", "AssembleWith": "Line"},
+            TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+            DataProcessing={"InputFilter": "$[1:]"},
+        )
 
     def compare(self) -> None:
         """Log three runs of one experiment."""

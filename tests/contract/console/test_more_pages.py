@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from clary.kernel import ids
-from clary.testing.jobs import ScriptJob, new_bucket
+from clary.testing.jobs import ScriptJob, new_bucket, pack
 from clary.testing.server import Account, ClaryServer
 
 from .browser import Browser
@@ -147,6 +147,33 @@ def test_quotas_health_and_coverage_are_told(browser, account):
     assert "CreateTrainingJob" in coverage
     assert "CreateUserProfile" not in coverage
     assert "planned" in browser.get("/coverage").words
+
+
+def test_a_price_is_the_accounts_own_until_it_is_taken_back(browser, clary_server):
+    form = {"do": "price", "form_token": browser.get("/account").form_token, "type": "ml.m5.large"}
+    assert "ml.m5.large: $0.02 an hour" in browser.post("/account", form | {"price": "0.02"}).words
+    assert re.search(r"ml\.m5\.large\s+0\.020\s+you", browser.get("/account").words)
+    assert not re.search(r"0\.020\s+you", signed_in(clary_server.account()).get("/account").words)
+    for price in ("-1", "nan", "much", "1e9"):
+        assert "A price is a number" in browser.post("/account", form | {"price": price}).words
+    assert "is no instance type" in browser.post("/account", form | {"type": "m5", "price": "1"}).words
+    assert "the table's own price" in browser.post("/account", form | {"price": ""}).words
+    assert re.search(r"ml\.m5\.large\s+0\.115\s+the table", browser.get("/account").words)
+
+
+def test_files_of_an_archive_are_looked_into_and_taken(browser, account):
+    bucket = new_bucket(account)
+    body = pack({"code/rows.csv": "a,b\n1,2\n", f"{EVIL}.txt": EVIL})
+    account.client("s3").put_object(Bucket=bucket, Key="model.tar.gz", Body=body)
+    page = browser.get(f"/data/{bucket}/model.tar.gz")
+    assert "?member=code%2Frows.csv" in page.text or "?member=code/rows.csv" in page.text
+    assert EVIL in page.words
+    assert "<img src=x" not in page.text
+    inside = browser.get(f"/data/{bucket}/model.tar.gz?member=code/rows.csv")
+    assert "<th" in inside.text
+    form = {"do": "download", "member": "code/rows.csv", "form_token": page.form_token}
+    assert browser.post(f"/data/{bucket}/model.tar.gz", form).text == "a,b\n1,2\n"
+    assert browser.get(f"/data/{bucket}/model.tar.gz?member=none").status == 404
 
 
 def test_a_studio_domain_is_made_and_deleted(browser, account):

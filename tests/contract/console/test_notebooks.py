@@ -29,8 +29,13 @@ def test_an_instance_is_created_opened_stopped_and_deleted(account: Account, bro
     page = browser.get("/notebooks")
     assert "No notebook instance is here." in page.words
     form = {"do": "create", "form_token": page.form_token, "name": "mine", "type": "ml.t3.medium"}
-    page = browser.post("/notebooks", form | {"volume": "5", "config": "", "repository": ""})
+    asked = form | {"volume": "5", "config": "", "repository": "", "idle": "45"}
+    page = browser.post("/notebooks", asked)
     assert "It is being started." in page.words
+    assert 'name="idle" min="0" max="10080" value="45"' in page.text
+    kept = {"do": "idle", "form_token": page.form_token}
+    assert "stops after 90 idle" in browser.post("/notebooks/mine", kept | {"idle": "90"}).words
+    assert "this Clary stops idle" in browser.post("/notebooks/mine", kept | {"idle": ""}).words
     settled(account, "mine")
     page = browser.get("/notebooks")
     assert "Those in service cost $0.050 an hour." in page.words

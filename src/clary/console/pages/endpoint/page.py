@@ -25,7 +25,16 @@ CHARTS: Mapping[str, Sequence[str]] = {
 }
 """Statistics of each metric; several are drawn in one picture."""
 SHOWN = timedelta(hours=3)
-CONTENT_TYPES = ("text/csv", "application/json", "application/jsonlines", "text/libsvm", "text/plain")
+CONTENT_TYPES = (
+    "text/csv",
+    "application/json",
+    "application/jsonlines",
+    "text/libsvm",
+    "text/plain",
+    "image/jpeg",
+    "image/png",
+    "application/x-recordio-protobuf",
+)
 
 
 def view(visit: Visit, answer: Mapping[str, Any] | None = None) -> Context:

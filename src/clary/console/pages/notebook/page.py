@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from clary.console import logs
-from clary.console.pages.notebooks.page import TYPES, VOLUME
+from clary.console.pages.notebooks.page import IDLE, TYPES, VOLUME, idle_tags
 from clary.console.visit import Answer, Context, Leave, Missing, Page, Redirect, Visit
 from clary.kernel.errors import AwsError
 
@@ -41,6 +41,7 @@ def _context(visit: Visit, name: str, notebook: Mapping[str, Any]) -> Context:
         "status": notebook["NotebookInstanceStatus"],
         "price": f"${price:.3f} while it is in service" if price is not None else "",
         "config": config or "",
+        "idle": _idle(visit, notebook),
         "types": sorted({*TYPES, notebook["InstanceType"]}),
         "repositories": ", ".join(filter(None, repositories)),
         "lines": lines,
@@ -57,15 +58,33 @@ def follow(visit: Visit, position: str) -> tuple[list[str], str]:
 def act(visit: Visit) -> Answer:
     """Start, stop, change or delete the instance."""
     name, verb = visit.arguments[0], visit.form.get("do", "")
-    if verb not in DONE:
+    if verb not in {*DONE, "idle"}:
         raise Missing("There is no such action.")
     try:
+        if verb == "idle":
+            return _kept_awake(visit, name)
         visit.api.call(f"{verb}NotebookInstance", NotebookInstanceName=name, **_asked(visit, verb))
     except AwsError as error:
         return Redirect(f"/notebooks/{name}", error.message)
     except ValueError:
         return Redirect(f"/notebooks/{name}", VOLUME)
     return Redirect("/notebooks" if verb == "Delete" else f"/notebooks/{name}", DONE[verb])
+
+
+def _idle(visit: Visit, notebook: Mapping[str, Any]) -> str:
+    """Return after how many idle minutes it stops by a tag of its own; empty where it has none."""
+    found = visit.api.seek("ListTags", ResourceArn=notebook["NotebookInstanceArn"]) or {}
+    return next((each["Value"] for each in found.get("Tags", ()) if each["Key"] == IDLE), "")
+
+
+def _kept_awake(visit: Visit, name: str) -> Answer:
+    """Change after how many idle minutes it stops."""
+    arn = _described(visit, name)["NotebookInstanceArn"]
+    if tags := idle_tags(visit.form.get("idle", "")):
+        visit.api.call("AddTags", ResourceArn=arn, Tags=tags)
+        return Redirect(f"/notebooks/{name}", f"It stops after {tags[0]['Value']} idle minutes; 0 is never.")
+    visit.api.call("DeleteTags", ResourceArn=arn, TagKeys=[IDLE])
+    return Redirect(f"/notebooks/{name}", "It stops when this Clary stops idle instances.")
 
 
 def _asked(visit: Visit, verb: str) -> dict[str, Any]:

@@ -6,7 +6,9 @@ from clary.kernel.errors import AwsError
 PAGE = Page(path=r"/notebooks", title="Notebooks", places=(Place("Notebooks", "1 Build", "/notebooks", 7),))
 TYPES = ("ml.t3.medium", "ml.t3.large", "ml.t3.xlarge", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.c5.2xlarge")
 
-VOLUME = "The volume is a whole number of GB, from 5 on."
+IDLE = "clary:idle-stop-minutes"
+"""Tag of an instance that says after how many idle minutes it stops; 0 never."""
+VOLUME = "The volume is a whole number of GB, from 5 on; idle minutes are one from 0, never, on."
 
 
 def view(visit: Visit) -> Context:
@@ -47,9 +49,21 @@ def act(visit: Visit) -> Answer:
             VolumeSizeInGB=int(visit.form.get("volume") or 5),
             LifecycleConfigName=visit.form.get("config"),
             DefaultCodeRepository=visit.form.get("repository", "").strip(),
+            Tags=idle_tags(visit.form.get("idle", "")) or None,
         )
     except AwsError as error:
         return Redirect("/notebooks", error.message)
     except ValueError:
         return Redirect("/notebooks", VOLUME)
     return Redirect(f"/notebooks/{name}", "It is being started.")
+
+
+def idle_tags(minutes: str) -> list[dict[str, str]]:
+    """Return the tag that stops an idle instance; none where nothing is said.
+
+    Raises
+    ------
+    ValueError
+        It is no number.
+    """
+    return [{"Key": IDLE, "Value": str(max(0, int(minutes)))}] if minutes.strip() else []
