@@ -4,6 +4,8 @@ from typing import Any
 
 import botocore.client
 
+CLIENT: Any = botocore.client.BaseClient
+
 
 class Asked(Exception):  # noqa: N818 - it ends a program where its request was seen
     """The request that a program sends."""
@@ -11,7 +13,7 @@ class Asked(Exception):  # noqa: N818 - it ends a program where its request was 
 
 def requests(programs: list[str]) -> list[dict[str, Any]]:
     """Return the Create request of each program."""
-    call, seen = botocore.client.BaseClient._make_api_call, list[dict[str, Any]]()
+    call, seen = CLIENT._make_api_call, list[dict[str, Any]]()
 
     def answer(client: Any, operation: str, members: dict[str, Any]) -> Any:
         if operation.startswith("Create") and operation.endswith("Job"):
@@ -20,7 +22,7 @@ def requests(programs: list[str]) -> list[dict[str, Any]]:
             return {"PrimaryContainer": {"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/churn:1"}}
         return call(client, operation, members)
 
-    botocore.client.BaseClient._make_api_call = answer
+    CLIENT._make_api_call = answer
     try:
         for each in programs:
             try:
@@ -28,5 +30,5 @@ def requests(programs: list[str]) -> list[dict[str, Any]]:
             except Asked as found:
                 seen.append(found.args[0])
     finally:
-        botocore.client.BaseClient._make_api_call = call
+        CLIENT._make_api_call = call
     return seen
