@@ -70,3 +70,17 @@ def test_traffic_moves_when_a_node_is_gone_and_another_takes_its_place(
     late = [found for asked, answered, found in crowd.heard if asked > gone + MOVED_S]
     assert set(late) == {"slow"}
     assert waits[-1][0] < MOVED_S + 1.0
+
+
+def test_an_endpoint_answers_again_when_the_head_is_back(
+    account: Account, hosting: Hosting, cluster: Cluster
+) -> None:
+    name = on_nodes(hosting, saying("back"), 2)
+    for node in cluster.nodes:
+        cluster.kill(node)
+    for node in cluster.nodes:
+        cluster.start(node)
+    until(lambda: len(cluster.where(name)) == 2, "two replicas")
+    with Crowd(account.client, name) as crowd:
+        until(lambda: sum(found == "back" for *_, found in crowd.heard) > 20, "clients are answered")
+    assert {found for *_, found in crowd.heard} <= {"back", "503"}

@@ -45,13 +45,13 @@ class Gate:
 
     def __init__(self, runs: Path, address: str) -> None:
         self._runs = runs
-        self._secret = secrets.token_hex(16)
+        self._key = secrets.token_bytes(32)
         self._loop = asyncio.new_event_loop()
         self._context, pin = _identity()
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._listening = socket.create_server((address, 0), family=family)
         port = self._listening.getsockname()[1]
-        self._prefix = f"{SCHEME}{address}:{port}/{pin}.{self._secret}"
+        self._prefix = f"{SCHEME}{address}:{port}/{pin}"
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gate", daemon=True)
         self._thread.start()
@@ -68,7 +68,12 @@ class Gate:
 
     def lead_to(self, home: Path) -> None:
         """Have the agent of a host tell addresses that lead here."""
-        (home / PREFIX).write_text(f"{self._prefix}/{home.parent.parent.name}/{home.name}")
+        run, host = home.parent.parent.name, home.name
+        (home / PREFIX).write_text(f"{self._prefix}.{self._secret(run, host)}/{run}/{host}")
+
+    def _secret(self, run: str, host: str) -> str:
+        """Return what opens the way to one host, and to no other."""
+        return hmac.new(self._key, f"{run}/{host}".encode(), sha256).hexdigest()[:32]
 
     def found(self, greeting: bytes) -> tuple[str, str]:
         """Return where a replica answers on this machine, and the name that is asked for beside that.
@@ -79,8 +84,8 @@ class Gate:
             There is none, or nobody may ask for it.
         """
         secret, run, host, name = greeting.decode().split(" ")
-        if not hmac.compare_digest(secret, self._secret):
-            raise PermissionError("this is not the gate's secret")
+        if not hmac.compare_digest(secret, self._secret(run, host)):
+            raise PermissionError("this is not the host's secret")
         if not (_WORD.fullmatch(run) and _WORD.fullmatch(host) and _NAME.fullmatch(name)):
             raise FileNotFoundError(name)
         return (self._runs / run / "hosts" / host / REACHED).read_text(), name

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -125,11 +126,13 @@ async def test_who_asks_hears_that_the_replica_ended(replica: str) -> None:
         assert (await ask(replicas, replica, b"end")).told
 
 
-@pytest.mark.parametrize("part", ["secret", "run", "name", "climbing"])
-async def test_whoever_asks_for_something_else_is_refused(replica: str, part: str) -> None:
+@pytest.mark.parametrize("part", ["secret", "run", "host", "name", "climbing"])
+async def test_whoever_asks_for_something_else_is_refused(replica: str, home: Path, part: str) -> None:
+    shutil.copytree(home, home.with_name("algo-2"), ignore=shutil.ignore_patterns("*.sock"))
     prefix, run, host, name = replica.rsplit("/", 3)
     wrong = {
         "secret": f"{prefix.rpartition('.')[0]}.{'0' * 32}/{run}/{host}/{name}",
+        "host": f"{prefix}/{run}/algo-2/{name}",
         "run": f"{prefix}/other/{host}/{name}",
         "name": f"{prefix}/{run}/{host}/c2.sock",
         "climbing": f"{prefix}/../{host}/{name}",
