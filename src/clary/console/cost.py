@@ -38,9 +38,18 @@ SHIPPED: Mapping[str, float] = {
 }
 
 
+def prices(data_dir: Path) -> dict[str, float]:
+    """Return dollars an hour by instance type: the operator's, and those that ship."""
+    try:
+        own = json.loads((data_dir / "prices.json").read_text())
+    except (FileNotFoundError, ValueError):
+        own = {}
+    return {**SHIPPED, **own}
+
+
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """The price table of one account: what it said itself, the operator's file, the one that ships."""
+    """The price table of one account: what it said itself goes before the rest."""
 
     data_dir: Path
     own: Callable[[], Mapping[str, float]]
@@ -49,11 +58,4 @@ class Costs:
 
     def prices(self) -> dict[str, float]:
         """Return dollars an hour by instance type."""
-        return {**SHIPPED, **self._operators(), **self.own()}
-
-    def _operators(self) -> dict[str, float]:
-        try:
-            found: dict[str, float] = json.loads((self.data_dir / "prices.json").read_text())
-        except (FileNotFoundError, ValueError):
-            return {}
-        return found
+        return {**prices(self.data_dir), **self.own()}
