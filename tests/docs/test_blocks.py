@@ -26,7 +26,7 @@ RUN_HERE = {
     "transform.md",
 }
 """Pages whose blocks the tests below run, all of them."""
-RUN_HERE |= {"tuning.md", "notifications.md"}
+RUN_HERE |= {"tuning.md", "notifications.md", "model-registry.md"}
 RUN_HERE |= {"evaluation.md", "features.md", "processing.md"}
 FENCE = re.compile(r"(?:^<!-- not run: (.+) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -126,7 +126,9 @@ def test_a_topic_is_told_as_printed(clary_server: ClaryServer, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "pages", [("training.md", "transform.md", "hosting.md"), ("script-mode.md",)], ids="+".join
+    "pages",
+    [("training.md", "transform.md", "hosting.md", "model-registry.md"), ("script-mode.md",)],
+    ids="+".join,
 )
 def test_programs_of_the_sdk_run_as_printed(
     clary_server: ClaryServer, tmp_path: Path, pages: tuple[str, ...]
