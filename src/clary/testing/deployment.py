@@ -58,6 +58,13 @@ class Deployment:
         keys = (account.access_key_id, account.secret_access_key)
         return Account(account.name, account.account_id, *keys, node.url, account.role_arn, account.region)
 
+    def has_control(self, node: ClaryServer) -> bool:
+        """Say whether a node's control plane is ready."""
+        running = state.read(node.data_dir)
+        return running is not None and any(
+            each.name == "control" and each.phase == "ready" for each in running.processes
+        )
+
     def kill_control(self, node: ClaryServer) -> int:
         """Kill a node's control plane outright; return its pid. Its supervisor starts another."""
         while not (pid := node.pid("control")):  # its supervisor is starting it just now

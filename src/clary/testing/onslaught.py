@@ -20,7 +20,7 @@ from clary.kernel import ids
 from clary.testing.deployment import Deployment
 from clary.testing.hosting import Hosting, saying
 from clary.testing.jobs import script_request, upload_script, wait_for_job
-from clary.testing.server import Account
+from clary.testing.server import Account, ClaryServer
 
 SCRIPT = """
 import os, time
@@ -122,9 +122,16 @@ class Onslaught:
         for turn in count():
             if self._over.wait(min(every_s, max(0.0, end - time.monotonic()))) or time.monotonic() >= end:
                 return
-            node = self.deployment.nodes[turn % len(self.deployment.nodes)]
+            node, *others = self._from(turn)
+            while not any(self.deployment.has_control(each) for each in others):  # nobody would be left
+                if self._over.wait(0.05) or time.monotonic() >= end:
+                    return
             self.deployment.kill_control(node)
             self.kills.append(time.monotonic())
+
+    def _from(self, turn: int) -> list[ClaryServer]:
+        nodes = self.deployment.nodes
+        return [nodes[(turn + n) % len(nodes)] for n in range(len(nodes))]
 
     @contextmanager
     def _asked(self, what: str) -> Iterator[None]:
