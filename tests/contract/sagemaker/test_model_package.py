@@ -165,7 +165,7 @@ def test_a_version_keeps_what_it_is_told(sagemaker):
         "SamplePayloadUrl": "s3://b/payload.tar.gz",
         "SkipModelValidation": "All",
         "ModelCard": {
-            "ModelCardContent": '{"intended_uses": {"risk_rating": "Low"}}',
+            "ModelCardContent": '{"intended_uses": {"risk_rating": "Low", "purpose_of_model": "churn"}}',
             "ModelCardStatus": "Draft",
         },
         "ModelLifeCycle": {"Stage": "Development", "StageStatus": "PendingApproval"},
@@ -297,6 +297,11 @@ def test_what_a_package_cannot_be_is_refused_by_name(sagemaker):
     versioned, alone = {"ModelPackageGroupName": "refusals"}, {"ModelPackageName": "refused"}
     algorithm = {"SourceAlgorithms": [{"AlgorithmName": "mine"}]}
     bare = {"Containers": [{"Image": XGBOOST}]}
+    role = "arn:aws:iam::000000000000:role/R"
+    skipped = {
+        "SkipModelValidation": "All",
+        "ValidationSpecification": {"ValidationRole": role, "ValidationProfiles": []},
+    }
     wrong: tuple[tuple[dict[str, Any], str], ...] = (
         ({**versioned, **alone, **whole}, "Both ModelPackageName and ModelPackageGroupName"),
         (whole, "Give ModelPackageGroupName"),
@@ -313,6 +318,7 @@ def test_what_a_package_cannot_be_is_refused_by_name(sagemaker):
         ),
         ({**versioned, "ModelCard": {"ModelCardContent": "{", "ModelCardStatus": "Draft"}}, "not JSON"),
         ({**versioned, "SecurityConfig": {"KmsKeyId": "k"}}, "SecurityConfig"),
+        ({**alone, **whole, **skipped}, "SkipModelValidation All"),
     )
     for request, match in wrong:
         refused(match, sagemaker.create_model_package, **request)

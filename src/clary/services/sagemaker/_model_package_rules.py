@@ -73,6 +73,10 @@ def check_members(request: Mapping[str, Any]) -> None:
         )
     if "SourceUri" in request and not is_versioned:
         raise ValidationException("SourceUri is for versions: give it with ModelPackageGroupName.")
+    if request.get("SkipModelValidation") == "All" and "ValidationSpecification" in request:
+        raise ValidationException(
+            "SkipModelValidation All: there is a ValidationSpecification to run; give one."
+        )
     if not is_versioned:
         _check_alone(request)
 
