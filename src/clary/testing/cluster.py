@@ -56,6 +56,14 @@ def _ip(*words: str, check: bool = True) -> str:
     return done.stdout
 
 
+def _is_made(number: int) -> bool:
+    """Make the bridge of a number, unless there is one: others make theirs at the same time."""
+    if f"10.77.{number}." in _ip("-4", "addr"):
+        return False
+    words = ["ip", "link", "add", f"clary{number}", "type", "bridge"]
+    return subprocess.run(words, check=False, capture_output=True).returncode == 0  # noqa: S603
+
+
 @dataclass
 class Node:
     """One node: its namespace, its address, its share of the machine."""
@@ -80,7 +88,7 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        number = next(each for each in _RANGES if f"10.77.{each}." not in _ip("-4", "addr"))
+        number = next(each for each in _RANGES if _is_made(each))
         self.net = f"10.77.{number}"
         self.bridge = f"clary{number}"
         self.nodes: dict[str, Node] = {}
@@ -89,7 +97,6 @@ class Cluster:
         self.file = folder / "address"
         """What `CLARY_CLUSTER` names: the cluster's address, and its token."""
         self.file.write_text(f"ray://{self.net}.1:{CLIENT_PORT}\n{self.token}\n")
-        _ip("link", "add", self.bridge, "type", "bridge")
         _ip("addr", "add", f"{self.net}.254/24", "dev", self.bridge)
         _ip("link", "set", self.bridge, "up")
 

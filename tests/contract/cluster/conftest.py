@@ -29,7 +29,7 @@ def server(cluster: Cluster) -> Iterator[ClaryServer]:
     folder = Path(tempfile.mkdtemp(prefix="cray", dir="/tmp"))
     started = ClaryServer.start(
         folder / "d",
-        host=f"{cluster.net}.254",
+        host="0.0.0.0",
         cluster=str(cluster.file),
         cluster_lease_s=str(LEASE_S),
     )
