@@ -22,6 +22,8 @@ from bench.algorithms._trainings import clock, train
 
 QUANTILES = np.arange(1, 10) / 10
 BATCH = 128
+TURNS = 2
+"""Of which the quicker counts, of both sides."""
 SETS = (
     ("daily", "D", "D", ["origin", "dest"], 28, 7, 365, 10),
     ("hourly", "H", "h", ["origin", "carrier"], 24, 168, 1000, 25),
@@ -32,6 +34,7 @@ import logging, warnings
 warnings.filterwarnings("ignore"); logging.disable(40)
 import torch
 torch.set_num_threads(1); torch.manual_seed(1)
+import torch._dynamo  # which the first optimizer imports
 from gluonts.dataset.common import ListDataset
 from gluonts.torch import DeepAREstimator
 ahead, freq = int(given["ahead"]), str(given["freq"])
@@ -41,9 +44,13 @@ estimator = DeepAREstimator(freq=freq, prediction_length=ahead, context_length=a
     hidden_size=40, batch_size=int(given["batch"]), num_batches_per_epoch=int(given["steps"]),
     num_feat_static_cat=1, cardinality=[len(given["values"])],
     trainer_kwargs={"max_epochs": 1, "enable_progress_bar": False, "logger": False})
-begun = time.process_time()
-predictor = estimator.train(known)
-facts = {"seconds": time.process_time() - begun}
+seconds = []
+for _ in range(int(given["turns"])):
+    torch.manual_seed(1)
+    begun = time.process_time()
+    predictor = estimator.train(known)
+    seconds.append(time.process_time() - begun)
+facts = {"seconds": min(seconds)}
 answer = np.stack([np.asarray(each.samples) for each in predictor.predict(known, num_samples=100)])
 """
 
@@ -52,7 +59,8 @@ def run(report: Report) -> None:
     if importlib.util.find_spec("torch") is None:
         print("DeepAR: needs torch; run .venvs/torch/bin/python -m bench.algorithms --only deepar")
         return
-    importlib.import_module("clary.algorithms.deepar.fit")  # as every fork of the zygote has it
+    for name in ("clary.algorithms.deepar.fit", "torch._dynamo"):  # as every fork of the zygote has them
+        importlib.import_module(name)
     flights = table("nycflights13/flights")
     if flights is None:
         print("DeepAR: flights cannot be fetched; nothing is measured")
@@ -71,7 +79,14 @@ def run(report: Report) -> None:
         report.bar(f"DeepAR, {name}: wQuantileLoss, of the last season's", loss / naive, 1, "x")
         report.bar(f"DeepAR, {name}: wQuantileLoss, of 8 seasons' quantiles", loss / before, 1, "x")
         try:
-            given = {"values": values, "ahead": ahead, "freq": their_freq, "batch": BATCH, "steps": n_steps}
+            given = {
+                "values": values,
+                "ahead": ahead,
+                "freq": their_freq,
+                "batch": BATCH,
+                "steps": n_steps,
+                "turns": TURNS,
+            }
             facts, paths = _elsewhere.run(
                 "gluonts", ("gluonts[torch]==0.17.0", "torch==2.13.0"), PEER, **given
             )
@@ -97,7 +112,7 @@ def _series(flights: Any, freq: str, by: list[str], least: int) -> Any:
 
 
 def _ours(values: Any, freq: str, ahead: int, epochs: int) -> tuple[float, float]:
-    """Return the CPU seconds of a training, forecasts of the test channel and all, and the loss."""
+    """Return the CPU seconds of a training, files read and all, and the loss of what another forecasts."""
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     given = {"time_freq": freq, "prediction_length": ahead, "context_length": ahead, "epochs": epochs}
     try:
@@ -110,7 +125,9 @@ def _ours(values: Any, freq: str, ahead: int, epochs: int) -> tuple[float, float
                 for number, each in enumerate(values)
             )
             (folder / channel / "part.json").write_text("\n".join(lines))
-        (_, log), seconds = clock(lambda: train("deepar", folder, given))
+        log = train("deepar", folder, given)[1]
+        shutil.rmtree(folder / "test")
+        seconds = clock(lambda: train("deepar", folder, given), TURNS)[1]
     finally:
         shutil.rmtree(folder)
     return seconds, float(log.split("test mean_wQuantileLoss <loss>=")[1].split()[0])

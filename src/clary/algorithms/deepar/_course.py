@@ -40,8 +40,8 @@ CLIP = 10.0
 """Longest gradient."""
 HEADS_RATE = 10.0
 """Of the learning rate, for what is said of every step alike."""
-START_STEPS, START_WINDOWS, START_RATE = 60, 512, 0.15
-"""Of which that learns before the network does."""
+START_STEPS, START_WINDOWS, START_EVERY, START_RATE = 40, 512, 3, 0.15
+"""Of which that learns before the network does: of windows each third step ahead."""
 CHANCES = (0.1, 0.3, 0.25, 0.2, 0.15)
 """Of the weighted mean and of the last seasons, that training is pulled to."""
 PULL, MOST_PULL = 0.1, 0.3
@@ -52,7 +52,7 @@ def _start(network: Network, windows: Windows, group: Group) -> None:
     """Let what is said of every step alike learn from some windows, before the network does."""
     shape = network.shape
     draw = np.random.default_rng((SEED, group.hosts.rank))
-    seen = _drawn(network, windows, START_WINDOWS, draw).since(shape.context_length)
+    seen = _drawn(network, windows, START_WINDOWS, draw).since(shape.context_length, START_EVERY)
     hidden = seen.lags.new_zeros((*seen.lags.shape[:2], shape.num_cells))
     steps = torch.optim.Adam(network.heads, lr=START_RATE)
     for step in range(START_STEPS):
@@ -73,7 +73,7 @@ class Course:
         self._n_steps = int(np.max(hosts.arrays(np.array([-(-n_wanted // self._size)]))))
         heads = {id(each) for each in network.heads}
         others = [each for each in network.parameters() if id(each) not in heads]
-        self._steps = torch.optim.Adam([{"params": others}, {"params": network.heads}])
+        self._steps = torch.optim.Adam([{"params": others}, {"params": network.heads}], fused=True)
         self._least, self._kept, self._n_stale, self._first = math.inf, math.nan, 0, 0
         self._best: dict[str, torch.Tensor] | None = None
         state = _torch.resumed(training, group)

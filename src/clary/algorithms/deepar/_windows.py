@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 import torch  # isort: skip
 
@@ -30,9 +31,9 @@ class Steps(NamedTuple):
     scale: torch.Tensor
     """Shape (n_windows, 1)."""
 
-    def since(self, step: int) -> Steps:
-        """Return it without the steps before."""
-        lags, is_there, features, values, counts = (each[:, step:] for each in self[:-1])
+    def since(self, step: int, every: int = 1) -> Steps:
+        """Return it without the steps before, and of the others each `every`th."""
+        lags, is_there, features, values, counts = (each[:, step::every] for each in self[:-1])
         return Steps(lags, is_there, features, values, counts, self.scale)
 
 
@@ -83,25 +84,27 @@ class Windows:
         """
         weight = next(network.parameters())
         first = at - self._shape.context_length
-        flat = (self._starts[which] + first)[:, None] + np.arange(n_steps)
-        past = flat[..., None] - np.array(self._shape.lags)
-        context = flat[:, : self._shape.context_length]
+        begun = self._starts[which] + first
+        lags = np.array(self._shape.lags)
+        past = begun[:, None] - lags
+        values, is_there = (sliding_window_view(each, n_steps) for each in (self.values, self.is_there))
+        context = slice(self._shape.context_length)
 
         def put(values: NDArray[np.generic]) -> torch.Tensor:
             found = torch.from_numpy(np.ascontiguousarray(values)).to(weight.device)
             return found.to(weight.dtype) if found.is_floating_point() else found
 
-        scale = network.scale(put(self.values[context]), put(self.is_there[context]))
+        scale = network.scale(put(values[begun, context]), put(is_there[begun, context]))
         places = self._shape.clock.after(0, 1) * first + self._places[which]
         age = (first[:, None] + np.arange(n_steps)).astype(np.float32)
         features = network.features(
             put(self._shape.clock.features(places, n_steps)),
             put(age),
             scale,
-            put(self._dynamic[flat]),
+            put(self._dynamic[begun[:, None] + np.arange(n_steps)]),
             put(self._categories[which]),
         )
-        is_known = self.is_there[past] & (past < (self._starts[which] + at)[:, None, None])
-        lags = put(self.values[past] * is_known) / scale[..., None]
-        values, counts = put(self.values[flat]), put(self.is_there[flat])
-        return Steps(lags, put(is_known), features, values, counts, scale)
+        is_before = np.arange(n_steps) < self._shape.context_length + lags[:, None]
+        is_known = put(is_there[past] & is_before).transpose(1, 2).contiguous()
+        seen = put(values[past]).transpose(1, 2).where(is_known, 0.0) / scale[..., None]
+        return Steps(seen, is_known, features, put(values[begun]), put(is_there[begun]), scale)
