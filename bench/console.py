@@ -136,9 +136,18 @@ def pages(report: Report, account: Account, visitor: Visitor, job: str, chosen: 
         "job": f"/jobs/training/{job}",
         **{
             name: f"/{name}"
-            for name in ("experiments", "lineage", "data", "endpoints", "models", "notebooks", "studio")
+            for name in (
+                "experiments",
+                "lineage",
+                "data",
+                "endpoints",
+                "models",
+                "registry",
+                "notebooks",
+                "studio",
+            )
         },
-        **{name: f"/{name}" for name in ("train", "train/xgboost", "train/linear_learner")},
+        **{name: f"/{name}" for name in ("train", "train/xgboost", "train/linear_learner", "process/script")},
         **{name: f"/{name}" for name in ("account", "health", "coverage", "evaluate")},
     }
     rows, facts = [], {}

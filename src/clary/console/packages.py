@@ -1,6 +1,7 @@
 """Models of the registry: how addresses name them, and the figures that they were registered with."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from clary.kernel.errors import AwsError
 MOST_BYTES = 1 << 20
 """Of a file of figures."""
 MOST_FIGURES = 40
+DEEPEST = 4
+"""Levels of a file of figures that are looked at."""
 QUALITY = (("ModelQuality", "Statistics"), ("ModelDataQuality", "Statistics"))
 """Files of figures in a package's ModelMetrics."""
 
@@ -45,15 +48,14 @@ def who(context: Mapping[str, Any] | None) -> str:
 
 def figures(visit: Visit, package: Mapping[str, Any]) -> dict[str, float]:
     """Return figures by name: numbers among the customer's own properties, then those of its files."""
-    found = {}
-    for name, text in package.get("CustomerMetadataProperties", {}).items():
-        try:
-            found[name] = float(text)
-        except ValueError:
-            continue
+    found = {
+        name: value
+        for name, text in package.get("CustomerMetadataProperties", {}).items()
+        if (value := _number(text)) is not None
+    }
     for part, member in QUALITY:
         uri = package.get("ModelMetrics", {}).get(part, {}).get(member, {}).get("S3Uri", "")
-        found |= dict(_numbers(_read(visit, uri)))
+        found |= dict(numbers(_read(visit, uri)))
     return dict(list(found.items())[:MOST_FIGURES])
 
 
@@ -63,20 +65,26 @@ def _read(visit: Visit, uri: str) -> Any:
     if not uri.startswith("s3://") or not key:
         return None
     try:
-        got = visit.public.get(bucket, key, limit_bytes=MOST_BYTES)
-        return json.loads(got.body)
-    except (AwsError, ValueError):
+        return json.loads(visit.public.get(bucket, key, limit_bytes=MOST_BYTES).body)
+    except (AwsError, ValueError, RecursionError):
         return None
 
 
-def _numbers(document: Any, name: str = "") -> Iterator[tuple[str, float]]:
+def numbers(document: Any, name: str = "", depth: int = DEEPEST) -> Iterator[tuple[str, float]]:
     """Yield figures as evaluations have them: `{"auc": {"value": 0.9}}`, below the kind of their problem."""
-    if not isinstance(document, Mapping):
+    if not isinstance(document, Mapping) or not depth:
         return
-    value = document.get("value")
-    if name and isinstance(value, int | float) and not isinstance(value, bool):
-        yield name, float(value)
+    if name and (value := _number(document.get("value"))) is not None:
+        yield name, value
         return
     for key, inner in document.items():
-        if key != "confusion_matrix":
-            yield from _numbers(inner, str(key))
+        yield from numbers(inner, str(key), depth - 1)
+
+
+def _number(value: Any) -> float | None:
+    """Return a finite number; None for anything else."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) and not isinstance(value, bool) else None
