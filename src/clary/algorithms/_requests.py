@@ -41,6 +41,9 @@ def decode(question: Question, n_features: int) -> Matrix:
     kind, n_labels, delimiter = kind_of(question.content_type)
     try:
         if kind == "csv":
+            body = question.body
+            if len(body) > csv.SHORT and (width := csv.n_columns(body, delimiter)) != n_features + n_labels:
+                raise _unfit(width - n_labels, n_features)
             rows: Matrix = csv.decode(question.body, delimiter)[:, n_labels:]
         elif kind == "json":
             rows = _instances(question.body, n_features)
@@ -81,13 +84,14 @@ def kind_of(content_type: str) -> tuple[str, int, str | None]:
     )
 
 
+def _unfit(width: int, n_features: int) -> Refusal:
+    return Refusal(400, f"{_REFUSED}: rows have {width} features, and the model has {n_features}")
+
+
 def _suitable(rows: Matrix, n_features: int) -> Matrix:
     if rows.shape[1] != n_features:
         if isinstance(rows, np.ndarray) or rows.shape[1] > n_features:
-            raise Refusal(
-                400,
-                f"{_REFUSED}: rows have {rows.shape[1]} features, and the model has {n_features}",
-            )
+            raise _unfit(rows.shape[1], n_features)
         rows.resize((rows.shape[0], n_features))
     values = rows if isinstance(rows, np.ndarray) else rows.data
     if not is_finite(values):
@@ -111,7 +115,7 @@ def _matrix(instances: Sequence[Any], n_features: int) -> Matrix:
         raise FormatError("there are no rows")
     try:
         return np.array([each["features"] for each in instances], np.float32, ndmin=2)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return _careful(instances, n_features)
 
 
@@ -151,7 +155,7 @@ def _row(number: int, instance: Any) -> tuple[Any, Any, int]:
             keys = None if keys is None else np.array(keys, np.int64)
         else:
             values = np.array(features, np.float32)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise FormatError(
             f'row {number} must be {{"features": [numbers]}} or {{"data": {{"features": {{"values": '
             '[numbers], "keys": [columns], "shape": [columns]}}}}'

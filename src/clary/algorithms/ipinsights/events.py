@@ -52,7 +52,10 @@ def fields(line: bytes) -> tuple[bytes, bytes]:
     """
     entity, _, address = line.rpartition(b",")
     if b'"' in line:
-        columns = next(csv.reader([line.decode("utf-8", "replace")], skipinitialspace=True))
+        try:
+            columns = next(csv.reader([line.decode("utf-8", "replace")], skipinitialspace=True))
+        except csv.Error as error:
+            raise EventError(f"is no CSV: {error}") from error
         if len(columns) != 2:
             raise EventError(f"has {len(columns)} columns, not an entity and an address")
         entity, address = (column.encode() for column in columns)

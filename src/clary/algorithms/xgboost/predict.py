@@ -109,29 +109,26 @@ class XgboostPredictor(RowPredictor):
             415: another content type, or a body that is not of it; 400: another number of features.
         """
         kind, delimiter = kind_of(question.content_type)
+        wanted, body = self._first.n_features, question.body
+        if kind == "csv" and len(body) > csv.SHORT and (width := csv.n_columns(body, delimiter)) != wanted:
+            raise _unfit(kind, width, wanted)
         try:
             if kind == "csv":
-                rows: Matrix = csv.decode(question.body, delimiter)
+                rows: Matrix = csv.decode(body, delimiter)
             elif kind == "libsvm":
-                rows = libsvm.decode(question.body)
+                rows = libsvm.decode(body)
             else:
-                rows = recordio_protobuf.decode(question.body).features
+                rows = recordio_protobuf.decode(body).features
         except FormatError as error:
             raise Refusal(
                 415,
                 f"Loading {kind} data failed with Exception, "
                 f"please ensure data is in {kind} format:\n {error}",
             ) from error
-        wanted = self._first.n_features
         if rows.shape[1] == wanted:
             return rows
         if isinstance(rows, np.ndarray) or rows.shape[1] > wanted:
-            relation = "larger than" if kind == "libsvm" else "not consistent with"
-            raise Refusal(
-                400,
-                f"Unable to evaluate payload provided: Feature size of {kind} inference data {rows.shape[1]} "
-                f"is {relation} feature size of trained model {wanted}.",
-            )
+            raise _unfit(kind, rows.shape[1], wanted)
         rows.resize((rows.shape[0], wanted))
         return rows
 
@@ -149,6 +146,15 @@ class XgboostPredictor(RowPredictor):
         votes = votes.reshape(scores.shape)
         winners: Scores = classes[[np.bincount(column).argmax() for column in votes.T]]
         return winners
+
+
+def _unfit(kind: str, width: int, wanted: int) -> Refusal:
+    relation = "larger than" if kind == "libsvm" else "not consistent with"
+    text = (
+        f"Unable to evaluate payload provided: Feature size of {kind} inference data {width} "
+        f"is {relation} feature size of trained model {wanted}."
+    )
+    return Refusal(400, text)
 
 
 @lru_cache(maxsize=256)

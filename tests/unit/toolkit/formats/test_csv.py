@@ -120,3 +120,23 @@ def test_a_content_type_is_taken_apart(text, parameters):
     media = MediaType.parse(text)
     assert media.name == "text/csv"
     assert media.parameters == parameters
+
+
+@pytest.mark.parametrize("body", [b"\n", b" ", b"\r\n\r\n", b"\n" * 40_000])
+def test_a_request_of_blank_lines_is_refused(body):
+    with pytest.raises(FormatError, match="no rows"):
+        csv.decode(body)
+
+
+def test_one_very_wide_row_with_a_gap_needs_no_frame(monkeypatch):
+    """Pandas takes minutes for a row of millions of columns."""
+    monkeypatch.setattr("pandas.read_csv", None)
+    assert np.isnan(csv.decode(b"1," * 20_000)[0, -1])
+
+
+@pytest.mark.parametrize(
+    ("body", "delimiter", "width"),
+    [(b"1,2,3\n4", None, 3), (b" 1 2", None, 2), (b"1;2;", ";", 3), (b"7", None, 1), (b"\n1,2", None, 2)],
+)
+def test_columns_are_counted_ahead(body, delimiter, width):
+    assert csv.n_columns(body, delimiter) == width
