@@ -26,8 +26,10 @@ HEALTH = {
     "RAY_health_check_timeout_ms": "3000",
     "RAY_health_check_failure_threshold": "4",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
 }
-"""A lost node is noticed within ten seconds, Ray alone takes a minute; nothing is told to Ray's makers."""
+"""A lost node is noticed within ten seconds, Ray alone takes a minute; nothing is told to Ray's makers; and
+jobs do not give way to whatever else a node does."""
 MEMBERS = ("head", "workers", "python", "environment", "port", "client_port")
 OF_A_HOST = ("host", "address", "cpus", "memory_gib", "gpus")
 _SSH = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10")

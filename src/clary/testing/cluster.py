@@ -34,8 +34,9 @@ QUICK_HEALTH = {
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "3",
+    "RAY_worker_niceness": "0",
 }
-"""A lost node is noticed in seconds."""
+"""A lost node is noticed in seconds, and jobs do not give way to others."""
 _RANGES = range(60, 250)
 
 
