@@ -59,6 +59,14 @@ def test_two_control_planes_number_versions_without_gaps_or_twins(both):
             lambda n: outcome(both[n % 2].create_model_package, ModelPackageGroupName="raced"), range(80)
         )
         assert sorted(map(number, made)) == list(range(1, 81))
+    for asked in (
+        {"ModelPackageGroupName": "raced"},
+        {"ModelPackageType": "Versioned", "NameContains": "raced"},
+    ):
+        pages = both[1].get_paginator("list_model_packages").paginate(**asked)
+        listed = [each["ModelPackageArn"] for page in pages for each in page["ModelPackageSummaryList"]]
+        assert sorted(map(number, listed)) == list(range(1, 81))
+    assert both[1].list_model_packages()["ModelPackageSummaryList"] == []
 
 
 def test_a_token_makes_one_version_whichever_control_plane_it_reaches(both):

@@ -163,6 +163,11 @@ def test_a_validation_runs_its_transform_job_and_shows_its_end(place):
     [job] = sagemaker.list_transform_jobs(NameContains="healthy-rows")["TransformJobSummaries"]
     assert job["TransformJobStatus"] == "Completed"
     made(place, "healthy", PrimaryContainer={"ModelPackageName": "healthy"})
+    changed = {
+        "ModelPackageArn": shown["ModelPackageArn"],
+        "InferenceSpecification": shown["InferenceSpecification"],
+    }
+    refused("register another package", sagemaker.update_model_package, **changed)
 
 
 def test_a_validation_that_fails_says_why_and_nothing_is_made_of_the_package(place):

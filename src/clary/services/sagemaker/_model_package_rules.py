@@ -213,6 +213,11 @@ def change_of(
     ready = {**sourced(call, request), **request}
     if "InferenceSpecification" in ready:
         where = "InferenceSpecification"
+        if "validation" in package.private:
+            raise ValidationException(
+                f"{where}: {package.private['validation']} validates {package.arn} with the one that it has; "
+                "register another package."
+            )
         ready[where] = specification(call, ready[where], where)
     more = additional(call, request.get("AdditionalInferenceSpecificationsToAdd", ()))
 
