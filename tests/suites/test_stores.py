@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from clary.cli import preflight
 from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
-from clary.store import copying, identities, logs, nodes, notices, work
+from clary.store import copying, database, identities, logs, nodes, notices, records, work
+from clary.store.base import one_statement
 from clary.store.database import Store
 from clary.store.notices import Listener
 from clary.store.schema import METADATA
@@ -94,6 +95,35 @@ def test_a_database_without_utf8_is_refused_in_one_line_that_says_how_to_make_on
         Store.open(url)
     with pytest.raises(SetupError, match=why):
         preflight.check_store(Settings(store_url=url))
+
+
+@pytest.mark.postgres
+def test_connections_that_ended_while_they_rested_are_made_anew(
+    postgres_url: str, postgres: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def backend(conn: sa.Connection) -> int:
+        return int(conn.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+
+    monkeypatch.setattr(database, "REST_S", 0.0)
+    with Store.open(postgres_url) as store:
+        first = store.read(backend)
+        postgres.write(lambda conn: conn.execute(sa.select(sa.func.pg_terminate_backend(first))))
+        assert store.read(backend) != first
+
+
+@pytest.mark.postgres
+def test_what_one_statement_reads_takes_no_transaction(postgres: Store) -> None:
+    def standing(conn: sa.Connection) -> str:
+        conn.exec_driver_sql("SELECT 1")
+        driver: Any = conn.connection.driver_connection
+        return str(driver.info.transaction_status.name)
+
+    @one_statement
+    def alone(conn: sa.Connection) -> str:
+        return standing(conn)
+
+    assert [postgres.read(each) for each in (standing, alone, standing)] == ["INTRANS", "IDLE", "INTRANS"]
+    assert postgres.read(records.find, "1" * 12, "us-east-1", "TrainingJob", "none") is None
 
 
 @pytest.mark.postgres

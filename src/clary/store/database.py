@@ -6,10 +6,12 @@
 Functions of this floor take the connection first: `store.write(records.insert, record)`.
 """
 
+import math
 import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -17,11 +19,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
 
 from clary.kernel.errors import SetupError
 from clary.store import dialect, documents, faults, functions, keyfile, migrations
-from clary.store.base import Closed
+from clary.store.base import Closed, is_one_statement
 from clary.store.identities import CIPHER
 from clary.store.nodes import OWN
 from clary.store.schema import credential, setting
@@ -31,6 +33,9 @@ BUSY_MS = 10_000
 """How long SQLite waits for another process's write."""
 READERS = 64
 """Reader connections at most; a reader waits for a free one."""
+REST_S = 1.0
+"""A connection to PostgreSQL that was not used for so long is asked before it is used again."""
+_USED = "clary.used"
 _RETRIED = frozenset({"40001", "40P01"})
 """PostgreSQL's codes of a transaction that lost against another and may simply run again."""
 
@@ -54,6 +59,8 @@ class Store:
         self, readers: sa.Engine, writer: Writer | None, where: str, *, scratch: Path | None = None
     ) -> None:
         self._readers = readers
+        is_server = readers.dialect.name == "postgresql"
+        self._singles = readers.execution_options(isolation_level="AUTOCOMMIT") if is_server else readers
         self._writer = writer
         self._where = where
         self._scratch = scratch
@@ -117,9 +124,10 @@ class Store:
         """
         if self._is_closed:
             raise Closed(f"the store {self._where} is closed")
+        is_single = is_one_statement(fn)
         try:
-            with self._readers.connect() as conn:
-                if self._writer is None:  # SQLite's readers refuse writes by a pragma of their own
+            with (self._singles if is_single else self._readers).connect() as conn:
+                if self._writer is None and not is_single:  # SQLite's readers refuse writes by a pragma
                     conn.execution_options(postgresql_readonly=True)
                 return fn(conn, *args, **kwargs)
         except SQLAlchemyError as fault:
@@ -279,10 +287,10 @@ def _open_postgresql(cls: type[Store], address: sa.URL, key_path: Path | None, n
             isolation_level="REPEATABLE READ",
             pool_size=16,
             max_overflow=READERS - 16,
-            pool_pre_ping=True,
         )
     except (ImportError, NoSuchModuleError):
         raise SetupError("PostgreSQL needs its driver: pip install 'clary[postgres]'") from None
+    _look_after_rest(engine)
     try:
         with engine.connect() as conn:
             check_encoding(conn)
@@ -296,6 +304,23 @@ def _open_postgresql(cls: type[Store], address: sa.URL, key_path: Path | None, n
         raise
     _carry(engine, cipher, node)
     return cls(engine, None, where)
+
+
+def _look_after_rest(engine: sa.Engine) -> None:
+    """Ask a connection that rested whether its server is still there; one in use is told by what fails."""
+
+    @sa.event.listens_for(engine, "reset")
+    def _note(_driver: Any, entry: Any, _state: Any) -> None:
+        entry.info[_USED] = time.monotonic()
+
+    @sa.event.listens_for(engine, "checkout")
+    def _look(driver: Any, entry: Any, _proxy: Any) -> None:
+        if time.monotonic() - entry.info.get(_USED, math.inf) < REST_S:
+            return
+        try:
+            engine.dialect.do_ping(driver)
+        except Exception as fault:
+            raise DisconnectionError(str(fault)) from fault
 
 
 def _prepare(reading: sa.Engine, writing: sa.Engine) -> None:

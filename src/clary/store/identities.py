@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from clary.kernel import clock
 from clary.kernel.errors import SetupError
 from clary.store import dialect
-from clary.store.base import Duplicate
+from clary.store.base import Duplicate, one_statement
 from clary.store.schema import account as account_table
 from clary.store.schema import credential as table
 from clary.store.times import from_micros, to_micros
@@ -68,6 +68,7 @@ def insert(conn: sa.Connection, credential: Credential) -> None:
         raise Duplicate(f"access key {credential.access_key_id!r} exists already")
 
 
+@one_statement
 def find(conn: sa.Connection, access_key_id: str) -> Credential | None:
     """Return an access key, expired or not, or None."""
     row = conn.execute(_FIND, {"of": access_key_id}).first()
@@ -123,6 +124,7 @@ def accounts(conn: sa.Connection) -> list[Account]:
     return [Account(row.account_id, row.name, from_micros(row.created)) for row in rows]
 
 
+@one_statement
 def find_account(conn: sa.Connection, name_or_id: str) -> Account | None:
     """Return the account with this name or this id, or None."""
     column = account_table.c.account_id if _ACCOUNT_ID.fullmatch(name_or_id) else account_table.c.name

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from clary.store import dialect, facets
-from clary.store.base import Duplicate, Stale
+from clary.store.base import Duplicate, Stale, one_statement
 from clary.store.schema import record as table
 from clary.store.schema import scope_of
 from clary.store.times import from_micros, to_micros
@@ -51,6 +51,7 @@ class Record:
     """Grows with every update; 1 when inserted."""
 
 
+@one_statement
 def find(conn: sa.Connection, account: str, region: str, noun: str, key: str) -> Record | None:
     """Return the record, or None."""
     row = conn.execute(_FIND, {"of": scope_of(account, region, noun), "named": key}).first()
@@ -77,6 +78,7 @@ def hold(
     return from_row(row) if row else None
 
 
+@one_statement
 def find_by_arn(conn: sa.Connection, arn: str) -> Record | None:
     """Return the record with this ARN, or None."""
     row = conn.execute(_FIND_BY_ARN, {"of": arn}).first()

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from clary.store import dialect
-from clary.store.base import Duplicate
+from clary.store.base import Duplicate, one_statement
 from clary.store.schema import run as table
 from clary.store.schema import run_host
 
@@ -69,6 +69,7 @@ def open_run(
         raise Duplicate(f"run {run_id!r} is open already, with other secrets or for another resource")
 
 
+@one_statement
 def find_run(conn: sa.Connection, run_id: str) -> Run | None:
     """Return an open run, or None."""
     row = conn.execute(_FIND, {"of": run_id}).first()
@@ -106,6 +107,7 @@ def report(
     return dialect.upsert(conn, run_host, [row], keys=["run_id", "host"], newer="seq") == 1
 
 
+@one_statement
 def hosts(conn: sa.Connection, run_id: str) -> dict[str, HostRow]:
     """Return the hosts that reported, by name."""
     rows = conn.execute(_HOSTS, {"of": run_id})

@@ -22,6 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from clary.store import dialect, nodes, notices
+from clary.store.base import one_statement
 from clary.store.schema import work as table
 from clary.store.times import from_micros, to_micros
 
@@ -65,6 +66,7 @@ def arm(conn: sa.Connection, work: Work) -> None:
     dialect.upsert(conn, table, [row], keys=["arn"])
 
 
+@one_statement
 def find(conn: sa.Connection, arn: str) -> Work | None:
     """Return the machine of `arn`, or None."""
     row = conn.execute(sa.select(*_COLUMNS).where(table.c.arn == arn)).first()
