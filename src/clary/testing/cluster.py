@@ -27,6 +27,8 @@ from clary.testing.jobs import Account
 PORT = 6379
 CLIENT_PORT = 10001
 START_S = 120.0
+NAMES = Path("/etc/netns")
+"""Where `ip netns exec` takes a namespace's files from: nodes have no name server, and hear so at once."""
 PATIENCE_S = 300.0
 """For what comes of a node's death, on a machine with much else to do."""
 QUICK_HEALTH = {
@@ -122,6 +124,9 @@ class Cluster:
         self.nodes[name] = node
         near, far = f"{self.bridge}v{number}", f"{self.bridge}n{number}"
         _ip("netns", "add", node.name)
+        names = NAMES / node.name
+        names.mkdir(parents=True, exist_ok=True)
+        (names / "resolv.conf").write_text("nameserver 127.0.0.1\n")
         _ip("link", "add", near, "type", "veth", "peer", "name", far)
         _ip("link", "set", near, "master", self.bridge, "up")
         _ip("link", "set", far, "netns", node.name)
@@ -202,6 +207,7 @@ class Cluster:
         for name in self.nodes:
             self.kill(name)
             _ip("netns", "del", self.nodes[name].name, check=False)
+            shutil.rmtree(NAMES / self.nodes[name].name, ignore_errors=True)
         _ip("link", "del", self.bridge, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
