@@ -1,8 +1,10 @@
 """Experiments, lineage, uploads, users, quotas, health, coverage, samples: as a person finds them."""
 
+import html
 import json
 import re
 import time
+import urllib.parse
 import urllib.request
 from datetime import UTC, datetime
 
@@ -159,6 +161,19 @@ def test_a_price_is_the_accounts_own_until_it_is_taken_back(browser, clary_serve
     assert "is no instance type" in browser.post("/account", form | {"type": "m5", "price": "1"}).words
     assert "the table's own price" in browser.post("/account", form | {"price": ""}).words
     assert re.search(r"ml\.m5\.large\s+0\.115\s+the table", browser.get("/account").words)
+
+
+def test_a_form_acts_on_the_object_whose_page_it_is_on_whatever_its_key(browser, account):
+    bucket, key, s3 = new_bucket(account), "a b/ü & 100%.csv", account.client("s3")
+    s3.put_object(Bucket=bucket, Key=key, Body=b"1,2")
+    page = browser.get(f"/data/{bucket}/{urllib.parse.quote(key)}")
+    action = html.unescape(re.search(r'action="[^"]*(/data/[^"]+)"', page.text)[1])
+    form = {"form_token": page.form_token}
+    assert browser.post(action, form | {"do": "download"}).text == "1,2"
+    assert "was deleted" in browser.once("POST", action, form | {"do": "delete"}).headers["location"].replace(
+        "%20", " "
+    )
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
 def test_files_of_an_archive_are_looked_into_and_taken(browser, account):

@@ -94,7 +94,9 @@ def test_a_model_is_registered_compared_decided_on_and_deployed(
     decide = {"do": "decide", "form_token": page.form_token}
     refused = browser.post(f"/deploy/package/{group}:2", fields(browser.get(f"/deploy/package/{group}:2")))
     assert 'role="alert"' in refused.text
-    page = browser.post(f"/packages/{group}:1", decide | {"status": "Rejected", "why": "too slow"})
+    page = browser.get(f"/packages/{group}%3A1")
+    assert f'action="/_clary/console/packages/{group}%3A1"' in page.text, "spelled as it was asked for"
+    page = browser.post(f"/packages/{group}%3A1", decide | {"status": "Rejected", "why": "too slow"})
     assert "Rejected: nothing" in page.words
     page = browser.post(f"/packages/{group}:2", decide | {"status": "Approved", "why": "better"})
     assert "Approved: it can be deployed" in page.words

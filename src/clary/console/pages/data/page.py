@@ -63,7 +63,9 @@ def act(visit: Visit) -> Answer:
         case "delete":
             visit.public.delete(bucket, key)
             folder = key.rpartition("/")[0]
-            return Redirect(f"/data/{bucket}" + (f"/{folder}/" if folder else ""), f"{key} was deleted.")
+            return Redirect(
+                f"/data/{bucket}" + (f"/{quote(folder)}/" if folder else ""), f"{key} was deleted."
+            )
         case "begin" | "complete" | "abort":
             return _as_json(_brought(visit, bucket, key))
     raise Missing("There is no such action.")
