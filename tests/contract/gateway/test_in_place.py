@@ -107,7 +107,6 @@ def test_a_model_in_place_answers_like_its_replica(
         {"Body": b"", "ContentType": "text/csv"},
         {"Body": b"1,2", "ContentType": "text/libsvm"},
         {"Body": b"1,2", "ContentType": "text/csv", "Accept": "application/json"},
-        {"Body": b"1,2", "ContentType": "text/csv", "TargetModel": "m"},
         {"Body": b"1,2"},
     ],
 )

@@ -42,7 +42,6 @@ def test_an_invocation_reaches_the_replica_and_its_answer_the_client(
         ContentType="text/csv",
         Accept="application/json",
         CustomAttributes="c=1",
-        TargetModel="m.tar.gz",
         InferenceId="i7",
     )
     assert answer["Body"] == b"1,2"
@@ -50,11 +49,25 @@ def test_an_invocation_reaches_the_replica_and_its_answer_the_client(
     assert answer["InvokedProductionVariant"] == "AllTraffic"
     assert answer["CustomAttributes"] == "c=1"
     header = replica.frames[-1].header
-    assert {name: header[name] for name in ("accept", "target_model", "inference_id")} == {
-        "accept": "application/json",
-        "target_model": "m.tar.gz",
-        "inference_id": "i7",
-    }
+    assert (header["accept"], header["inference_id"]) == ("application/json", "i7")
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"TargetModel": "m.tar.gz"}, "TargetModel 'm.tar.gz': endpoint echo is not a multi-model endpoint"),
+        ({"TargetContainerHostname": "two"}, "'two': endpoint echo has a single container"),
+    ],
+)
+def test_a_model_or_container_that_is_named_where_there_is_one_is_refused(
+    site: Site, neighbours: Neighbours, replica: Replica, given: dict[str, str], text: str
+) -> None:
+    neighbours.route("echo", replica.path)
+    for _ in range(2):  # once by what the edge learns, once by what it knows
+        error = refused(site, "echo", **given)
+        assert error["Error"]["Code"] == "ValidationError"
+        assert text in error["Error"]["Message"]
+        assert error["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
 @pytest.mark.parametrize("size", [0, 1, 100_000, 25 * 1024 * 1024])

@@ -225,7 +225,8 @@ class Express:
         if not compare_digest(outer.hexdigest().encode(), authorization[-64:]):
             return None
         routed = self._routes.get(signer.place + self._targets[target])
-        return routed.sole if routed is not None else None
+        leg = routed.sole if routed is not None else None
+        return None if leg is not None and shape.target_model >= 0 and leg.models is None else leg
 
     def _signer(self, prefix: bytes) -> Signer | None:
         match = _PREFIX.fullmatch(prefix)

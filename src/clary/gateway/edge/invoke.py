@@ -7,7 +7,7 @@ verify ─▶ route ─▶ leg ─▶ stages ask ─▶ in place │ replica ─
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from time import perf_counter
 from typing import Any
 
@@ -26,7 +26,7 @@ from clary.gateway.edge.invocation import (
     answer_lines,
     header_of,
 )
-from clary.gateway.edge.legs import UNREACHABLE, Routed
+from clary.gateway.edge.legs import UNREACHABLE, Leg, Routed
 from clary.gateway.edge.limits import Limits
 from clary.gateway.edge.metrics import Metrics
 from clary.gateway.edge.multimodel import MOST_MOVES, TARGET
@@ -175,6 +175,10 @@ class Invoke:
         variant = self._policy.variant(routed.route, target) if routed is not None else None
         if variant is not None and routed is not None:
             members, session, leg = header_of(exchange.head.fields, operation), None, routed.legs[variant.key]
+            fault = _of_target(members, leg)
+            if fault is not None:
+                self.refuse(exchange, fault)
+                return
             try:
                 if (name := members.get("session_id")) is not None:
                     leg, session = sessions.found(routed, leg, name)
@@ -315,6 +319,19 @@ class Invoke:
     def refuse(self, exchange: Exchange, fault: Fault) -> None:
         """Answer with an error."""
         exchange.answer(*fault)
+
+
+def _of_target(members: Mapping[str, Any], leg: Leg) -> Fault | None:
+    """Return why the model or container that a frame's header names cannot be asked; None where it can."""
+    if "target_model" in members and leg.models is None:
+        name = members["target_model"]
+        text = f"TargetModel '{name}': endpoint {leg.key.endpoint} is not a multi-model endpoint."
+    elif "target_container" in members and not leg.document.keys() & {"containers", "pipeline"}:
+        name = members["target_container"]
+        text = f"TargetContainerHostname '{name}': endpoint {leg.key.endpoint} has a single container."
+    else:
+        return None
+    return faults.rest_json("ValidationError", text, 400)
 
 
 def _of_component(name: str, endpoint: str, routed: Routed | None) -> Fault | None:
