@@ -218,7 +218,8 @@ class Network(torch.nn.Module):  # type: ignore[misc]  # torch is an extra
         places, is_known = self._last(lags, is_there)
         chances = torch.cat((chances[..., :1], chances[..., 1:].masked_fill(~is_known, _NEVER)), -1)
         chances = torch.log_softmax(chances, -1)
-        apart = (weights * (lags - mean).abs()).sum(-1, keepdim=True)
+        with torch.no_grad():  # how far lags are apart is seen, not learned
+            apart = (weights * (lags - mean).abs()).sum(-1, keepdim=True)
         spreads = self._spreads(places, is_known, apart, scale)
         places = torch.cat((mean, places), -1)
         if self.likelihood.is_certain:

@@ -59,6 +59,10 @@ class Windows:
                 known = each.dynamic[:, : len(each) + self._after].T
                 self._dynamic[start : start + len(known)] = known
         self._places = np.array([each.place for each in series], np.int64)
+        ends = self._places + shape.clock.after(0, 1) * (lengths + shape.prediction_length)
+        self._first_place = int(self._places.min()) - shape.clock.after(0, shape.context_length)
+        self._n_places = int(ends.max()) - self._first_place
+        self._calendar: NDArray[np.float32] | None = None
         n_cats = len(shape.cardinality)
         self._categories = np.array([each.cat[:n_cats] for each in series], np.int64).reshape(
             len(series), n_cats
@@ -98,7 +102,7 @@ class Windows:
         places = self._shape.clock.after(0, 1) * first + self._places[which]
         age = (first[:, None] + np.arange(n_steps)).astype(np.float32)
         features = network.features(
-            put(self._shape.clock.features(places, n_steps)),
+            put(self._calendar_of(places, n_steps)),
             put(age),
             scale,
             put(self._dynamic[begun[:, None] + np.arange(n_steps)]),
@@ -108,3 +112,12 @@ class Windows:
         is_known = put(is_there[past] & is_before).transpose(1, 2).contiguous()
         seen = put(values[past]).transpose(1, 2).where(is_known, 0.0) / scale[..., None]
         return Steps(seen, is_known, features, put(values[begun]), put(is_there[begun]), scale)
+
+    def _calendar_of(self, places: NDArray[np.int64], n_steps: int) -> NDArray[np.float32]:
+        """Return what the calendar says: of all places once, where few windows ask for as many."""
+        clock = self._shape.clock
+        if self._calendar is None and self._n_places <= 4 * len(places) * n_steps:
+            self._calendar = clock.features(self._first_place + np.arange(self._n_places), 1)[:, 0]
+        if self._calendar is None:
+            return clock.features(places, n_steps)
+        return self._calendar[(places - self._first_place)[:, None] + clock.after(0, 1) * np.arange(n_steps)]
