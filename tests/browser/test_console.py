@@ -79,7 +79,9 @@ def test_a_running_job_is_watched_and_stopped(page: Any, account: Account) -> No
     log.get_by_text("tick 12 ").wait_for()
     page.locator("figure.chart canvas").first.wait_for()
     page.get_by_label("Find").fill("tick 5 ")
-    assert log.locator("div:visible").count() < 12
+    page.get_by_label("Follow").uncheck()
+    assert log.locator("div:visible").count() < 12, "what was sought stays when a person goes on"
+    assert not page.get_by_label("Follow").is_checked()
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("status").get_by_text("asked to stop").wait_for()
@@ -171,6 +173,34 @@ def test_lineage_leads_from_the_data_to_the_job(page: Any, model: tuple[str, str
     check(page)
     graph.locator("text.name", has_text=model[0][-15:]).first.click()
     page.get_by_role("heading", name=model[0]).wait_for()
+
+
+def test_a_form_that_changes_something_waits_for_its_button(page: Any) -> None:
+    page.goto("/_clary/console/account")
+    page.get_by_label("Instance type").fill("ml.m5.large")
+    page.get_by_label("Dollars an hour").fill("0.02")
+    page.get_by_role("button", name="Keep").click()
+    page.get_by_role("status").get_by_text("$0.02 an hour").wait_for()
+    check(page)
+
+
+def test_a_model_is_registered_decided_on_and_compared(page: Any, model: tuple[str, str]) -> None:
+    page.goto(f"/_clary/console/jobs/training/{model[0]}")
+    page.get_by_role("link", name="Register").last.click()
+    page.get_by_label("Group").fill(f"browsed-{ids.short(5)}")
+    page.get_by_role("button", name="Register").click()
+    page.get_by_role("status").get_by_text("was registered").wait_for()
+    for decision, said in (("Rejected", "nothing can be made"), ("Approved", "it can be deployed")):
+        page.get_by_label("Decision").select_option(decision)
+        page.get_by_label("Why").fill(f"it is {decision}")
+        page.get_by_role("button", name="Decide").click()
+        page.get_by_role("status").get_by_text(said).wait_for()
+    check(page)
+    page.get_by_label("Path").or_(page.locator(".crumbs")).get_by_role("link").last.click()
+    page.get_by_role("region", name="Versions").get_by_text("it is Approved").wait_for()
+    check(page)
+    page.get_by_role("link", name="Deploy 1").click()
+    page.get_by_role("heading", name="Deploy browsed").wait_for()
 
 
 def test_a_user_is_made_and_its_key_put_out_of_use(page: Any) -> None:

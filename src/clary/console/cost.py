@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SHIPPED: Mapping[str, float] = {
+    "ml.t2.medium": 0.056,
+    "ml.t2.large": 0.111,
+    "ml.t2.xlarge": 0.223,
     "ml.t3.medium": 0.05,
     "ml.t3.large": 0.10,
     "ml.t3.xlarge": 0.20,

@@ -98,7 +98,8 @@ document.addEventListener("submit", (event) => {
 });
 
 document.addEventListener("change", (event) => {
-  if (event.target.form?.classList.contains("filters")) event.target.form.requestSubmit();
+  const form = event.target.form; // what only asks is asked at once; what changes something waits for its button
+  if (form?.classList.contains("filters") && form.method === "get") form.requestSubmit();
 });
 
 // The menu is a drawer on small screens and a column on large ones.
