@@ -167,9 +167,10 @@ class Scoring:
     def _finished(self, payloads: Sequence[bytes]) -> tuple[int, bytes]:
         asked = [self._processing.ask(each) for each in payloads]
         written = []
-        for payload, answer in zip(payloads, self._answers(asked), strict=True):
+        for number, (payload, answer) in enumerate(zip(payloads, self._answers(asked), strict=True), 1):
             if not is_good(answer):
-                return answer.status, answer.body
+                which = b"record %d: " % number if len(payloads) > 1 else b""
+                return answer.status, which + answer.body
             done = self._processing.answer(payload, answer.body)
             written.append(assembled(done, self._assemble_with))
         return 200, b"".join(written)

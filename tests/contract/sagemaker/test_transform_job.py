@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import time
 
 import numpy as np
@@ -265,6 +266,7 @@ def test_an_object_that_fails_fails_the_job_and_leaves_the_others_published(acco
         f"{name}: ",
         f"{name}: Message:",
         f"{name}: RuntimeError: I cannot",
+        f"{name}: (this payload begins at line 2 of the object)",
     ]
     assert sum("failing over" in line for line in job.lines()) == 2
 
@@ -298,6 +300,17 @@ def test_a_bad_row_is_named(account, model, bucket):
     reason = Transform.create(account, model, f"s3://{bucket}/bad/").wait()["FailureReason"]
     assert reason.startswith("ClientError: See job logs")
     assert "line 2" in reason
+
+
+@pytest.mark.parametrize(("strategy", "told"), [("MultiRecord", "line"), ("SingleRecord", "record")])
+def test_a_bad_row_far_down_is_found_by_two_numbers(account, model, bucket, strategy, told):
+    upload(account, {"far/a.csv": b"1,2,3,4\n" * 200_000 + b"1,x,3,4\n"}, bucket=bucket)
+    job = Transform.create(account, model, f"s3://{bucket}/far/", BatchStrategy=strategy, MaxPayloadInMB=1)
+    reason = job.wait()["FailureReason"]
+    within = int(re.search(rf"{told} (\d+):", reason)[1])
+    begins = int(re.search(r"begins at line (\d+) of", reason)[1])
+    assert begins > 1
+    assert begins + within - 1 == 200_001
 
 
 def test_a_prefix_without_objects_is_the_clients_error(account, model, bucket):

@@ -3,6 +3,7 @@
 list ─▶ this host's ─▶ [published before? skip] ─▶ stream ─▶ split ─▶ model ─▶ parts ─▶ publish
 """
 
+import itertools
 import logging
 import threading
 import time
@@ -17,7 +18,7 @@ from clary.compute.agent.batch.plan import Plan
 from clary.kernel.errors import CustomerError
 from clary.toolkit import pipe
 from clary.toolkit.channels import Item
-from clary.toolkit.object_faults import CancelledError
+from clary.toolkit.object_faults import CancelledError, ObjectsUnavailableError
 from clary.toolkit.objects import Objects
 from clary.toolkit.transform import split
 from clary.toolkit.transform.output import Output, drop_stale_uploads, metadata_of
@@ -136,23 +137,41 @@ class Work:
         return False
 
     def _transform(self, item: Item, output: Output) -> None:
-        plan = self._plan
-        strategy = split.MULTI if plan.is_single_lines and self._model.takes_stretches else plan.strategy
-        payloads = split.payloads(
-            self._pieces(item), split=plan.split, strategy=strategy, limit_bytes=plan.limit_bytes
-        )
         waiting: deque[Future[bytes]] = deque()
+        n_written = 0
         try:
-            for payload in payloads:
+            for payload in self._payloads(item):
                 waiting.append(self._model.ask(payload))
                 while waiting and (waiting[0].done() or len(waiting) > AHEAD):
                     output.write(waiting.popleft().result())
+                    n_written += 1
             while waiting:
                 output.write(waiting.popleft().result())
+                n_written += 1
             output.publish()
+        except PayloadError as error:
+            raise PayloadError(error.status, error.message + self._where(item, n_written)) from error
         finally:
             for future in waiting:
                 future.cancel()
+
+    def _payloads(self, item: Item) -> Iterator[bytes]:
+        plan = self._plan
+        strategy = split.MULTI if plan.is_single_lines and self._model.takes_stretches else plan.strategy
+        return split.payloads(
+            self._pieces(item), split=plan.split, strategy=strategy, limit_bytes=plan.limit_bytes
+        )
+
+    def _where(self, item: Item, n_payloads: int) -> str:
+        """Say where a payload begins that has so many before it; the object is read again."""
+        if self._plan.split != split.LINE or not n_payloads:
+            return ""
+        try:
+            before = itertools.islice(self._payloads(item), n_payloads)
+            n_lines = sum(each.count(b"\n") + (not each.endswith(b"\n")) for each in before)
+        except (CustomerError, ObjectsUnavailableError):
+            return ""
+        return f"\n(this payload begins at line {n_lines + 1} of the object)"
 
     def _pieces(self, item: Item) -> Iterator[bytes]:
         assert item.entry is not None
