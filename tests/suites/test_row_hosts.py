@@ -54,7 +54,7 @@ CASES = {
     ),
     "linear_learner": (
         {
-            "feature_dim": "5",
+            "feature_dim": "auto",
             "predictor_type": "multiclass_classifier",
             "num_classes": "3",
             "mini_batch_size": "60",

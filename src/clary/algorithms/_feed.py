@@ -74,7 +74,7 @@ class Feed:
         Parameters
         ----------
         feature_dim : int
-            Columns that rows must have; sparse rows may have fewer, and are widened.
+            Columns that rows must have; sparse rows may have fewer, and are widened. 0 until `widen` says.
         has_labels : bool
             Whether rows need a label. Without, labels that are there are dropped, and CSV's default is none.
         is_dense : bool
@@ -90,6 +90,8 @@ class Feed:
         self._kept: list[Table] | None = []
         self._room = keep_bytes
         self._n_passes = 0
+        self._begun: Iterator[Table] | None = None
+        self._first_name = ""
         self._format = self._choose()
 
     def _choose(self) -> _Format:
@@ -134,6 +136,10 @@ class Feed:
             A file is not of the channel's content type, or a row is not as wide as feature_dim says, or has a
             value that is missing or infinite, or no label; the text names the file.
         """
+        if self._begun is not None:
+            begun, self._begun = self._begun, None
+            yield from begun
+            return
         if self._n_passes and self._kept is not None:
             yield from self._kept
             return
@@ -144,6 +150,32 @@ class Feed:
             self._keep(table)
             yield table
         self.n_rows = n_rows
+
+    def widen(self, hosts: Hosts) -> int:
+        """Take the columns of the first rows, the most of all hosts, for `feature_dim`, and return them.
+
+        Raises
+        ------
+        CustomerError
+            This host's rows are dense, and another's have more columns; or no host has rows.
+        """
+        kept, self._kept = self._kept, None  # what is not checked is not kept
+        rows = self.blocks()
+        first = next(rows, None)
+        self._kept = kept
+        own = np.array([0 if first is None else first.n_columns])
+        self.feature_dim = int(max(map(np.max, hosts.arrays(own))))
+        if not self.feature_dim:
+            raise CustomerError(f"No data in channel {self.name}: it has no rows")
+        if first is not None:
+            self._begun = self._again(first, rows)
+        return self.feature_dim
+
+    def _again(self, first: Table, others: Iterator[Table]) -> Iterator[Table]:
+        for table in self._checked(first, self._first_name):
+            self._keep(table)
+            yield table
+        yield from others
 
     def _keep(self, table: Table) -> None:
         if self._kept is None:
@@ -216,6 +248,10 @@ class Feed:
             self._check_labels(table, name)
         else:
             table.labels = None
+        if not self.feature_dim:  # `widen` asks, and has the rest checked
+            self._first_name = name
+            yield table
+            return
         is_narrow = table.n_columns < self.feature_dim and not isinstance(table.features, np.ndarray)
         if table.n_columns != self.feature_dim and not is_narrow:
             hint = ""

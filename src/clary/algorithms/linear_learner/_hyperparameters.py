@@ -48,7 +48,7 @@ def _count(name: str, doc: str, default: object, **more: object) -> Integer:
 
 _WHAT: tuple[Hyperparameter, ...] = (
     Categorical(name="predictor_type", choices=(BINARY, CLASSES, REGRESSOR), doc="What is predicted."),
-    Integer(name="feature_dim", min=1, doc="Features of a row."),
+    _count("feature_dim", "Features of a row; auto takes those of the first rows.", "auto", words=AUTO),
     Integer(
         name="num_classes", min=3, max=1_000_000, default=None, doc="Classes, labelled from 0; multiclass."
     ),

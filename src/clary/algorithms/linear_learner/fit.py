@@ -13,6 +13,7 @@ Developer guide, "How linear learner works"; Bottou, Curtis and Nocedal (2018), 
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import time
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from clary.algorithms.linear_learner._hyperparameters import BINARY, CLASSES, RE
 from clary.algorithms.linear_learner._losses import SHOWN, Loss, sigmoid, softmax
 from clary.algorithms.linear_learner._models import AVERAGED, Models
 from clary.toolkit.formats.base import Table, concatenate
+from clary.toolkit.hyperparameters import Params
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 
     from clary.algorithms._hosts import Hosts
     from clary.algorithms.base import Training
-    from clary.toolkit.hyperparameters import Params
 
 SEED = 29
 N_CALIBRATION = 20_000
@@ -63,9 +64,9 @@ def fit(training: Training) -> None:
         A channel is empty or malformed, or a label is not what the predictor type wants.
     """
     with _hosts.joined(training) as hosts:
+        training, feed = _opened(training, hosts)
         params = training.params
         log = Log(training, "Linear Learner")
-        feed = _feed(training, "train")
         scaler = survey(feed, hosts, params)
         channels = {"train": Rows(feed, scaler)}
         for name in ("validation", "test"):
@@ -79,6 +80,16 @@ def fit(training: Training) -> None:
             _report(training, hosts, scaler, rows, chosen, loss, name, log)
         if hosts.is_first:
             _artifact.save(training.model_dir / _artifact.MODEL_FILE, _raw(params, scaler, chosen, loss))
+
+
+def _opened(training: Training, hosts: Hosts) -> tuple[Training, Feed]:
+    """Return the training, which knows how wide its rows are, and the train channel."""
+    if training.params["feature_dim"] != "auto":
+        return training, _feed(training, "train")
+    feed = Feed(training.source("train"), feature_dim=0, has_labels=True)
+    params = Params({**training.params, "feature_dim": feed.widen(hosts)})
+    say(f"feature_dim is {params['feature_dim']}, as the first rows have it")
+    return dataclasses.replace(training, params=params), feed
 
 
 def _feed(training: Training, name: str) -> Feed:

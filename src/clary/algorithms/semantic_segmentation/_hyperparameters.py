@@ -41,7 +41,7 @@ HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
     Continuous(name="gamma2", min=0, max=1, default=0.9, doc="Momentum of rmsprop."),
     Continuous(
         name="learning_rate",
-        min=0,
+        above=0,
         max=1,
         default=0.001,
         tunable=Recommended(min=1e-4, max=1e-1, scale="Logarithmic"),

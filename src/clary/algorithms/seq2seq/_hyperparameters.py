@@ -38,6 +38,15 @@ def momentum_fits(params: Params) -> None:
         )
 
 
+def epochs_fit(params: Params) -> None:
+    """Refuse fewer passes at most than at least."""
+    least, most = params.int("min_num_epochs"), params.get("max_num_epochs")
+    if most is not None and most < least:
+        raise CustomerError(
+            f"Hyperparameter max_num_epochs: value {most} is less than min_num_epochs, {least}"
+        )
+
+
 def metrics_fit(params: Params) -> None:
     """Refuse a metric to optimise that is not measured."""
     if params["optimized_metric"] == "bleu" and params.int("bleu_sample_size") == 0:
@@ -117,6 +126,9 @@ _DATA: tuple[Hyperparameter, ...] = (
     _count("checkpoint_frequency_num_batches", 1000, "Steps between two measurements."),
     _count("checkpoint_threshold", 3, "Measurements without progress after which training ends."),
     _count("max_num_epochs", None, "Passes over the data; with it, nothing else ends training."),
+    Integer(
+        name="min_num_epochs", min=0, default=0, doc="Passes before which no lack of progress ends training."
+    ),
 )
 _STEPS: tuple[Hyperparameter, ...] = (
     _choice("optimizer_type", OPTIMIZERS, "How steps are found.", tunable=OPTIMIZERS),

@@ -129,8 +129,9 @@ class Course:
                 sums += self._step(batch)
                 self._n_steps += 1
                 if self._n_steps % frequency == 0 and self._measure() and epochs is None:
-                    is_over = True
-                    break
+                    is_over = epoch >= params.int("min_num_epochs")
+                    if is_over:
+                        break
             self._log.throughput(int(sums[3]), time.time() - started)
             if sums[2]:
                 say(f"Epoch[{epoch}] {self._shown(sums)}")

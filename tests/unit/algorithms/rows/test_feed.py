@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from clary.algorithms import _feed
+from clary.algorithms import _feed, _hosts
 from clary.algorithms._feed import Feed
 from clary.algorithms.base import Source
 from clary.kernel.errors import CustomerError
 from clary.toolkit.formats import recordio_protobuf
 
+ALONE = _hosts.Hosts(0, (), 1)
 ROWS = np.arange(60, dtype=np.float32).reshape(20, 3)
 CSV = b"".join(b",".join(b"%d" % value for value in row) + b"\n" for row in ROWS)
 LABELLED = b"".join(b"%d," % number + line for number, line in enumerate(CSV.splitlines(keepends=True)))
@@ -96,3 +97,27 @@ def test_an_empty_channel_has_no_rows(feed: Any) -> None:
     assert list(found.blocks()) == []
     with pytest.raises(CustomerError, match="No data in channel train"):
         found.require_rows()
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_the_width_of_the_first_rows_counts_where_none_is_said(feed: Any, is_sparse: bool) -> None:
+    rows = sparse.csr_matrix(ROWS) if is_sparse else ROWS
+    made = feed(recordio_protobuf.write(rows, None), feature_dim=0)
+    assert made.widen(ALONE) == 3
+    for _ in range(2):
+        np.testing.assert_array_equal(made.table().features, ROWS)
+    assert made.n_rows == len(ROWS)
+
+
+def test_rows_after_the_first_are_as_wide_where_none_is_said(feed: Any) -> None:
+    made = feed(CSV, b"1,2\n", content_type="text/csv;label_size=0", feature_dim=0)
+    made.widen(ALONE)
+    with pytest.raises(
+        CustomerError, match="part-1 has 2 features a row, and hyperparameter feature_dim is 3"
+    ):
+        made.table()
+
+
+def test_no_rows_have_no_width(feed: Any) -> None:
+    with pytest.raises(CustomerError, match="No data in channel train"):
+        feed(b"", feature_dim=0).widen(ALONE)

@@ -149,3 +149,21 @@ def test_it_learns_to_reverse(kind: str, tmp_path: Path) -> None:
     found = [each["target"] for each in json.loads(ask(predictor, body).body)["predictions"]]
     right = sum(one == " ".join(reversed(other.split())) for one, other in zip(found, sources, strict=True))
     assert right >= 2, found
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("least", "n_passes"), [(0, 2), (4, 5)])
+def test_a_lack_of_progress_ends_no_training_before_its_least_epochs(
+    least: int, n_passes: int, tmp_path: Path, capfd: Any
+) -> None:
+    algorithm, example = base.find("seq2seq"), base.examples("seq2seq")[0]
+    given = {name: each for name, each in example.hyperparameters.items() if name != "max_num_epochs"}
+    given |= {"learning_rate": "1e-30", "min_num_epochs": str(least), "checkpoint_threshold": "1"}
+    given |= {"checkpoint_frequency_num_batches": "1", "bleu_sample_size": "0", "batch_size": "4096"}
+    train(algorithm, dataclasses.replace(example, hyperparameters=given), tmp_path)
+    assert capfd.readouterr().out.count("Train-perplexity=") == n_passes
+
+
+def test_fewer_epochs_at_most_than_at_least_are_refused() -> None:
+    with pytest.raises(CustomerError, match="max_num_epochs: value 2 is less than min_num_epochs, 3"):
+        base.find("seq2seq").validate({"max_num_epochs": "2", "min_num_epochs": "3"})
