@@ -199,8 +199,9 @@ def test_a_model_that_does_not_load_says_why(started, tmp_path):
     (tmp_path / "model/code/inference.py").write_text("def model_fn(model_dir): raise KeyError('weights')\n")
     process, path = started()
     _, errors = process.communicate(timeout=30)
+    told = "model_fn failed: KeyError: 'weights' (inference.py, line 1)"
     assert process.returncode == replica.NOT_LOADED
-    assert errors.splitlines()[-1] == "Unable to load the model: model_fn failed: KeyError: 'weights'"
-    assert (tmp_path / "failure").read_text() == "model_fn failed: KeyError: 'weights'"
+    assert errors.splitlines()[-1] == f"Unable to load the model: {told}"
+    assert (tmp_path / "failure").read_text() == told
     assert not path.exists()
     assert not os.path.exists(path)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import clary
 from clary import containers
 from clary.algorithms.base import Answer, Question
 from clary.kernel.errors import CustomerError
@@ -82,7 +83,7 @@ def _imported(path: Path, folders: Sequence[Path]) -> ModuleType:
         spec.loader.exec_module(module)
     except BaseException as error:
         traceback.print_exc()
-        raise CustomerError(f"{path.name} cannot be imported: {last_line(error)}") from error
+        raise CustomerError(f"{path.name} cannot be imported: {_traced(error)}") from error
     return module
 
 
@@ -118,7 +119,7 @@ class Script:
             raise
         except BaseException as error:
             traceback.print_exc()
-            raise CustomerError(f"model_fn failed: {last_line(error)}") from error
+            raise CustomerError(f"model_fn failed: {_traced(error)}") from error
         is_ours = self._transform is None and not any(given.values())
         self._defaults = defaults
         self._most = _batch_size(environ)
@@ -186,7 +187,7 @@ class Script:
         except BaseException as error:  # SystemExit too: a request must not end the replica
             traceback.print_exc()
             status = getattr(error, "status_code", 500)
-            message = getattr(error, "message", None) or last_line(error)
+            message = getattr(error, "message", None) or _last_line(error)
             is_status = isinstance(status, int) and 400 <= status < 600
             return Answer(str(message).encode(), "text/plain; charset=utf-8", status if is_status else 500)
 
@@ -250,6 +251,17 @@ def _body(value: Any) -> bytes:
     return arrays.encode(value, arrays.JSON)
 
 
-def last_line(error: BaseException) -> str:
+def _last_line(error: BaseException) -> str:
     """Return the last line of a traceback: `ValueError: no such column`."""
     return traceback.format_exception_only(error)[-1].strip()
+
+
+def _traced(error: BaseException) -> str:
+    """Return the same, and where it was: `ValueError: no such column (inference.py, line 7)`."""
+    if isinstance(error, SyntaxError):  # it says where itself
+        return f"{type(error).__name__}: {error}"
+    others = (sys.base_prefix, sys.prefix, str(Path(clary.__file__).parent), "<frozen")
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [each for each in frames if not each.filename.startswith(others)]
+    where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    return _last_line(error) + where

@@ -132,7 +132,19 @@ def test_an_error_with_a_status_keeps_it(loaded):
     ("text", "reason"),
     [
         ("import no_such_module\n", "inference.py cannot be imported: ModuleNotFoundError: No module named"),
-        ("def model_fn(model_dir): raise KeyError('x')\n", "model_fn failed: KeyError: 'x'"),
+        (
+            "def model_fn(model_dir):\n  import json\n  json.loads('x')\n",
+            "model_fn failed: json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0) "
+            "(inference.py, line 3)",
+        ),
+        (
+            "\ndef model_fn(model_dir)\n",
+            "inference.py cannot be imported: SyntaxError: expected ':' (inference.py, line 2)",
+        ),
+        (
+            "def model_fn(model_dir): raise KeyError('x')\n",
+            "model_fn failed: KeyError: 'x' (inference.py, line 1)",
+        ),
         ("raise SystemExit(3)\n", "inference.py cannot be imported: SystemExit: 3"),
         (
             DOUBLE + "def transform_fn(a, b, c, d): pass\n",
