@@ -145,7 +145,12 @@ def test_a_stop_is_a_sigterm_first(account: Account, image: str) -> None:
 def test_the_container_of_a_killed_agent_goes_with_it(
     container_server: ClaryServer, account: Account, image: str, podman: list[str]
 ) -> None:
-    program = "print('ready', flush=True); import time; time.sleep(600)"
+    program = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit())\n"  # a first process is not ended by it alone
+        "print('ready', flush=True)\n"
+        "time.sleep(600)"
+    )
     train(account, image, "orphan", Specification=RUN, Environment={"PROGRAM": program})
     until(lambda: "ready" in lines(account, "orphan"))
     homes = [
