@@ -5,20 +5,21 @@ Source: developer guide, "Object Detection Request and Response Formats".
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from clary.algorithms._vision import images
-from clary.algorithms._vision.answers import PicturePredictor, listed, loaded
+from clary.algorithms._vision.answers import JSONLINES, PicturePredictor, listed, loaded
+from clary.algorithms.base import Answer
 from clary.algorithms.object_detection._network import Detector
 from clary.algorithms.object_detection.fit import NAME, detections, squared
+from clary.toolkit.formats.base import MediaType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     import torch
-
-    from clary.algorithms.base import Answer
 
 
 def load(model_dir: Path, environ: Mapping[str, str]) -> BoxPredictor:
@@ -49,4 +50,24 @@ class BoxPredictor(PicturePredictor):
         """Return class, score, left, top, right and bottom of each object, the likeliest first."""
         seen = [squared(images.array(picture), self._side)]
         [found] = detections(self._network, seen, self._threshold, self._device)
-        return listed(found, accept, is_bare=False)
+        name, _, form = accept.partition(";")
+        if not form:
+            return listed(found, name, is_bare=False)
+        body = json.dumps(annotated(found, *picture.size)).encode()
+        return Answer(body + (b"\n" if name == JSONLINES else b""), name)
+
+    def _accepted(self, accept: str) -> str:
+        asked = accept if MediaType.parse(accept).name not in {"", "*/*"} else self._default
+        members = (MediaType.parse(each).parameters for each in asked.split(","))
+        form = ";annotation=1" if any(each.get("annotation") == "1" for each in members) else ""
+        return super()._accepted(accept) + form
+
+
+def annotated(found: list[list[float]], width: int, height: int) -> dict[str, Any]:
+    """Return objects in pixels, as annotations of training images have them."""
+    rows = []
+    for kind, score, *box in found:
+        left, top, right, bottom = (round(x * size) for x, size in zip(box, (width, height) * 2, strict=True))
+        place = {"left": left, "top": top, "width": right - left, "height": bottom - top}
+        rows.append({"class_id": int(kind), "score": score, **place})
+    return {"image_size": [{"width": width, "height": height, "depth": 3}], "annotations": rows}

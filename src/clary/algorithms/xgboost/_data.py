@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import shutil
 import tarfile
+import tempfile
+import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +19,9 @@ from clary.toolkit.formats import csv, libsvm, parquet, recordio_protobuf
 from clary.toolkit.formats.base import FormatError, MediaType, Table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from clary.algorithms.base import Source
+
+_GZIP = b"\x1f\x8b"
 
 
 def files_of(source: Source) -> list[Path]:
@@ -40,9 +45,38 @@ def read(source: Source, *, has_weights: bool) -> Table:
     CustomerError
         The content type is none that XGBoost reads, or a file is not of it.
     """
-    media = MediaType.parse(source.content_type)
     paths = files_of(source)
-    folder = source.path if source.mode != "Pipe" else None
+    if source.mode == "Pipe" or not any(_is_gzip(path) for path in paths):
+        folder = source.path if source.mode != "Pipe" else None
+        return _table(source, paths, folder, has_weights=has_weights)
+    root = source.path if source.path.is_dir() else source.path.parent
+    with tempfile.TemporaryDirectory(prefix="plain-") as name:
+        folder = Path(name) / source.path.name
+        plain = [_unzipped(path, folder / path.relative_to(root)) for path in paths]
+        return _table(source, plain, folder, has_weights=has_weights)
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(2) == _GZIP
+
+
+def _unzipped(path: Path, target: Path) -> Path:
+    """Return the file, or what it holds, written to `target`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not _is_gzip(path):
+        target.symlink_to(path.resolve())
+        return target
+    try:
+        with gzip.open(path) as packed, target.open("wb") as stream:
+            shutil.copyfileobj(packed, stream, 1 << 20)
+    except (EOFError, OSError, zlib.error) as error:
+        raise CustomerError(f"Failed to load data: {path.name} is broken gzip: {error}") from error
+    return target
+
+
+def _table(source: Source, paths: list[Path], folder: Path | None, *, has_weights: bool) -> Table:
+    media = MediaType.parse(source.content_type)
     try:
         if media.name in csv.CONTENT_TYPES:
             _check_label_size(source.content_type, media)

@@ -133,13 +133,21 @@ def test_a_model_answers_boxes_and_training_goes_on_from_it(tmp_path: Path) -> N
     example = base.examples("object_detection")[0]
     model_dir = train(ALGORITHM, example, tmp_path / "first")
     body = drawn.png(drawn.scene(np.random.default_rng(4), 60).pixels)
-    plain, line = ALGORITHM.load(model_dir, {}).predict_many(
-        [Question(body=body), Question(body=body, accept="application/jsonlines")]
+    plain, line, marked = ALGORITHM.load(model_dir, {}).predict_many(
+        [
+            Question(body=body, accept=accept)
+            for accept in ("", "application/jsonlines", "application/json;annotation=1")
+        ]
     )
     found = json.loads(plain.body)["prediction"]
     assert {len(each) for each in found} <= {6}
     assert all(min(each[1:]) >= 0 and max(each[1:]) <= 1 for each in found)
     assert json.loads(line.body) == json.loads(plain.body)
+    notes = json.loads(marked.body)
+    assert marked.content_type == "application/json"
+    assert notes["image_size"] == [{"width": 60, "height": 60, "depth": 3}]
+    assert [each["score"] for each in notes["annotations"]] == [each[1] for each in found]
+    assert all(0 <= each["left"] <= each["left"] + each["width"] <= 60 for each in notes["annotations"])
     again = training(tmp_path / "second", learning_rate="0.000001")
     sources: dict[str, Any] = {**again.sources, "model": Source(name="model", path=model_dir)}
     ALGORITHM.fit(Training(**{**vars(again), "sources": sources}))

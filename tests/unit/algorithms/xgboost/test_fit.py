@@ -1,5 +1,6 @@
 """Training: what the service's container promises beyond the library."""
 
+import gzip
 import io
 import json
 import signal
@@ -51,6 +52,7 @@ def test_every_content_type_gives_the_same_model(job, rows, tmp_path):
     models = []
     for text, content_type in (
         (rows, "text/csv"),
+        (gzip.compress(rows.encode()), "text/csv"),
         (rows.replace(",", ";"), "csv; label_size=1; delimiter=;"),
         (libsvm, "text/libsvm"),
         (libsvm, ""),
@@ -60,6 +62,12 @@ def test_every_content_type_gives_the_same_model(job, rows, tmp_path):
         assert job.run(**BINARY) == 0, job.failure
         models.append(job.model.read_bytes())
     assert len(set(models)) == 1
+
+
+def test_broken_gzip_is_named(job, rows):
+    job.channel("train", gzip.compress(rows.encode())[:-9], "text/csv", file="a/part-7")
+    assert job.run(**BINARY) != 0
+    assert "part-7 is broken gzip" in job.failure
 
 
 def test_files_in_nested_folders_count_and_hidden_ones_do_not(job, rows, capsys):
