@@ -148,7 +148,7 @@ def _processing(request: Mapping[str, Any]) -> str:
     outputs = [
         call(
             "ProcessingOutput",
-            source=each["S3Output"]["LocalPath"],
+            source=each["S3Output"].get("LocalPath"),
             destination=each["S3Output"]["S3Uri"],
             output_name=each["OutputName"],
             s3_upload_mode=each["S3Output"].get("S3UploadMode"),

@@ -104,7 +104,7 @@ def _moved(job: Mapping[str, Any]) -> list[dict[str, str]]:
         {
             "name": each[f"{side}Name"],
             "uri": each[f"S3{side}"]["S3Uri"],
-            "path": each[f"S3{side}"]["LocalPath"],
+            "path": each[f"S3{side}"].get("LocalPath", ""),
         }
         for side, entries in (
             ("Input", job.get("ProcessingInputs", ())),

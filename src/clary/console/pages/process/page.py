@@ -129,11 +129,14 @@ def _like(job: Mapping[str, Any]) -> dict[str, str]:
         "minutes": str(max(1, job["StoppingCondition"]["MaxRuntimeInSeconds"] // 60)),
     }
     for n, each in enumerate(job.get("ProcessingInputs", ()), 1):
-        asked[f"in:{n}:uri"], asked[f"in:{n}:path"] = each["S3Input"]["S3Uri"], each["S3Input"]["LocalPath"]
+        asked[f"in:{n}:uri"], asked[f"in:{n}:path"] = (
+            each["S3Input"]["S3Uri"],
+            each["S3Input"].get("LocalPath", ""),
+        )
     for n, each in enumerate(job.get("ProcessingOutputConfig", {}).get("Outputs", ()), 1):
         asked[f"out:{n}:uri"], asked[f"out:{n}:path"] = (
             each["S3Output"]["S3Uri"],
-            each["S3Output"]["LocalPath"],
+            each["S3Output"].get("LocalPath", ""),
         )
     return asked
 
