@@ -40,7 +40,7 @@ CLIP = 10.0
 """Longest gradient."""
 HEADS_RATE = 10.0
 """Of the learning rate, for what is said of every step alike."""
-START_STEPS, START_WINDOWS, START_EVERY, START_RATE = 40, 512, 5, 0.15
+START_STEPS, START_WINDOWS, START_EVERY, START_RATE = 30, 512, 5, 0.15
 """Of which that learns before the network does: of windows each fifth step ahead."""
 CHANCES = (0.1, 0.3, 0.25, 0.2, 0.15)
 """Of the weighted mean and of the last seasons, that training is pulled to."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 STEP_PATHS = 1 << 15
 """Paths drawn at once, about."""
-MOST_SERIES = 500
+MOST_SERIES = 100
 """Whose ends tell how steps go together."""
 _EDGE = 1e-12
 """Uniform numbers keep that far from 0 and 1."""
@@ -93,9 +93,10 @@ def correlation(network: Network, series: Sequence[Series]) -> tuple[float, floa
         Of products of signs, over pairs of neighbours: hosts add theirs up.
     """
     n_ahead = network.shape.prediction_length
-    long = [each for each in series if len(each) > n_ahead][:MOST_SERIES]
+    long = [each for each in series if len(each) > n_ahead]
     if not long:
         return 0.0, 0.0
+    long = long[:: -(-len(long) // MOST_SERIES)]
     known = [Series(each.place, each.target[:-n_ahead], each.cat, each.dynamic) for each in long]
     medians = np.median(paths(network, known, 25), axis=1)
     signs = np.sign(np.nan_to_num(np.stack([each.target[-n_ahead:] for each in long]) - medians))

@@ -193,8 +193,9 @@ class Network(torch.nn.Module):  # type: ignore[misc]  # torch is an extra
         """
         hidden = torch.cat((lags, features), -1)
         start = (hidden.new_zeros(1, len(lags), self.shape.num_cells),) * 2
+        is_half = lags.dtype == torch.float32 and _has_bfloat16()
         for weights in self.lstm.all_weights:  # a layer at a time: dropout between them is ours
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.training and _has_bfloat16()):
+            with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
                 hidden = torch.lstm(hidden, start, weights, True, 1, 0.0, self.training, False, True)[0]
             hidden = self._dropped(hidden.to(lags.dtype))
         return self.said(hidden, lags, is_there, scale)
