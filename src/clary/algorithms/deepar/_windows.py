@@ -120,4 +120,5 @@ class Windows:
             self._calendar = clock.features(self._first_place + np.arange(self._n_places), 1)[:, 0]
         if self._calendar is None:
             return clock.features(places, n_steps)
-        return self._calendar[(places - self._first_place)[:, None] + clock.after(0, 1) * np.arange(n_steps)]
+        steps = (places - self._first_place)[:, None] + clock.after(0, 1) * np.arange(n_steps)
+        return np.asarray(self._calendar[steps])
