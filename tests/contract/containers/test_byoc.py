@@ -73,7 +73,10 @@ def ended(account: Account, name: str) -> Mapping[str, Any]:
 
 def lines(account: Account, name: str) -> list[str]:
     logs, group = account.client("logs"), "/aws/sagemaker/TrainingJobs"
-    streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=name)["logStreams"]
+    try:
+        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=name)["logStreams"]
+    except logs.exceptions.ResourceNotFoundException:  # no job of this account has said anything yet
+        return []
     return [
         event["message"]
         for each in streams
@@ -162,6 +165,7 @@ def test_the_container_of_a_killed_agent_goes_with_it(
     os.kill(int((homes[0] / "pid").read_text().split()[0]), signal.SIGKILL)
     container = f"clary-{homes[0].parents[1].name}-algo-1"
     until(lambda: container not in names(podman))
+    until(lambda: lines(account, "orphan").count("ready") == 2)  # started again, and hears what it is told
     account.client("sagemaker").stop_training_job(TrainingJobName="orphan")
     ended(account, "orphan")
 
