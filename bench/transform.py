@@ -343,7 +343,14 @@ class Bench:
         before = self.job_s("builtin")
         began = time.perf_counter()
         done = subprocess.run(
-            [python, "-P", program, str(path), str(self.home / "model/model.ubj"), str(self.home / "ray-out")],
+            [
+                python,
+                "-P",
+                program,
+                str(path),
+                str(self.home / "model/model.ubj"),
+                str(self.home / "ray-out"),
+            ],
             capture_output=True,
             text=True,
             check=False,
