@@ -46,6 +46,8 @@ _STATUS_WALKS = {
     "created": "record_by_status",
     "status": "record_by_status_and_key",
 }
+_HELD = {"key", "created", "modified", "status"}
+"""What indexes of sort orders have of a row."""
 _RANGES = {"gt", "ge", "lt", "le", "eq"}
 _name_index = sa.table("record_name", sa.column("rowid"), sa.column("record_name"))
 
@@ -89,10 +91,10 @@ def choose(
     start : function or None
         Makes a walk in the order of the list begin where the page does.
     """
-    if not dialect.is_sqlite(conn):
-        return _without_names(conn, scope, top, sort, start) if start else Plan()
     if any(each.op == "eq" and each.field in {"key", "arn"} for each in top):
-        return Plan()  # a unique index leads; SQLite sees that by itself
+        return Plan()  # a unique index leads; both databases see that by themselves
+    if not dialect.is_sqlite(conn):
+        return _without_names(conn, scope, top, sort, start) if start and not codes else Plan()
     for code in codes:
         plan = _gather_filed(conn, code)
         if plan is not None:
@@ -132,7 +134,8 @@ def _without_names(
         counts = sa.select(sa.func.count(), sa.func.count().filter(bears)).select_from(first)
         n_steps, n_found = conn.execute(counts).one()
         if n_steps < SAMPLE or n_found >= COMMON:
-            return Plan(walks=True, in_order=not ranges)
+            is_held = all(each.field in _HELD for each in top)
+            return Plan(walks=True, in_order=is_held and not ranges)
     return Plan()
 
 

@@ -101,7 +101,7 @@ def test_a_script_is_trained_by_one_toolkit_and_served_by_the_other(
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
-    told = json.loads(done.stdout.splitlines()[-1])
+    told = json.loads(done.stdout[done.stdout.rindex("{") :])  # behind the SDK's `----!`
     assert told["predicted"] == [1.0, 4.0, 9.0]
     found = account.client("sagemaker").describe_training_job(TrainingJobName=told["job"])
     assert found["FinalMetricDataList"][0]["Value"] == 3.0
