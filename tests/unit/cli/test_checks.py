@@ -42,7 +42,7 @@ def test_a_database_that_does_not_answer_is_broken(tmp_path):
 
 
 def test_what_rootless_podman_lacks_is_told_with_the_line_that_mends_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(containers.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     (tmp_path / "subuid").write_text("somebody:100000:65536\n1000:165536:65536\n")
     tools, ranges = containers.rootless("ann", 1000, tmp_path)
     assert tools.mend == "apt install uidmap"
