@@ -1,4 +1,4 @@
-"""SDK v2 trains, tunes, asks, transforms and unpacks DeepAR and Sequence-to-Sequence, unmodified."""
+"""SDK v2 trains, tunes, asks, transforms and unpacks networks that stand on torch, unmodified."""
 
 import base64
 import json
@@ -40,7 +40,7 @@ def outside(name: str, seen: Any, server: ClaryServer, account: Account, folder:
     return answer.body
 
 
-@pytest.mark.parametrize("name", ["deepar", "seq2seq"])
+@pytest.mark.parametrize("name", ["deepar", "seq2seq", "semantic_segmentation", "object_detection"])
 def test_a_network_is_trained_tuned_asked_transformed_and_unpacked(
     name: str, v2: Client, clary_server: ClaryServer, account: Account, tmp_path: Path
 ) -> None:
@@ -63,4 +63,23 @@ def translation(seen: Any, answer: bytes) -> None:
     assert json.loads(answer.splitlines()[0])["target"] == "b a"
 
 
-CHECKS = {"deepar": forecast, "seq2seq": translation}
+def mask(seen: Any, answer: bytes) -> None:
+    assert answer.startswith(b"\x89PNG")
+    assert seen["mode"] == "P"
+    assert seen["metrics"]["validation:pixel_accuracy"] > 0.7
+    assert seen["right"] > 0.7
+
+
+def boxes(seen: Any, answer: bytes) -> None:
+    assert {"validation:mAP", "train:cross_entropy", "train:smooth_l1"} <= set(seen["metrics"])
+    found = json.loads(answer)["prediction"]
+    assert all(len(each) == 6 and each[0] == 0 and 0 <= each[1] <= 1 for each in found)
+    assert [each[1] for each in found] == sorted((each[1] for each in found), reverse=True)
+
+
+CHECKS = {
+    "deepar": forecast,
+    "seq2seq": translation,
+    "semantic_segmentation": mask,
+    "object_detection": boxes,
+}

@@ -1,4 +1,4 @@
-"""SDK v2's plain Estimator with DeepAR and Sequence-to-Sequence, as documented.
+"""SDK v2's plain Estimator with the networks that stand on torch, as documented.
 
 Each function trains, tunes over three values, deploys, asks and transforms, and answers as JSON.
 """
@@ -10,7 +10,9 @@ import random
 import time
 
 import boto3
+import numpy as np
 import sagemaker
+from PIL import Image, ImageDraw
 from sagemaker import image_uris
 from sagemaker.amazon.common import _write_recordio
 from sagemaker.amazon.record_pb2 import Record
@@ -99,6 +101,89 @@ def shown(algorithm, given, inputs, metric, goal, question, content_type, **tran
         "transformed": base64.b64encode(written).decode(),
         "job": job,
     }
+
+
+def square(number, side, share):
+    """Return a noisy image with a bright square, its mask, and the square: left, top and size in pixels."""
+    draw = np.random.default_rng(number)
+    size = int(side * draw.uniform(*share))
+    left, top = (int(each) for each in draw.integers(0, side - size, 2))
+    image = Image.fromarray(draw.integers(0, 90, (side, side, 3)).astype(np.uint8))
+    mask = Image.new("L", (side, side))
+    for one, colour in ((image, (240, 200, 40)), (mask, 1)):
+        ImageDraw.Draw(one).rectangle((left, top, left + size - 1, top + size - 1), fill=colour)
+    return image, mask, (left, top, size)
+
+
+def encoded(image, kind):
+    """Return an image's file."""
+    stream = io.BytesIO()
+    image.save(stream, kind, **({"quality": 95} if kind == "JPEG" else {}))
+    return stream.getvalue()
+
+
+def semantic_segmentation():
+    """Squares and their masks, in folders of their own."""
+    inputs, side = {}, 32
+    for name, numbers in (("train", range(16)), ("validation", range(100, 106))):
+        for number in numbers:
+            image, mask, _ = square(number, side, (0.4, 0.8))
+            uri = put(f"masks/{name}/{number}.jpg", encoded(image, "JPEG"))
+            masks = put(f"masks/{name}_annotation/{number}.png", encoded(mask, "PNG"))
+        inputs[name] = TrainingInput(uri, content_type="image/jpeg")
+        inputs[f"{name}_annotation"] = TrainingInput(masks, content_type="image/png")
+    given = {
+        "num_classes": 2,
+        "num_training_samples": 16,
+        "use_pretrained_model": "False",
+        "base_size": side,
+        "crop_size": side,
+        "mini_batch_size": 4,
+        "optimizer": "adam",
+        "epochs": 3,
+    }
+    image, mask, _ = square(200, side, (0.4, 0.8))
+    seen = shown(
+        "semantic-segmentation",
+        given,
+        inputs,
+        "validation:mIOU",
+        "Maximize",
+        encoded(image, "JPEG"),
+        "image/jpeg",
+        accept="image/png",
+    )
+    answer = Image.open(io.BytesIO(base64.b64decode(seen["answer"])))
+    return {**seen, "mode": answer.mode, "right": float((np.array(answer) == np.array(mask)).mean())}
+
+
+def object_detection():
+    """Squares and their boxes: an annotation beside each image."""
+    inputs, side = {}, 300
+    for name, numbers in (("train", range(4)), ("validation", range(100, 102))):
+        for number in numbers:
+            image, _, (left, top, size) = square(number, side, (0.3, 0.6))
+            uri = put(f"boxes/{name}/{number}.jpg", encoded(image, "JPEG"))
+            box = {"class_id": 0, "left": left, "top": top, "width": size, "height": size}
+            document = {
+                "file": f"{number}.jpg",
+                "image_size": [{"width": side, "height": side, "depth": 3}],
+                "annotations": [box],
+                "categories": [{"class_id": 0, "name": "square"}],
+            }
+            boxes = put(f"boxes/{name}_annotation/{number}.json", json.dumps(document).encode())
+        inputs[name] = TrainingInput(uri, content_type="image/jpeg")
+        inputs[f"{name}_annotation"] = TrainingInput(boxes, content_type="image/jpeg")
+    given = {
+        "num_classes": 1,
+        "num_training_samples": 4,
+        "base_network": "resnet-50",
+        "use_pretrained_model": 0,
+        "mini_batch_size": 2,
+        "epochs": 1,
+    }
+    question = encoded(square(200, side, (0.3, 0.6))[0], "JPEG")
+    return shown("object-detection", given, inputs, "validation:mAP", "Maximize", question, "image/jpeg")
 
 
 def deepar():
