@@ -16,7 +16,7 @@ PREFIX, REACHED = "gate", "reached"
 """Files in a host's folder: what its addresses begin with elsewhere, and where it answers on this machine."""
 OPEN = b"ok\n"
 """What a gate says before the replica's own bytes."""
-SILENCE_S = 1.5
+SILENCE_S = 1.0
 """A machine that acknowledges nothing for so long is gone, whatever it was doing."""
 
 

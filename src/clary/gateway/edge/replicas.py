@@ -15,8 +15,8 @@ MOST_ASKED = 1024
 MOST_ASKED_BYTES = 256 * 1024 * 1024
 """Of their bodies."""
 _WRITE_BUFFER_BYTES = 4 * 1024 * 1024
-SILENT_S = 5.0
-"""How long an address that did not answer comes last."""
+SILENT_S = 60.0
+"""How long an address that did not answer comes last, and is tried beside the invocations, not by one."""
 _LAST = 1 << 30
 """Load of an address that was not reached a moment ago."""
 
@@ -162,11 +162,14 @@ class Replicas:
         connection = self._open.get(address)
         if connection is not None:
             return connection
+        return await asyncio.shield(self._begin(address))
+
+    def _begin(self, address: str) -> "asyncio.Task[Connection]":
         task = self._opening.get(address)
         if task is None:
             task = self._opening[address] = asyncio.create_task(self._connect(address))
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(task)
+        return task
 
     async def _connect(self, address: str) -> Connection:
         try:
@@ -180,7 +183,7 @@ class Replicas:
             self._open[address] = connection
             return connection
         except TimeoutError:
-            self._silent[address] = asyncio.get_running_loop().time()
+            self._silent.setdefault(address, asyncio.get_running_loop().time())
             raise
         finally:
             self._opening.pop(address, None)
@@ -206,7 +209,10 @@ class Replicas:
         """Look for answers that are late, and for connections that nobody uses."""
         if self._silent:
             recent = asyncio.get_running_loop().time() - SILENT_S
-            self._silent = {address: at for address, at in self._silent.items() if at > recent}
+            left = {address: at for address, at in self._silent.items() if at > recent}
+            self._silent = {address: at for address, at in left.items() if address not in self._open}
+            for address in self._silent:
+                self._begin(address)
         for connection in tuple(self._open.values()):
             connection.sweep(now)
             if not connection.n_in_flight and connection.seen and now - connection.seen > self._rest_s:
