@@ -204,8 +204,9 @@ class Cluster:
 
     def close(self) -> None:
         """End all nodes and take the network down."""
-        for name in self.nodes:
+        for number, name in enumerate(self.nodes, 1):
             self.kill(name)
+            _ip("link", "del", f"{self.bridge}v{number}", check=False)
             _ip("netns", "del", self.nodes[name].name, check=False)
             shutil.rmtree(NAMES / self.nodes[name].name, ignore_errors=True)
         _ip("link", "del", self.bridge, check=False)
