@@ -15,7 +15,7 @@ from bench.algorithms._trainings import clock
 from clary.algorithms import base
 from clary.toolkit.hyperparameters import Params
 
-SIDE, N_TRAIN, N_TEST = 96, 120, 40
+SIDE, N_TRAIN, N_TEST = 96, 400, 40
 LEAST = 0.8
 GIVEN: dict[str, Any] = {
     "num_classes": 3,
@@ -25,8 +25,8 @@ GIVEN: dict[str, Any] = {
     "mini_batch_size": 8,
     "optimizer": "adam",
     "learning_rate": 0.001,
-    "lr_scheduler_step": "24",
-    "epochs": 32,
+    "lr_scheduler_step": "12",
+    "epochs": 16,
 }
 
 
