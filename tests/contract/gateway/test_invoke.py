@@ -60,7 +60,7 @@ def test_an_invocation_reaches_the_replica_and_its_answer_the_client(
     ],
 )
 def test_a_model_or_container_that_is_named_where_there_is_one_is_refused(
-    site: Site, neighbours: Neighbours, replica: Replica, given: dict[str, str], text: str
+    site: Site, neighbours: Neighbours, replica: Replica, given: dict[str, Any], text: str
 ) -> None:
     neighbours.route("echo", replica.path)
     for _ in range(2):  # once by what the edge learns, once by what it knows

@@ -12,7 +12,7 @@ import pytest
 from clary.algorithms import base
 from clary.algorithms._hosts import Hosts
 from clary.algorithms.base import Question, Source
-from clary.algorithms.ipinsights import _events
+from clary.algorithms.ipinsights import events
 from clary.algorithms.ipinsights._network import Network, prefixes_of
 from clary.algorithms.ipinsights.fit import area
 from clary.kernel.errors import CustomerError
@@ -37,7 +37,7 @@ def ask(model_dir: Path, body: str, content_type: str, accept: str = "") -> Any:
 def read(folder: Path, text: str) -> Any:
     (folder / "train").mkdir(exist_ok=True)
     (folder / "train/part").write_bytes(text.encode())
-    return _events.read(Source(name="train", path=folder / "train"), 1000)
+    return events.read(Source(name="train", path=folder / "train"), 1000)
 
 
 def test_lines_may_have_blanks_quotes_and_carriage_returns(tmp_path: Path) -> None:
@@ -48,11 +48,11 @@ def test_lines_may_have_blanks_quotes_and_carriage_returns(tmp_path: Path) -> No
 
 def test_files_may_be_gzip(tmp_path: Path) -> None:
     (tmp_path / "part.gz").write_bytes(gzip.compress(b"ann,10.0.0.1\n"))
-    rows, _ = _events.read(Source(name="train", path=tmp_path), 10)
+    rows, _ = events.read(Source(name="train", path=tmp_path), 10)
     assert len(rows) == 1
     (tmp_path / "part.gz").write_bytes(gzip.compress(b"ann,10.0.0.1\n")[:-6])
     with pytest.raises(CustomerError, match=r"part\.gz is damaged"):
-        _events.read(Source(name="train", path=tmp_path), 10)
+        events.read(Source(name="train", path=tmp_path), 10)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_what_it_cannot_answer_has_a_status(
 
 def test_the_lines_of_its_readme_open_the_model(model_dir: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(model_dir)
-    text = (Path(_events.__file__).parent / "README.md").read_text()
+    text = (Path(events.__file__).parent / "README.md").read_text()
     names: dict[str, Any] = {}
     exec(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[-1], names)
     for pair in ("ann,10.1.2.3", "ben,8.8.8.8"):

@@ -290,7 +290,11 @@ def vectors(n_layers: int, n_columns: int = 8) -> EventPredictor:
     prefixes = np.sort(
         np.concatenate([keys_of(np.array([3232235778], np.uint32), each) for each in (8, 16, 24)])
     )
-    shapes = {"bit_weight": (32,), "prefix_vectors": (3,), "entity_vectors": (20,)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "bit_weight": (32,),
+        "prefix_vectors": (3,),
+        "entity_vectors": (20,),
+    }
     for layer in range(n_layers):
         shapes |= {f"weight_{layer}": (n_columns,), f"bias_{layer}": ()}
     draw = np.random.default_rng(n_layers)
