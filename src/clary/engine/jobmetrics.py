@@ -23,7 +23,7 @@ _UNITS = {
 }
 """Of what agents of endpoints tell; all else is a percentage."""
 _MODELS = ("ModelLoadingWaitTime", "ModelDownloadingTime", "ModelLoadingTime", "ModelUnloadingTime")
-_UNITS |= {"LoadedModelCount": "None", **dict.fromkeys(_MODELS, "Microseconds")}
+_UNITS |= {"LoadedModelCount": "None", "IdleMinutes": "None", **dict.fromkeys(_MODELS, "Microseconds")}
 _PLACES = dict.fromkeys(_MODELS, "AWS/SageMaker")
 """Namespaces of what stands beside an endpoint's invocations. Source: developer guide, "Monitor Amazon
 SageMaker AI with Amazon CloudWatch", multi-model endpoint metrics."""
@@ -37,7 +37,7 @@ def append(conn: Connection, document: Mapping[str, Any], points: Iterable[Any],
         place, unit = ENDPOINTS, "Percent"  # but for those of `_UNITS`
         dimensions = {"EndpointName": document["name"], "VariantName": document["variant"]}
     elif document.get("metric_dimension"):
-        group = document.get("metric_group")  # copies of inference components tell what they use
+        group = document.get("metric_group")  # of inference components and notebook instances
         place, unit = (f"/aws/sagemaker/{group}", "Percent") if group else (NAMESPACE, "None")
         dimensions = {document["metric_dimension"]: document["name"]}
     else:

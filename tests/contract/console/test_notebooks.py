@@ -25,6 +25,20 @@ def browser(account: Account) -> Browser:
     return signed_in(account)
 
 
+def tell_idle(account: Account, name: str, minutes: float) -> None:
+    """Tell what an instance itself would, half a minute after its start."""
+    account.client("cloudwatch").put_metric_data(
+        Namespace="/aws/sagemaker/NotebookInstances",
+        MetricData=[
+            {
+                "MetricName": "IdleMinutes",
+                "Dimensions": [{"Name": "NotebookInstanceName", "Value": name}],
+                "Value": minutes,
+            }
+        ],
+    )
+
+
 def test_an_instance_is_created_opened_stopped_and_deleted(account: Account, browser: Browser) -> None:
     page = browser.get("/notebooks")
     assert "No notebook instance is here." in page.words
@@ -40,6 +54,11 @@ def test_an_instance_is_created_opened_stopped_and_deleted(account: Account, bro
     page = browser.get("/notebooks")
     assert "Those in service cost $0.050 an hour." in page.words
     assert "0.05" in browser.get("/").words
+    tell_idle(account, "mine", 75)
+    assert (
+        "mine : nobody has used this notebook for 1 h 15 min; it costs $0.05 an hour."
+        in browser.get("/").words
+    )
     answer = browser.once("GET", "/notebooks/mine/open")
     url = answer.headers["location"]
     assert url.startswith("http://localhost:")

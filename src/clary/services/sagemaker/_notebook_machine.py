@@ -58,7 +58,12 @@ MACHINE = Machine(
 @MACHINE.step("Pending")
 def start(job: Job, world: World) -> Move:
     """Launch the run if need be; in service once JupyterLab answers."""
-    context = {"log_group": LOG_GROUP, "log_stream": "{name}"}
+    context = {
+        "log_group": LOG_GROUP,
+        "log_stream": "{name}",
+        "metric_dimension": "NotebookInstanceName",
+        "metric_group": "NotebookInstances",
+    }
     return begin(job, world, _spec, role_arn=job["RoleArn"], context=context)
 
 

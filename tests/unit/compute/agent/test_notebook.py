@@ -40,7 +40,11 @@ def test_a_kernel_that_works_is_no_idleness():
 )
 def test_the_log_warns_before_an_idle_instance_stops(tmp_path, monkeypatch, idle_s, is_over, said):
     lines = []
-    reporter: Any = SimpleNamespace(log=lambda _ms, text, stream: lines.append((text, stream)))
+    told = []
+    reporter: Any = SimpleNamespace(
+        log=lambda _ms, text, stream: lines.append((text, stream)),
+        metric=lambda name, _ms, value: told.append((name, value)),
+    )
     (tmp_path / "home").mkdir()
     host: Any = SimpleNamespace(spec=SimpleNamespace(request={"Path": "/p"}), home=tmp_path / "home")
     monkeypatch.setattr(lab, "idle_s", lambda _answer, _now: idle_s)
@@ -50,6 +54,8 @@ def test_the_log_warns_before_an_idle_instance_stops(tmp_path, monkeypatch, idle
     if not is_over:
         running._is_idle(3600.0)
     assert lines == [(text, STREAM) for text in said], "once, not at every look"
+    assert running._is_idle(0.0) is False, "nobody asked for it to be stopped"
+    assert {*told} == {("IdleMinutes", idle_s / 60)}
 
 
 def test_a_volumes_use_is_what_its_files_take_and_nothing_behind_links(tmp_path):

@@ -28,6 +28,8 @@ from clary.kernel.errors import CustomerError
 STARTUP_S = 180.0
 """For the first answer of JupyterLab."""
 LOOK_S = 30.0
+IDLE = "IdleMinutes"
+"""Metric of an instance: for how long nobody has used it."""
 """Between two looks at activity."""
 WARNING_S = 300.0
 """That the log warns before the instance stops for idleness."""
@@ -128,7 +130,7 @@ class NotebookRun:
             due -= held.pause_s
             try:
                 held.look(pid)
-                if limit_s and due <= 0 and self._is_idle(limit_s):
+                if due <= 0 and self._is_idle(limit_s):
                     self._host.ask_to_stop(STOP_GRACE_S)
                     return
                 due = LOOK_S if due <= 0 else due
@@ -136,8 +138,12 @@ class NotebookRun:
                 log.warning("the activity of JupyterLab is not known: %s", error)
 
     def _is_idle(self, limit_s: float) -> bool:
-        """Tell whether nobody has used it for so long; say so in the log, and before it is."""
-        left_s = limit_s - lab.idle_s(self._ask, datetime.now(UTC))
+        """Tell whether nobody has used it for so long, 0 for ever; say so in the log, and before it is."""
+        idle_s = lab.idle_s(self._ask, datetime.now(UTC))
+        self._reporter.metric(IDLE, epoch_ms(), idle_s / 60)
+        if not limit_s:
+            return False
+        left_s = limit_s - idle_s
         if left_s <= 0:
             self._say(f"Stopped: nothing was done here for {limit_s / 60:.0f} min.")
         elif left_s <= min(WARNING_S, limit_s / 2) and not self._is_warned:

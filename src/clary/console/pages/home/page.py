@@ -12,6 +12,8 @@ PAGE = Page(path=r"/", title="Home", places=(Place("Home", "0 Overview", "/", 0)
 LATELY = timedelta(days=7)
 SHOWN = 8
 IDLE = timedelta(hours=1)
+RECENT = timedelta(minutes=5)
+"""What an instance told before that, is over."""
 
 
 def view(visit: Visit) -> Context:
@@ -29,13 +31,23 @@ def view(visit: Visit) -> Context:
     hourly = sum(_hourly(visit, row, prices) for row in running[:50]) + sum(
         _endpoint_hourly(visit, each, prices) for each in endpoints if each["EndpointStatus"] == "InService"
     )
-    notebooks = visit.api.seek("ListNotebookInstances", StatusEquals="InService", MaxResults=100) or {}
-    hourly += sum(prices.get(each["InstanceType"], 0.0) for each in notebooks.get("NotebookInstances", ()))
+    listed = visit.api.seek("ListNotebookInstances", StatusEquals="InService", MaxResults=100) or {}
+    notebooks = listed.get("NotebookInstances", ())
+    hourly += sum(prices.get(each["InstanceType"], 0.0) for each in notebooks)
     return {
         "running": running,
         "failed": failed,
         "endpoints": endpoints,
         "idle": [each for each in endpoints if _is_idle(visit, each)],
+        "left": [
+            {
+                "name": each["NotebookInstanceName"],
+                "idle": minutes,
+                "hourly": prices.get(each["InstanceType"]),
+            }
+            for each in notebooks
+            if (minutes := _unused(visit, each["NotebookInstanceName"])) >= IDLE
+        ],
         "hourly": hourly,
     }
 
@@ -107,3 +119,19 @@ def _is_idle(visit: Visit, endpoint: Mapping[str, Any]) -> bool:
         )
         for each in described.get("ProductionVariants", ())
     )
+
+
+def _unused(visit: Visit, notebook: str) -> timedelta:
+    """Return for how long nobody has used a notebook instance, as it tells itself."""
+    found = curves.points(
+        visit.api,
+        "/aws/sagemaker/NotebookInstances",
+        [{"Name": "NotebookInstanceName", "Value": notebook}],
+        ["IdleMinutes"],
+        "Minimum",
+        period_s=60,
+        since=visit.now - RECENT,
+        until=visit.now,
+    )
+    curve = found.get("IdleMinutes")
+    return timedelta(minutes=curve["series"][0]["values"][-1]) if curve else timedelta()

@@ -1,5 +1,6 @@
 """Process: run a script, judge predictions or run a notebook on data from S3, and keep what it writes."""
 
+import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ CODE = f"{ROOT}/input/code"
 ROWS = 4
 """Inputs and outputs that a form has room for."""
 MINUTES, VOLUME_GB = 60, 10
+EXECUTION = "<aws.scheduler.execution-id>"
+"""What EventBridge Scheduler puts the id of a start for."""
 SCRIPT = """import glob
 
 import pandas as pd
@@ -84,12 +87,35 @@ def act(visit: Visit) -> Answer:
     kind, job = _chosen(visit)
     try:
         request = _request(visit, kind, job)
+        if visit.form.get("schedule", "").strip():
+            return _scheduled(visit, request)
         visit.api.call("CreateProcessingJob", **request)
     except AwsError as error:
         return _form(visit, kind, visit.form, error.message)
     except ValueError as error:
         return _form(visit, kind, visit.form, str(error))
     return Redirect(f"/jobs/processing/{request['ProcessingJobName']}", "The job was started.")
+
+
+def _scheduled(visit: Visit, request: dict[str, Any]) -> Redirect:
+    """Have the job begun at times: each with a name and folders of its own."""
+    name = request["ProcessingJobName"]
+    for each in request.get("ProcessingOutputConfig", {}).get("Outputs", ()):
+        each["S3Output"]["S3Uri"] = f"{each['S3Output']['S3Uri'].rstrip('/')}/{EXECUTION}"
+    visit.api.call(
+        "CreateSchedule",
+        "scheduler",
+        Name=name,
+        ScheduleExpression=visit.form["schedule"].strip(),
+        ScheduleExpressionTimezone=visit.form.get("zone", "").strip(),
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={
+            "Arn": "arn:aws:scheduler:::aws-sdk:sagemaker:createProcessingJob",
+            "RoleArn": visit.role,
+            "Input": json.dumps(request | {"ProcessingJobName": f"{name[:40]}-{EXECUTION}"}),
+        },
+    )
+    return Redirect("/schedules", f"{name} is scheduled.")
 
 
 def _chosen(visit: Visit) -> tuple[Kind | None, Mapping[str, Any]]:
