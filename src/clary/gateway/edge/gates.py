@@ -49,8 +49,8 @@ async def connect(address: str, protocol: asyncio.Protocol) -> None:
 
 
 @contextmanager
-def copied(address: str) -> Iterator[Path]:
-    """Yield a file with what lies at `address`; blocks.
+def copied(address: str, *, most_bytes: int) -> Iterator[Path]:
+    """Yield a file with what lies at `address`; blocks. Of more than `most_bytes`, one more than these.
 
     Raises
     ------
@@ -69,8 +69,9 @@ def copied(address: str) -> Iterator[Path]:
         with line.makefile("rb", CHUNK_BYTES) as heard:
             if heard.readline() != OPEN:
                 raise FileNotFoundError(address)
-            while chunk := heard.read(CHUNK_BYTES):
-                file.write(chunk)
+            left = most_bytes + 1
+            while left and (chunk := heard.read(min(CHUNK_BYTES, left))):
+                left -= file.write(chunk)
         file.flush()
         yield Path(file.name)
 

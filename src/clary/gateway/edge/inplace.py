@@ -138,5 +138,7 @@ def _by_use(seat: Seat) -> float:
 def _loaded(path: Path) -> Model:
     if not warm.is_warm():  # compiled in another process: it would hold this one up for seconds
         subprocess.run([sys.executable, "-m", "clary.toolkit.kernels.warm"], check=False, timeout=COMPILE_S)
-    with gates.copied(str(path)) if gates.is_gated(str(path)) else nullcontext(path) as near:
+    address = str(path)
+    is_far = gates.is_gated(address)
+    with gates.copied(address, most_bytes=MODEL_BYTES) if is_far else nullcontext(path) as near:
         return base.load(near, most_bytes=MODEL_BYTES)

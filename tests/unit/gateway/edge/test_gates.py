@@ -192,11 +192,12 @@ async def test_a_container_behind_a_gate_is_asked_over_http(home: Path, gate: Ga
 async def test_a_model_as_plain_arrays_is_copied(replica: str, home: Path) -> None:
     address = str(Path(replica).with_suffix(".flat"))
 
-    def copy() -> bytes:
-        with gates.copied(address) as near:
+    def copy(most_bytes: int = 1 << 20) -> bytes:
+        with gates.copied(address, most_bytes=most_bytes) as near:
             return near.read_bytes()
 
     with pytest.raises(OSError, match="flat"):
         await asyncio.to_thread(copy)
     (home / "replica.flat").write_bytes(text := os.urandom(1_000_000))
     assert await asyncio.to_thread(copy) == text
+    assert await asyncio.to_thread(copy, 10) == text[:11]
