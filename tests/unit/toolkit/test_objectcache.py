@@ -1,7 +1,9 @@
 """Objects kept on the host: read once, never shared with a job, forgotten in time."""
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,6 +28,14 @@ class Source:
             path.write_bytes(self.contents[entry.key])
             self.fetched.append(entry.key)
         return sum(path.stat().st_size for _entry, path in wanted)
+
+
+@pytest.fixture(autouse=True)
+def disk(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Stand for the machine's disk, which may be nearly full."""
+    disk = SimpleNamespace(total=1000, free=900)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: disk)
+    return disk
 
 
 @pytest.fixture
@@ -90,3 +100,15 @@ def test_a_damaged_or_closed_cache_does_no_harm(source, cache, tmp_path):
     closed = ObjectCache(tmp_path / "file" / "below")
     closed.fetch(source, [(entry, tmp_path / "three")])
     assert (tmp_path / "three").read_bytes() == b"whole"
+
+
+def test_a_disk_that_is_nearly_full_gets_nothing(source, cache, disk, tmp_path):
+    entry = source.entry("k", b"whole")
+    disk.free = 104
+    for name in ("one", "two"):
+        assert cache.fetch(source, [(entry, tmp_path / name)]) == 5
+    assert source.fetched == ["k", "k"]
+    disk.free = 105
+    for name in ("three", "four"):
+        assert cache.fetch(source, [(entry, tmp_path / name)]) == 5
+    assert source.fetched == ["k", "k", "k"]
