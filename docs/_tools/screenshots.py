@@ -86,6 +86,7 @@ def _pages(names: dict[str, str]) -> dict[str, str]:
         "tune": f"/tune/{names['job']}",
         "deploy": f"/deploy/job/{names['job']}",
         "process": f"/process/script?data=s3://{bucket}/churn/train/",
+        "schedules": "/schedules",
         "transform": f"/transform/job/{names['job']}",
         "transform-job": f"/jobs/transform/{names['transform']}",
         "register": f"/register/job/{names['job']}",

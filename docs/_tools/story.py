@@ -177,7 +177,18 @@ class _Story:
                 )
 
     def work(self) -> None:
-        """Send rows through the model."""
+        """Send rows through the model, and have the same done every night."""
+        self.account.client("scheduler").create_schedule(
+            Name="scores-of-the-night",
+            ScheduleExpression="cron(0 3 * * ? *)",
+            ScheduleExpressionTimezone="Europe/Zurich",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={
+                "Arn": "arn:aws:scheduler:::aws-sdk:sagemaker:createTransformJob",
+                "RoleArn": self.account.role_arn,
+                "Input": "{}",
+            },
+        )
         name = self.names["transform"] = "churn-of-november"
         source = _source(f"s3://{self.bucket}/churn/validation/")
         self.sagemaker.create_transform_job(
