@@ -55,16 +55,16 @@ def test_an_invocation_reaches_the_replica_and_its_answer_the_client(
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"TargetModel": "m.tar.gz"}, "TargetModel 'm.tar.gz': endpoint echo is not a multi-model endpoint"),
-        ({"TargetContainerHostname": "two"}, "'two': endpoint echo has a single container"),
+        ({"TargetModel": "m.tar.gz"}, "TargetModel 'm.tar.gz': endpoint single is not a multi-model endpoint"),
+        ({"TargetContainerHostname": "two"}, "'two': endpoint single has a single container"),
     ],
 )
 def test_a_model_or_container_that_is_named_where_there_is_one_is_refused(
     site: Site, neighbours: Neighbours, replica: Replica, given: dict[str, Any], text: str
 ) -> None:
-    neighbours.route("echo", replica.path)
+    neighbours.route("single", replica.path)
     for _ in range(2):  # once by what the edge learns, once by what it knows
-        error = refused(site, "echo", **given)
+        error = refused(site, "single", **given)
         assert error["Error"]["Code"] == "ValidationError"
         assert text in error["Error"]["Message"]
         assert error["ResponseMetadata"]["HTTPStatusCode"] == 400
