@@ -55,7 +55,7 @@ def test_an_invocation_reaches_the_replica_and_its_answer_the_client(
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"TargetModel": "m.tar.gz"}, "TargetModel 'm.tar.gz': endpoint single is not a multi-model endpoint"),
+        ({"TargetModel": "m.tar.gz"}, "'m.tar.gz': endpoint single is not a multi-model endpoint"),
         ({"TargetContainerHostname": "two"}, "'two': endpoint single has a single container"),
     ],
 )
