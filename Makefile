@@ -32,6 +32,7 @@ BROWSER  := $(VENV)/.ready-browser
 SITE     := $(VENV)/.ready-docs
 CLIENT2  := $(SDK2)/.ready
 AWS      := $(SDK2)/.ready-aws
+EXAMPLES := $(SDK2)/.ready-examples
 CLIENT3  := $(SDK3)/.ready
 LABS     := $(LAB)/.ready
 TORCHED  := $(NETS)/.ready
@@ -67,6 +68,11 @@ $(AWS): $(CLIENT2) requirements/aws.lock
 	@$(SET_UP) $(SDK2) aws.lock
 	@touch $@
 
+# What opens the models of examples/algorithms without Clary, and their data.
+$(EXAMPLES): $(AWS) requirements/examples.lock
+	@$(SET_UP) $(SDK2) examples.lock
+	@touch $@
+
 $(LABS): requirements/notebooks.lock requirements/environment.py
 	@$(SET_UP) $(LAB) notebooks.lock
 	@touch $@
@@ -96,7 +102,7 @@ test:
 	@CLARY_COVERAGE_DIR=$(CURDIR)/build/coverage $(PY) -m pytest -q -n $(JOBS) --dist $(DIST) -m "not slow and not postgres and not sdk_v3" $(PYTEST)
 
 test-all: lint
-	@$(MAKE) --no-print-directory -j2 $(DEV) $(BROWSER) $(AWS) $(CLIENT3) $(LABS) $(TORCHED) $(CLUSTERS)
+	@$(MAKE) --no-print-directory -j2 $(DEV) $(BROWSER) $(EXAMPLES) $(CLIENT3) $(LABS) $(TORCHED) $(CLUSTERS)
 	@rm -rf build/coverage
 	@CLARY_COVERAGE_DIR=$(CURDIR)/build/coverage $(PY) -m pytest -q -n $(JOBS) --dist $(DIST) --hypothesis-profile=wide $(PYTEST)
 	@$(NETS)/bin/python -m pytest -q -n $(JOBS) --dist $(DIST) -m torch $(PYTEST)

@@ -7,6 +7,7 @@ docs.lock    the site
 sdk2.lock    client environment: SageMaker Python SDK v2, pictures, the demo's data
 notebooks.lock  environment of notebook instances: JupyterLab, the SageMaker SDK
 aws.lock     on top of it: the `aws` command
+examples.lock  on top of sdk2.lock: what opens models without Clary, and the data of examples/algorithms
 sdk3.lock    client environment: SageMaker Python SDK v3; torch is installed before it
 torch.lock   on top of clary.lock and dev.lock: what torch stands on; torch is installed before it
 """
@@ -47,6 +48,7 @@ def requirements() -> dict[str, list[str]]:
         "notebooks": project["project"]["optional-dependencies"]["notebooks"],
         "sdk2": (HERE / "sdk2.in").read_text().splitlines(),
         "aws": ["-c sdk2.lock", *(HERE / "aws.in").read_text().splitlines()],
+        "examples": ["-c sdk2.lock", *(HERE / "examples.in").read_text().splitlines()],
         "sdk3": (HERE / "sdk3.in").read_text().splitlines(),
         "torch": [
             "-c clary.lock",

@@ -92,6 +92,7 @@ class RowAlgorithm:
     name: ClassVar[str]
     title: ClassVar[str]
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]]
+    passed_over: ClassVar[tuple[Hyperparameter, ...]] = PRIVATE
     rules: ClassVar[tuple[Rule, ...]] = ()
     channels: ClassVar[tuple[Channel, ...]]
     metrics: ClassVar[tuple[Metric, ...]] = ()
@@ -104,7 +105,7 @@ class RowAlgorithm:
 
     def validate(self, given: Mapping[str, str]) -> Params:
         """Read the request's hyperparameters; CustomerError names what is wrong."""
-        return validate((*self.hyperparameters, *PRIVATE), given, self.rules)
+        return validate((*self.hyperparameters, *self.passed_over), given, self.rules)
 
     def fit(self, training: Training) -> None:
         """Train, and leave the model in the model folder."""

@@ -205,6 +205,8 @@ class Algorithm(Protocol):
     name: ClassVar[str]
     title: ClassVar[str]
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]]
+    passed_over: ClassVar[tuple[Hyperparameter, ...]]
+    """What SDKs send along, of the service's own machinery."""
     channels: ClassVar[tuple[Channel, ...]]
     metrics: ClassVar[tuple[Metric, ...]]
     instances: ClassVar[Instances]

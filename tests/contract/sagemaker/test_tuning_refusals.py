@@ -74,3 +74,33 @@ def test_static_values_and_metrics_of_scripts_are_checked_too(place):
         client.create_hyper_parameter_tuning_job(
             **tuning_request(account, bucket, definition=definition, metric="accuracy", ranges=LEVELS)
         )
+
+
+@pytest.mark.inferred
+def test_what_typed_estimators_send_along_is_no_unknown_hyperparameter(place):
+    account, bucket = place
+    client = account.client("sagemaker")
+    definition = training_definition(account, bucket, static={"feature_dim": "4", "k": "2"})
+    specification = definition["AlgorithmSpecification"]
+    specification["TrainingImage"] = "382416733822.dkr.ecr.us-east-1.amazonaws.com/kmeans:1"
+    definition["InputDataConfig"] = definition["InputDataConfig"][:1]
+    request = tuning_request(
+        account,
+        bucket,
+        definition=definition,
+        metric="test:msd",
+        goal="Minimize",
+        ranges=ranged("Integer", "epochs", "1", "9"),
+    )
+    static = request["TrainingJobDefinition"]["StaticHyperParameters"]
+    with pytest.raises(ClientError, match=r"has no hyperparameter \[force_dens\]"):
+        client.create_hyper_parameter_tuning_job(
+            **request
+            | {
+                "TrainingJobDefinition": definition
+                | {"StaticHyperParameters": static | {"force_dens": "True"}}
+            }
+        )
+    static["force_dense"] = "True"
+    client.create_hyper_parameter_tuning_job(**request)
+    client.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=request["HyperParameterTuningJobName"])

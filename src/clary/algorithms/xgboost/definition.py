@@ -53,6 +53,7 @@ class Xgboost:
     name: ClassVar[str] = "xgboost"
     title: ClassVar[str] = "XGBoost"
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = HYPERPARAMETERS
+    passed_over: ClassVar[tuple[Hyperparameter, ...]] = ()
     channels: ClassVar[tuple[Channel, ...]] = (
         Channel(
             name="train",

@@ -92,8 +92,9 @@ def check_algorithm(definition: Definition, runtime: Runtime) -> None:
         for each in definition.ranges.get(member) or ():
             _check_tunable(by_name, member, kind, each, algorithm.name)
     tuned = {parameter.name for parameter in definition.space.parameters}
+    passed_over = {each.name for each in algorithm.passed_over}
     for name, text in definition.static.items():
-        if name.startswith("sagemaker_"):
+        if name.startswith("sagemaker_") or name in passed_over:
             continue
         if name not in by_name:
             raise ValidationException(_unknown("StaticHyperParameters", name, algorithm.name, by_name))
