@@ -11,10 +11,12 @@ import contextlib
 import fcntl
 import importlib.util
 import ipaddress
+import logging
 import os
 import re
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -31,10 +33,13 @@ CA_DAYS = 3650
 LEAF_DAYS = 397
 """Longest life that clients accept of a server's certificate. Source: CA/Browser Forum, ballot SC31."""
 RENEW_DAYS = 30
+KEEP_S = 60.0
 MAX_LEAVES = 1024
 """Host names that get a certificate of their own; each costs a file."""
 AWS = ".amazonaws.com"
 """End of the names that no certificate of the user's can have."""
+
+log = logging.getLogger(__name__)
 
 _HOST_NAME = re.compile(
     r"^(?=.{1,200}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$"
@@ -120,16 +125,25 @@ class Authority:
         self._root = root
         self._names = names
         self._given = given
-        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._contexts: dict[str, tuple[ssl.SSLContext, float]] = {}
 
     def context(self, name: str = "") -> ssl.SSLContext:
-        """Return the server side for `name`; where that is empty or an address, the client's SNI decides."""
+        """Return the server side for `name`; where that is empty or an address, the client's SNI decides.
+
+        It is made anew once a minute, for certificates that were renewed meanwhile.
+        """
         name = name.lower().rstrip(".")
-        context = self._contexts.get(name)
-        if context is None:
-            context = self._make_context(name)
-            if len(self._contexts) < MAX_LEAVES:
-                self._contexts[name] = context
+        context, made = self._contexts.get(name, (None, 0.0))
+        moment = time.monotonic()
+        if context is None or moment - made > KEEP_S:
+            try:
+                context = self._make_context(name)
+            except OSError as error:  # half-written, or gone: the old one serves until it is well
+                if context is None:
+                    raise
+                log.warning("the certificate cannot be read again: %s", error.strerror or error)
+            if name in self._contexts or len(self._contexts) < MAX_LEAVES:
+                self._contexts[name] = (context, moment)
         return context
 
     def _make_context(self, name: str) -> ssl.SSLContext:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -92,7 +93,7 @@ class Settings:
     """Threads of a model in its turn on a slice of CPU; 0 means half of the machine's cores."""
 
     registry_host: str = ""
-    """Host and port that image names begin with; empty means those that Clary listens on."""
+    """Host and port that image names begin with; empty means where Clary listens, or `advertise`."""
     registry_bucket: str = "clary-registry"
     """Bucket of the object store that holds the images' bytes; no account's."""
     registry_create: str = ""
@@ -148,6 +149,13 @@ class Settings:
         """URL on this machine."""
         host = ANYWHERE.get(self.host, self.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def registry(self) -> str:
+        """Host and port that image names begin with; one for other machines where these may ask."""
+        if self.registry_host or self.host not in ANYWHERE:
+            return self.registry_host or f"{self.host}:{self.port}"
+        return self.advertise or f"{socket.gethostname().lower()}:{self.port}"
 
     @property
     def notebook_domain(self) -> str:

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from clary.cli import main
-from clary.cli.checks import containers, disk, objects, store
+from clary.cli.checks import certificate, containers, disk, objects, store
 from clary.cli.checks.base import Grade
 from clary.cli.commands import doctor
+from clary.gateway import certificates
 from clary.kernel import registry
 from clary.kernel.settings import Settings
 
@@ -48,6 +49,24 @@ def test_what_rootless_podman_lacks_is_told_with_the_line_that_mends_it(tmp_path
     assert tools.mend == "apt install uidmap"
     assert ranges.text.startswith(f"{tmp_path / 'subgid'} has no range for ann")
     assert ranges.mend == "usermod --add-subgids 200000-265535 ann; podman system migrate"
+
+
+@pytest.mark.parametrize(
+    ("n_days", "grade", "words"),
+    [
+        (300, Grade.OK, "ml.example.com, until 20"),
+        (5, Grade.LIMITED, "days are left"),
+        (0, Grade.LIMITED, "ended"),
+    ],
+)
+def test_a_certificate_that_ends_soon_is_told(n_days, grade, words, tmp_path, monkeypatch):
+    monkeypatch.setattr(certificates, "LEAF_DAYS", n_days)
+    chain = certificates.Authority(tmp_path).leaf("ml.example.com")
+    key = tmp_path / "certificates/leaf.key"
+    (found,) = certificate.check(Settings(tls_certificate=str(chain), tls_key=str(key)))
+    assert (found.grade, words in found.text, bool(found.mend)) == (grade, True, grade is not Grade.OK)
+    (found,) = certificate.check(Settings(tls_certificate=str(chain), tls_key=str(tmp_path / "none")))
+    assert found.grade is Grade.BROKEN
 
 
 def test_a_check_that_fails_is_a_finding(monkeypatch, capsys):

@@ -100,6 +100,28 @@ def test_the_users_own_certificate_is_shown_but_for_names_of_aws(tmp_path: Path)
     assert found["subjectAltName"] == (("DNS", "sts.us-east-1.amazonaws.com"),)  # type: ignore[index]
 
 
+def test_a_renewed_certificate_is_shown_a_minute_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = Authority(tmp_path / "theirs", ("clary.example.org",))
+    trust = ensure_ca(tmp_path / "theirs", {}).certificate
+    chain = tmp_path / "fullchain.pem"
+    chain.write_bytes(theirs.leaf().read_bytes())
+    authority = Authority(tmp_path, given=(str(chain), str(tmp_path / "theirs/certificates/leaf.key")))
+
+    def shown() -> object:
+        return (shaken(authority.context(), "clary.example.org", trust).getpeercert() or {})["serialNumber"]
+
+    first = shown()
+    chain.write_bytes(b"half of it")
+    assert shown() == first
+    monkeypatch.setattr(certificates, "KEEP_S", -1.0)
+    assert shown() == first
+    theirs.leaf().unlink()
+    chain.write_bytes(theirs.leaf().read_bytes())
+    assert shown() != first
+
+
 def test_the_machines_certificate_follows_its_names(tmp_path: Path) -> None:
     before = Authority(tmp_path, ("a.example.org",)).leaf().read_bytes()
     assert Authority(tmp_path, ("a.example.org",)).leaf().read_bytes() == before

@@ -102,7 +102,7 @@ class Executor:
         """Return where an image comes from: images of the run's account, from Clary's own registry."""
         spec = self._host.spec
         endpoint = urlsplit(spec.objects.get("endpoint", ""))
-        found = pull.own(uri, spec.account, endpoint.netloc)
+        found = pull.own(uri, spec.account, endpoint.netloc, Settings.load().registry)
         if found is None:
             return pull.Source(reference=uri)
         reference, region = found

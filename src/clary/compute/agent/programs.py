@@ -16,6 +16,7 @@ from clary.compute.agent.packages import Packages
 from clary.compute.docker import pull
 from clary.compute.runners.base import Program
 from clary.kernel.errors import CustomerError
+from clary.kernel.settings import Settings
 from clary.toolkit import environment, script
 from clary.toolkit.environment import Training
 
@@ -123,7 +124,8 @@ def training(host: Host, packages: Packages, binds: Sequence[tuple[str, str]]) -
 def image_of(host: Host) -> str:
     """Return what the container engine calls the run's image."""
     spec = host.spec
-    return pull.name_of(spec.runtime.name, spec.account, urlsplit(spec.objects.get("endpoint", "")).netloc)
+    here = urlsplit(spec.objects.get("endpoint", "")).netloc
+    return pull.name_of(spec.runtime.name, spec.account, here, Settings.load().registry)
 
 
 def contained(

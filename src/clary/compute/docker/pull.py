@@ -43,22 +43,24 @@ class Source:
     """Held from the pull to the naming: another account's image may have the same reference."""
 
 
-def own(uri: str, account: str, netloc: str) -> tuple[str, str] | None:
+def own(uri: str, account: str, netloc: str, told: str = "") -> tuple[str, str] | None:
     """Return how Clary's own registry at `netloc` names an image of an account, and its region.
 
-    None where it is not the account's; the region is empty where the image's name has none.
+    None where it is not the account's; the region is empty where the image's name has none. `told` is where
+    `repositoryUri` says that the registry is.
     """
-    if netloc and uri.startswith(f"{netloc}/"):
-        return uri, ""
+    for host in filter(None, (netloc, told)):
+        if uri.startswith(f"{host}/"):
+            return netloc + uri.removeprefix(host), ""
     match = ECR.fullmatch(uri)
     if match is None or match["account"] != account:
         return None
     return f"{netloc}/{match['name']}", match["region"]
 
 
-def name_of(uri: str, account: str, netloc: str) -> str:
+def name_of(uri: str, account: str, netloc: str, told: str = "") -> str:
     """Return what an image is called in the engine: one of a registry of ours, by whose it is."""
-    found = own(uri, account, netloc)
+    found = own(uri, account, netloc, told)
     if found is None:
         return uri
     repository, tag = split(found[0].removeprefix(f"{netloc}/"))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from clary.engine.nodes import LOOPBACK
 from clary.engine.world import World
 from clary.resource.call import Call
 from clary.resource.operation import operation
@@ -21,7 +22,7 @@ def password_for(world: World, account: str, region: str) -> tuple[str, datetime
 
 def address(world: World) -> str:
     """Return host and port of the registry, as image names begin with it."""
-    return world.settings.registry_host or f"{world.settings.host}:{world.settings.port}"
+    return world.settings.registry
 
 
 @operation("GetAuthorizationToken")
@@ -30,12 +31,13 @@ def get_authorization_token(call: Call, request: Mapping[str, Any]) -> Mapping[s
     for registry in request.get("registryIds", ()):
         check_registry(call, registry)
     password, expires = password_for(call.world, call.account, call.region)
+    scheme = "http" if call.world.settings.host in LOOPBACK else "https"
     return {
         "authorizationData": [
             {
                 "authorizationToken": base64.b64encode(f"{USER}:{password}".encode()).decode(),
                 "expiresAt": expires,
-                "proxyEndpoint": f"http://{address(call.world)}",
+                "proxyEndpoint": f"{scheme}://{address(call.world)}",
             }
         ]
     }

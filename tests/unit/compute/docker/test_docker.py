@@ -129,6 +129,13 @@ def test_an_image_of_another_account_is_not_of_the_callers_registry() -> None:
     assert pull.own(f"{NETLOC}/app:1", ACCOUNT, NETLOC) == (f"{NETLOC}/app:1", "")
 
 
+def test_an_image_named_by_its_repository_uri_is_pulled_from_where_clary_answers() -> None:
+    told = "ml.example.com:4747"
+    assert pull.own(f"{told}/app:1", ACCOUNT, NETLOC, told) == (f"{NETLOC}/app:1", "")
+    assert pull.name_of(f"{told}/app:1", ACCOUNT, NETLOC, told) == f"clary.local/{ACCOUNT}/local/app:1"
+    assert pull.own(f"{told}.evil/app:1", ACCOUNT, NETLOC, told) is None
+
+
 def test_a_stream_is_taken_apart_wherever_it_is_cut() -> None:
     class Bit(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
