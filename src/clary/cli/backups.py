@@ -2,7 +2,7 @@
 
 clary.json                       version, time, what there is
 store.db                         every row, as one SQLite file, whatever the store is
-keys/…                           key file, credentials: the backup is as secret as they are
+keys/…                           key file, credentials, authority: the backup is as secret as they are
 objects/<bucket>/<key>           every object, its content type and metadata beside it in the headers
 notebooks/…                      volumes of notebook instances
 sums.json                        SHA-256 of every member; last, so a cut file is seen
@@ -18,10 +18,12 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
+from urllib.parse import urlencode
 
 import clary
 from clary.gateway import objects
@@ -30,14 +32,22 @@ from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
 from clary.store import copying
 from clary.store.database import Store
-from clary.toolkit.objects import Objects
+from clary.toolkit.object_faults import MissingError
+from clary.toolkit.objects import AWAY, Objects
 
-KEYS = ("secret.key", "credentials.json")
+KEYS = ("secret.key", "credentials.json", "certificates/ca.pem", "certificates/ca.key")
 CHUNK_BYTES = 1 << 20
 WAIT_S = 60.0
-HEADERS = {"ContentType": "CLARY.content-type", "ContentEncoding": "CLARY.content-encoding"}
+HEADERS = {
+    "ContentType": "CLARY.content-type",
+    "ContentEncoding": "CLARY.content-encoding",
+    "ContentLanguage": "CLARY.content-language",
+    "ContentDisposition": "CLARY.content-disposition",
+    "CacheControl": "CLARY.cache-control",
+}
 """Members of an object's answer, and the header of the tar's member that keeps each."""
-METADATA = "CLARY.metadata"
+KEY, METADATA, TAGGING, VERSIONING = "CLARY.key", "CLARY.metadata", "CLARY.tagging", "CLARY.versioning"
+N_TRIES = 3
 
 
 @dataclass
@@ -100,8 +110,11 @@ def _write_all(settings: Settings, tar: tarfile.TarFile, contents: Contents) -> 
     _add(tar, contents, "clary.json", io.BytesIO(json.dumps(about).encode()))
     with tempfile.TemporaryDirectory(prefix="clary-backup-") as folder:
         copied, whole = Path(folder) / "copied.db", Path(folder) / "store.db"
-        key = settings.data_dir / KEYS[0]
-        with Store.open(settings.store_dsn, key) as source, Store.open(f"sqlite:///{copied}", key) as target:
+        secret = settings.data_dir / KEYS[0]
+        with (
+            Store.open(settings.store_dsn, secret) as source,
+            Store.open(f"sqlite:///{copied}", secret) as target,
+        ):
             contents.n_rows = sum(copying.copy(source, target).values())
         with contextlib.closing(sqlite3.connect(copied)) as plain:
             plain.execute("VACUUM INTO ?", (str(whole),))  # one file: what is in the log beside it, too
@@ -111,15 +124,34 @@ def _write_all(settings: Settings, tar: tarfile.TarFile, contents: Contents) -> 
         with contextlib.suppress(FileNotFoundError), (settings.data_dir / name).open("rb") as file:
             _add(tar, contents, f"keys/{name}", file)
     volumes = settings.data_dir / "notebooks"
-    for each in sorted(volumes.rglob("*")):
-        with contextlib.suppress(FileNotFoundError):  # a notebook that runs saves by rename
-            _add_file(tar, contents, each, f"notebooks/{each.relative_to(volumes)}")
+    for each in sorted(volumes.rglob("*")):  # notebooks that run write them meanwhile
+        path = f"notebooks/{each.relative_to(volumes)}"
+        _added(tar, path, partial(_add_file, tar, contents, each, path))
     if objects.is_embedded(settings):
         with store_of_objects(settings) as stored:
-            for bucket, name in _keys(stored):
-                _add_object(tar, contents, stored, bucket, name)
+            for bucket, key in _keys(stored):
+                add = partial(_add_object if key else _add_bucket, tar, contents, stored, bucket, key)
+                _added(tar, f"s3://{bucket}/{key}", add)
     sums = json.dumps(contents.sums).encode()
     _add(tar, Contents(), "sums.json", io.BytesIO(sums))
+
+
+def _added(tar: tarfile.TarFile, what: str, add: Callable[[], None]) -> None:
+    """Add a member; one that is gone meanwhile is left out, one that breaks off is read again."""
+    begin, file = tar.offset, cast("IO[bytes]", tar.fileobj)
+    for n_left in reversed(range(N_TRIES)):
+        try:
+            add()
+        except (MissingError, FileNotFoundError):
+            return
+        except AWAY as error:
+            if not n_left:
+                raise SetupError(f"{what} cannot be copied: {error}") from None
+            file.seek(begin)
+            file.truncate()
+            tar.offset = begin
+        else:
+            return
 
 
 def _add(
@@ -139,6 +171,7 @@ def _add(
         file.seek(0)
     summed: Any = _Summed(file)
     tar.addfile(member, summed)
+    _forget(tar)
     contents.sums[name] = summed.digest.hexdigest()
     contents.n_bytes += member.size
 
@@ -152,7 +185,7 @@ def _add_file(tar: tarfile.TarFile, contents: Contents, path: Path, name: str) -
             tar.addfile(member, summed)
             contents.sums[name] = summed.digest.hexdigest()
             contents.n_bytes += member.size
-    elif member.isdir() or member.issym():
+    elif member.isdir() or member.issym() or member.islnk():
         tar.addfile(member)
 
 
@@ -162,23 +195,30 @@ def _keys(stored: Objects) -> Iterator[tuple[str, str]]:
         if f"/{each['Name']}" == objects.PROBE:
             continue
         yield each["Name"], ""
-        for entry in stored.list(f"s3://{each['Name']}/"):
-            yield entry.bucket, entry.key
+        with contextlib.suppress(MissingError):  # the bucket was deleted meanwhile
+            for entry in stored.list(f"s3://{each['Name']}/"):
+                yield entry.bucket, entry.key
+
+
+def _add_bucket(tar: tarfile.TarFile, _contents: Contents, stored: Objects, bucket: str, _key: str) -> None:
+    found: Any = stored.ask("list", f"s3://{bucket}", lambda s3: s3.get_bucket_versioning(Bucket=bucket))
+    member = tarfile.TarInfo(f"objects/{bucket}")
+    member.type, member.mode = tarfile.DIRTYPE, 0o700
+    member.pax_headers = {VERSIONING: found["Status"]} if found.get("Status") else {}
+    tar.addfile(member)
 
 
 def _add_object(tar: tarfile.TarFile, contents: Contents, stored: Objects, bucket: str, key: str) -> None:
-    if not key:  # the bucket itself
-        member = tarfile.TarInfo(f"objects/{bucket}")
-        member.type, member.mode = tarfile.DIRTYPE, 0o700
-        tar.addfile(member)
-        return
-    uri = f"s3://{bucket}/{key}"
-    answer: Any = stored.ask("download", uri, lambda s3: s3.get_object(Bucket=bucket, Key=key))
+    uri, which = f"s3://{bucket}/{key}", {"Bucket": bucket, "Key": key}
+    answer: Any = stored.ask("download", uri, lambda s3: s3.get_object(**which))
     headers = {header: answer[name] for name, header in HEADERS.items() if answer.get(name)}
     headers |= {METADATA: json.dumps(answer["Metadata"])} if answer.get("Metadata") else {}
+    if answer.get("TagCount"):
+        tags: Any = stored.ask("download", uri, lambda s3: s3.get_object_tagging(**which))
+        headers[TAGGING] = urlencode([(each["Key"], each["Value"]) for each in tags["TagSet"]])
     with answer["Body"] as body:
         # the key whole in a header of its own: a key that ends in a slash, or has `..`, is no name of a file
-        headers["CLARY.key"] = key
+        headers[KEY] = key
         name = f"objects/{bucket}/{hashlib.sha256(key.encode()).hexdigest()}"
         _add(tar, contents, name, body, headers=headers, n_bytes=answer["ContentLength"])
     contents.n_objects += 1
@@ -237,19 +277,34 @@ def read(path: Path, settings: Settings) -> Contents:
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     contents = Contents()
     with _opened(path) as tar:
-        members: dict[str, list[tarfile.TarInfo]] = {"keys": [], "notebooks": [], "objects": []}
-        for member in tar:
-            members.setdefault(member.name.partition("/")[0], []).append(member)
-        for member in members["keys"]:
-            _place(tar, member, folder / Path(member.name).name)
-        _fill_store(tar, members["store.db"][0], settings, contents)
-        for member in members["notebooks"]:
-            tar.extract(member, folder, numeric_owner=True, filter="tar")
-        if members["objects"]:
-            with store_of_objects(settings) as stored:
-                for member in members["objects"]:
-                    _put_object(tar, member, stored, contents)
+        few = [each for each in _members(tar) if not each.name.startswith("objects/")]
+        for member in few:
+            if (name := member.name.removeprefix("keys/")) in KEYS:
+                _place(tar, member, folder / name)
+        for member in few:
+            if member.name == "store.db":
+                _fill_store(tar, member, settings, contents)
+            elif member.name.startswith("notebooks/"):
+                tar.extract(member, folder, numeric_owner=True, filter="tar")
+    with _opened(path) as tar, contextlib.ExitStack() as stack:
+        stored: Objects | None = None
+        for member in _members(tar):
+            if member.name.startswith("objects/"):
+                stored = stored or stack.enter_context(store_of_objects(settings))
+                _put_object(tar, member, stored, contents)
     return contents
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield what a backup holds, one by one."""
+    for member in tar:
+        yield member
+        _forget(tar)
+
+
+def _forget(tar: Any) -> None:
+    """Drop the members so far: nobody asks for them again, and there may be millions."""
+    tar.members.clear()
 
 
 def verify(path: Path) -> Contents:
@@ -263,7 +318,7 @@ def verify(path: Path) -> Contents:
     contents = Contents()
     sums: dict[str, str] = {}
     with _opened(path) as tar:
-        for member in tar:
+        for member in _members(tar):
             file = tar.extractfile(member) if member.isreg() else None
             if file is None:
                 continue
@@ -298,7 +353,9 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
 def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     source = tar.extractfile(member)
     assert source is not None
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    path.parent.mkdir(mode=0o755, exist_ok=True)
+    mode = 0o644 if path.suffix == ".pem" else 0o600  # a certificate is for everybody
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         while piece := source.read(CHUNK_BYTES):
             file.write(piece)
 
@@ -315,18 +372,26 @@ def _fill_store(
 
 
 def _put_object(tar: tarfile.TarFile, member: tarfile.TarInfo, stored: Objects, contents: Contents) -> None:
-    bucket = member.name.split("/")[1]
+    bucket, kept = member.name.split("/")[1], member.pax_headers
     if member.isdir():
-        stored.ask("create", f"s3://{bucket}", lambda s3: s3.create_bucket(Bucket=bucket))
+        uri = f"s3://{bucket}"
+        stored.ask("create", uri, lambda s3: s3.create_bucket(Bucket=bucket))
+        if VERSIONING in kept:
+            how = {"Status": kept[VERSIONING]}
+            stored.ask(
+                "create", uri, lambda s3: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=how)
+            )
         return
-    key = member.pax_headers["CLARY.key"]
-    source = tar.extractfile(member)
-    assert source is not None
-    given: dict[str, Any] = {
-        name: member.pax_headers[header] for name, header in HEADERS.items() if header in member.pax_headers
-    }
-    given["Metadata"] = json.loads(member.pax_headers.get(METADATA, "{}"))
+    key = kept[KEY]
+    given: dict[str, Any] = {name: kept[header] for name, header in HEADERS.items() if header in kept}
+    given |= {"Tagging": kept[TAGGING]} if TAGGING in kept else {}
+    given["Metadata"] = json.loads(kept.get(METADATA, "{}"))
     uri = f"s3://{bucket}/{key}"
-    stored.ask("upload", uri, lambda s3: s3.upload_fileobj(source, bucket, key, ExtraArgs=given))
+    # opened for each try: one that broke off has read some of it
+    stored.ask(
+        "upload",
+        uri,
+        lambda s3: s3.upload_fileobj(tar.extractfile(member), bucket, key, ExtraArgs=given),
+    )
     contents.n_objects += 1
     contents.n_bytes += member.size

@@ -40,7 +40,8 @@ LARGE_BYTES = 2 * PART_BYTES
 MAX_PARTS = 10_000
 """Source: S3 user guide, "Multipart upload limits"."""
 
-_AWAY = (HTTPClientError, BotoConnectionError, IncompleteReadError, OSError)
+AWAY = (HTTPClientError, BotoConnectionError, IncompleteReadError, OSError)
+"""The store does not answer, or breaks off: worth another try."""
 _T = TypeVar("_T")
 
 
@@ -170,7 +171,7 @@ class Objects:
                         at += len(piece)
                         yield piece
                         stalls_at = time.monotonic() + self.patience_s
-                except _AWAY as error:
+                except AWAY as error:
                     if at < whole_end and time.monotonic() > stalls_at:
                         raise ObjectsUnavailableError(f"{uri} breaks off at byte {at}: {error}") from error
                     if at < whole_end:
@@ -340,7 +341,7 @@ class Objects:
                 if refusal is not None:
                     raise refusal from error
                 last: Exception = error
-            except _AWAY as error:
+            except AWAY as error:
                 last = error
             if time.monotonic() > patience_ends:
                 raise ObjectsUnavailableError(

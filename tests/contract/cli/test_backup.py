@@ -1,8 +1,10 @@
 """`clary backup`, `restore` and `migrate` as a person uses them."""
 
+import itertools
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 from botocore.exceptions import ClientError
@@ -10,6 +12,13 @@ from botocore.exceptions import ClientError
 from clary.testing.server import ClaryServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+ABOUT = {
+    "ContentType": "text/x-a",
+    "ContentLanguage": "de",
+    "ContentDisposition": "attachment",
+    "CacheControl": "max-age=3",
+    "Metadata": {"m": "1"},
+}
 
 
 def clary(*arguments, data_dir, **environ):
@@ -34,9 +43,9 @@ def used(tmp_path_factory):
     s3, sagemaker = account.client("s3"), account.client("sagemaker")
     s3.create_bucket(Bucket="kept-bucket")
     for key in ("a/b.txt", "sp ace/ü.txt"):
-        s3.put_object(
-            Bucket="kept-bucket", Key=key, Body=key.encode(), ContentType="text/x-a", Metadata={"m": "1"}
-        )
+        s3.put_object(Bucket="kept-bucket", Key=key, Body=key.encode(), **ABOUT, Tagging="k=v&z=a%20b")
+    s3.create_bucket(Bucket="versioned-bucket")
+    s3.put_bucket_versioning(Bucket="versioned-bucket", VersioningConfiguration={"Status": "Enabled"})
     s3.put_object(Bucket="kept-bucket", Key="big", Body=bytes(range(256)) * 80_000)
     sagemaker.create_experiment(ExperimentName="kept", Tags=[{"Key": "k", "Value": "v"}])
     yield server, account
@@ -50,11 +59,11 @@ def check(server, account):
     s3 = there.client("s3")
     assert s3.get_object(Bucket="kept-bucket", Key="big")["Body"].read() == bytes(range(256)) * 80_000
     answer = s3.get_object(Bucket="kept-bucket", Key="sp ace/ü.txt")
-    assert (answer["Body"].read(), answer["ContentType"], answer["Metadata"]) == (
-        "sp ace/ü.txt".encode(),
-        "text/x-a",
-        {"m": "1"},
-    )
+    assert answer["Body"].read() == "sp ace/ü.txt".encode()
+    assert {name: answer[name] for name in ABOUT} == ABOUT
+    tags = s3.get_object_tagging(Bucket="kept-bucket", Key="sp ace/ü.txt")["TagSet"]
+    assert {each["Key"]: each["Value"] for each in tags} == {"k": "v", "z": "a b"}
+    assert s3.get_bucket_versioning(Bucket="versioned-bucket")["Status"] == "Enabled"
     arn = there.client("sagemaker").describe_experiment(ExperimentName="kept")["ExperimentArn"]
     assert there.client("sagemaker").list_tags(ResourceArn=arn)["Tags"] == [{"Key": "k", "Value": "v"}]
     with pytest.raises(ClientError, match="NoSuchBucket"):
@@ -70,6 +79,8 @@ def test_a_backup_of_a_running_clary_stands_up_elsewhere(used, tmp_path):
     assert file.stat().st_mode & 0o777 == 0o600
     done = clary("restore", str(file), data_dir=tmp_path / "restored")
     assert done.returncode == 0, done.stderr
+    authority = "certificates/ca.pem"  # what clients elsewhere trust
+    assert (tmp_path / "restored" / authority).read_bytes() == (server.data_dir / authority).read_bytes()
     restored = ClaryServer.start(tmp_path / "restored")
     try:
         check(restored, account)
@@ -77,6 +88,32 @@ def test_a_backup_of_a_running_clary_stands_up_elsewhere(used, tmp_path):
         restored.stop()
     again = clary("restore", str(file), data_dir=tmp_path / "restored")
     assert (again.returncode, "holds a Clary already" in again.stderr) == (1, True)
+
+
+def test_objects_that_come_and_go_meanwhile_do_no_harm(used, tmp_path):
+    server, account = used
+    s3 = account.client("s3")
+    s3.create_bucket(Bucket="busy-bucket")
+    is_over = threading.Event()
+
+    def churn():
+        for n in itertools.count():
+            if is_over.is_set():
+                break
+            s3.put_object(Bucket="busy-bucket", Key=f"k{n % 60}", Body=b"x")
+            s3.delete_object(Bucket="busy-bucket", Key=f"k{(n + 30) % 60}")
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        for _ in range(3):
+            done = clary("backup", str(tmp_path / "b.tar"), data_dir=server.data_dir)
+            assert done.returncode == 0, done.stderr
+            done = clary("backup", str(tmp_path / "b.tar"), "--verify", data_dir=server.data_dir)
+            assert done.returncode == 0, done.stderr
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def test_a_store_moves_to_another_database(used, tmp_path):

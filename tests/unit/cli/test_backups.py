@@ -10,6 +10,7 @@ import pytest
 from clary.cli import backups
 from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
+from clary.toolkit.object_faults import MissingError
 
 
 @pytest.fixture
@@ -64,3 +65,48 @@ def test_where_nothing_ran_there_is_nothing_to_back_up(tmp_path: Path, settings:
     with pytest.raises(SetupError, match="there is nothing to back up"):
         backups.write(settings, tmp_path / "b.tar")
     assert not (tmp_path / "b.tar").exists()
+
+
+class Torn(io.BytesIO):
+    """A file whose first reading breaks off."""
+
+    n_reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.n_reads += 1
+        if self.n_reads == 1:
+            raise ConnectionResetError("cut")
+        return super().read(10 if size else 0)
+
+
+def test_what_breaks_off_is_read_again_and_what_is_gone_is_left_out(tmp_path: Path) -> None:
+    path, contents = tmp_path / "b.tar", backups.Contents()
+
+    def gone() -> None:
+        raise MissingError("deleted")
+
+    def never() -> None:
+        raise ConnectionResetError("cut")
+
+    file = Torn(b"a" * 10 + b"b" * 10)
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        backups._add(tar, contents, "store.db", io.BytesIO(b"rows"))
+        backups._added(tar, "torn", lambda: backups._add(tar, contents, "objects/b/1", file, n_bytes=10))
+        backups._added(tar, "gone", gone)
+        with pytest.raises(SetupError, match="s3://b/x cannot be copied: cut"):
+            backups._added(tar, "s3://b/x", never)
+        backups._add(tar, contents, "sums.json", io.BytesIO(json.dumps(contents.sums).encode()))
+    found = backups.verify(path)
+    assert (found.n_objects, found.n_bytes) == (1, 14)
+
+
+def test_both_names_of_one_file_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("content")
+    (tmp_path / "two").hardlink_to(tmp_path / "one")
+    contents = backups.Contents()
+    with tarfile.open(tmp_path / "b.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        for name in ("one", "two"):
+            backups._add_file(tar, contents, tmp_path / name, f"notebooks/{name}")
+    with tarfile.open(tmp_path / "b.tar") as tar:
+        tar.extractall(tmp_path / "back", filter="tar")
+    assert (tmp_path / "back/notebooks/two").read_text() == "content"
