@@ -250,8 +250,9 @@ def export_onnx(
     inputs: tuple[torch.Tensor, ...],
     names: Sequence[str],
     outputs: Sequence[str],
+    lengths: Sequence[str] = (),
 ) -> None:
-    """Write a module as ONNX; the first axis of inputs and outputs is open."""
+    """Write a module as ONNX; the first axis of inputs and outputs is open, of `lengths` the second alone."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter(
             "ignore"
@@ -263,5 +264,7 @@ def export_onnx(
             dynamo=False,
             input_names=list(names),
             output_names=list(outputs),
-            dynamic_axes={name: {0: "n"} for name in (*names, *outputs)},
+            dynamic_axes={
+                name: {1: f"n_{name}"} if name in lengths else {0: "n"} for name in (*names, *outputs)
+            },
         )

@@ -43,6 +43,8 @@ class Likelihood(ABC):
 
     is_certain: ClassVar[bool] = False
     """Whether it has no noise, and thus one place alone."""
+    names: ClassVar[tuple[str, ...]]
+    """Of its parameters."""
 
     @abstractmethod
     def parameters(self, outputs: torch.Tensor, places: torch.Tensor, spreads: torch.Tensor) -> Parameters:
@@ -54,6 +56,10 @@ class Likelihood(ABC):
         places, spreads : Tensor, shape (..., n_places)
             What the past suggests, and how far from it values usually are; `outputs` moves the first of them.
         """
+
+    def mean(self, scale: torch.Tensor, parameters: Parameters) -> torch.Tensor:
+        """Return the mean of values around each place: by most, the first parameter is it."""
+        return scale * parameters[0]
 
     @abstractmethod
     def loss(self, values: torch.Tensor, scale: torch.Tensor, parameters: Parameters) -> torch.Tensor:
@@ -69,6 +75,7 @@ class Likelihood(ABC):
 class Gaussian(Likelihood):
     """For real numbers."""
 
+    names: ClassVar[tuple[str, ...]] = ("middle", "deviation")
     n_outputs: ClassVar[int] = 2
     is_smooth: ClassVar[bool] = True
 
@@ -93,6 +100,7 @@ class Gaussian(Likelihood):
 class StudentT(Likelihood):
     """For bursts."""
 
+    names: ClassVar[tuple[str, ...]] = ("location", "spread", "freedom")
     n_outputs: ClassVar[int] = 3
     is_smooth: ClassVar[bool] = True
 
@@ -124,6 +132,7 @@ class StudentT(Likelihood):
 class NegativeBinomial(Likelihood):
     """For counts."""
 
+    names: ClassVar[tuple[str, ...]] = ("rate", "dispersion")
     n_outputs: ClassVar[int] = 2
 
     def parameters(self, outputs: torch.Tensor, places: torch.Tensor, spreads: torch.Tensor) -> Parameters:
@@ -157,6 +166,7 @@ class NegativeBinomial(Likelihood):
 class Beta(Likelihood):
     """For numbers between 0 and 1."""
 
+    names: ClassVar[tuple[str, ...]] = ("first", "second")
     n_outputs: ClassVar[int] = 2
     has_scale: ClassVar[bool] = False
 
@@ -165,6 +175,10 @@ class Beta(Likelihood):
         mean = torch.sigmoid(torch.logit(places.clamp(0.02, 0.98)) + outputs[..., :1])
         weight = softplus(outputs[..., 1:] + 3) + _LEAST
         return mean * weight + _LEAST, (1 - mean) * weight + _LEAST
+
+    def mean(self, scale: torch.Tensor, parameters: Parameters) -> torch.Tensor:
+        """Return the share of the first exponent."""
+        return parameters[0] / (parameters[0] + parameters[1])
 
     def loss(self, values: torch.Tensor, scale: torch.Tensor, parameters: Parameters) -> torch.Tensor:
         """Return the negative logarithm of the density."""
@@ -189,6 +203,7 @@ class Beta(Likelihood):
 class DeterministicL1(Likelihood):
     """A forecast without uncertainty."""
 
+    names: ClassVar[tuple[str, ...]] = ("median",)
     n_outputs: ClassVar[int] = 1
     is_certain: ClassVar[bool] = True
 

@@ -192,8 +192,8 @@ class Network(torch.nn.Module):  # type: ignore[misc]  # torch is an extra
         scale : Tensor, shape (n_series, 1)
         """
         hidden = torch.cat((lags, features), -1)
-        start = (hidden.new_zeros(1, len(lags), self.shape.num_cells),) * 2
-        is_half = lags.dtype == torch.float32 and _has_bfloat16()
+        start = (hidden.new_zeros(1, lags.shape[0], self.shape.num_cells),) * 2
+        is_half = lags.dtype == torch.float32 and _has_bfloat16() and not torch.jit.is_tracing()
         for weights in self.lstm.all_weights:  # a layer at a time: dropout between them is ours
             with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
                 hidden = torch.lstm(hidden, start, weights, True, 1, 0.0, self.training, False, True)[0]
@@ -238,7 +238,11 @@ class Network(torch.nn.Module):  # type: ignore[misc]  # torch is an extra
     def _last(self, lags: torch.Tensor, is_there: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the values of the last seasons that are known, the last first, and where there are any."""
         seasons, is_known = lags[..., self._seasons], is_there[..., self._seasons]
-        order = torch.argsort((~is_known).to(torch.int8), dim=-1, stable=True)[..., :MOST_SEASONS]
+        if torch.jit.is_tracing():  # ONNX has no sort that keeps the order
+            n = len(self._seasons)
+            order = (is_known.to(torch.int64) * n - torch.arange(n)).topk(min(n, MOST_SEASONS)).indices
+        else:
+            order = torch.argsort((~is_known).to(torch.int8), dim=-1, stable=True)[..., :MOST_SEASONS]
         return seasons.gather(-1, order), is_known.gather(-1, order)
 
     def _spreads(

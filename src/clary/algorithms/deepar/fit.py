@@ -17,7 +17,7 @@ import numpy as np
 
 from clary.algorithms import _artifact, _torch
 from clary.algorithms._log import Log, say
-from clary.algorithms.deepar import _forecast, _series
+from clary.algorithms.deepar import _forecast, _graph, _series
 from clary.algorithms.deepar._course import SEED, Course
 from clary.algorithms.deepar._hyperparameters import AUTO
 from clary.algorithms.deepar._likelihood import LIKELIHOODS
@@ -56,6 +56,7 @@ def fit(training: Training) -> None:
             _test(training, network, Log(training, "AWS/DeepAR"))
         if group.hosts.is_first:
             _torch.save(training.model_dir / _artifact.MODEL_FILE, network, shape=str(shape))
+            _graph.write(training.model_dir / _graph.FILE, network)
 
 
 def _read(training: Training, group: Group) -> tuple[Shape, list[Series]]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clary.algorithms import _torch  # noqa: F401 - says how to install torch where it is missing
 from clary.algorithms.seq2seq._pairs import PAD
@@ -257,19 +257,23 @@ class Network(torch.nn.Module):  # type: ignore[misc]  # torch is an extra
         self.seen = torch.nn.Linear(width, shape.cnn_num_hidden) if width != shape.cnn_num_hidden else None
         self.words = torch.nn.Linear(shape.cnn_num_hidden, shape.n_target)
 
-    def encode(self, tokens: torch.Tensor) -> Memory:
-        """Read sources, shape (n_sources, n_steps), PAD behind."""
+    def encode(self, tokens: torch.Tensor, *, is_padded: bool = True) -> Memory:
+        """Read sources, shape (n_sources, n_steps), PAD behind, or with `is_padded` false nowhere."""
         is_there = tokens != PAD
         lengths = is_there.sum(1).clamp(min=1)
         is_there[:, 0] = True
         values = self.source_dropout(self.source_vectors(tokens))
         if self.shape.encoder_type == "rnn":
-            packed = torch.nn.utils.rnn.pack_padded_sequence(
-                values, lengths.cpu(), batch_first=True, enforce_sorted=False
-            )
-            values, _ = torch.nn.utils.rnn.pad_packed_sequence(
-                self.both_ways(packed)[0], batch_first=True, total_length=tokens.shape[1]
-            )
+            given: Any = values
+            if is_padded:
+                given = torch.nn.utils.rnn.pack_padded_sequence(
+                    values, lengths.cpu(), batch_first=True, enforce_sorted=False
+                )
+            values, _ = self.both_ways(given)
+            if is_padded:
+                values, _ = torch.nn.utils.rnn.pad_packed_sequence(
+                    values, batch_first=True, total_length=tokens.shape[1]
+                )
             values = self.encoder(values, None, {}, "encoder")
         else:
             places = torch.arange(tokens.shape[1], device=tokens.device)

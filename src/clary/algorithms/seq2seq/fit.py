@@ -17,7 +17,7 @@ import numpy as np
 
 from clary.algorithms import _artifact, _torch
 from clary.algorithms._log import Log, say
-from clary.algorithms.seq2seq import _pairs
+from clary.algorithms.seq2seq import _graph, _pairs
 from clary.algorithms.seq2seq._beam import translate
 from clary.algorithms.seq2seq._bleu import bleu
 from clary.algorithms.seq2seq._network import Dropouts, Network, Shape
@@ -73,6 +73,7 @@ def fit(training: Training) -> None:
         source_words=np.array(words[0]),
         target_words=np.array(words[1]),
     )
+    _graph.write(training.model_dir / _graph.FILE, network)
 
 
 def begin(network: Network, params: Params) -> None:

@@ -1,0 +1,112 @@
+"""Networks as ONNX files say what the networks themselves say."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clary.algorithms import base
+
+torch = pytest.importorskip("torch", reason="needs pip install 'clary[torch]'")
+onnx = pytest.importorskip("onnx", reason="needs pip install 'clary[torch]'")
+pytestmark = pytest.mark.torch
+
+
+def answered(path: Path, given: dict[str, Any]) -> list[Any]:
+    """Return what ONNX's own evaluator says; names that a graph lacks are left out."""
+    reference = pytest.importorskip("onnx.reference")
+    evaluator = reference.ReferenceEvaluator(onnx.load(path))
+    with np.errstate(divide="ignore"):  # its logarithm of a softmax
+        return list(evaluator.run(None, {name: given[name] for name in evaluator.input_names}))
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "cardinality", "n_dynamic"),
+    [("student-T", (3, 2), 2), ("negative-binomial", (), 0), ("deterministic-L1", (4,), 0)],
+)
+def test_deepar_forecasts_from_its_file(
+    likelihood: str, cardinality: tuple[int, ...], n_dynamic: int, tmp_path: Path
+) -> None:
+    from clary.algorithms.deepar import _forecast, _graph  # noqa: PLC0415 - of torch
+    from clary.algorithms.deepar._network import Network, Shape  # noqa: PLC0415
+    from clary.algorithms.deepar._series import Series  # noqa: PLC0415
+
+    lags = (1, 2, 6, 7, 8, 14)
+    shape = Shape(
+        "1D", 14, 7, likelihood, 6, 2, 3, cardinality, n_dynamic, lags, has_year=True, is_whole=False
+    )
+    torch.manual_seed(3)
+    network, draw = Network(shape).eval(), np.random.default_rng(3)
+    for each in network.parameters():
+        torch.nn.init.normal_(each, std=0.2)
+    first = shape.clock.place("2024-01-05")
+    series = []
+    for n_values in (5, 40, 60):
+        target = draw.uniform(1, 9, n_values).astype(np.float32)
+        target[draw.random(n_values) < 0.2] = np.nan
+        beside = draw.normal(size=(n_dynamic, n_values + 7)).astype(np.float32) if n_dynamic else None
+        series.append(Series(first, target, tuple(int(draw.integers(n)) for n in cardinality), beside))
+    wanted = _forecast.paths(_forecast.exact(network), series, 2000)
+
+    n_steps = 21
+    past = np.full((3, shape.n_past), np.nan, np.float32)
+    dynamic = np.zeros((3, n_steps, n_dynamic), np.float32)
+    for place, each in enumerate(series):
+        n_seen = min(len(each), shape.n_past)
+        past[place, -n_seen:] = each.target[-n_seen:]
+        if each.dynamic is not None:
+            seen = each.dynamic.T[-n_steps:]
+            dynamic[place, -len(seen) :] = seen
+    starts = np.array([each.place + len(each) - 14 for each in series])
+    _graph.write(tmp_path / "model.onnx", network)
+    mean, chances, *_ = answered(
+        tmp_path / "model.onnx",
+        {
+            "past": past,
+            "length": np.array([len(each) for each in series], np.float32),
+            "calendar": shape.clock.features(starts, n_steps),
+            "dynamic": dynamic,
+            "categories": np.array([each.cat for each in series], np.int64).reshape(3, -1),
+        },
+    )
+    np.testing.assert_allclose(chances.sum(axis=-1), 1, atol=1e-5)
+    away = np.abs(wanted.mean(axis=1) - mean)
+    assert (away <= 6 * wanted.std(axis=1) / np.sqrt(2000) + 1e-4).all()
+
+
+SHAPE = {
+    "rnn_num_hidden": "12",
+    "cnn_num_hidden": "12",
+    "num_embed_source": "8",
+    "num_embed_target": "8",
+    "num_layers_encoder": "2",
+    "num_layers_decoder": "2",
+}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"encoder_type": "cnn", "decoder_type": "cnn"},
+        {"encoder_type": "cnn", "rnn_attention_type": "bilinear"},
+        {"rnn_cell_type": "gru", "rnn_decoder_state_init": "avg"},
+    ],
+)
+def test_seq2seq_says_the_next_word_from_its_file(given: dict[str, str], tmp_path: Path) -> None:
+    from clary.algorithms.seq2seq import _graph  # noqa: PLC0415 - of torch
+    from clary.algorithms.seq2seq._network import Network, Shape  # noqa: PLC0415
+
+    torch.manual_seed(3)
+    params = base.find("seq2seq").validate({**SHAPE, **given})
+    network, draw = Network(Shape.of(params, 20, 21)).eval(), np.random.default_rng(3)
+    _graph.write(tmp_path / "model.onnx", network)
+    onnx.checker.check_model(onnx.load(tmp_path / "model.onnx"))
+    if "rnn_cell_type" in given:  # ONNX's own evaluator has no cells that look both ways
+        return
+    for n_source, n_said in ((1, 1), (7, 5)):
+        source, said = draw.integers(4, 20, (1, n_source)), draw.integers(2, 20, (1, n_said))
+        with torch.inference_mode():
+            wanted = _graph.Spoken(network)(torch.from_numpy(source), torch.from_numpy(said)).numpy()
+        [likely] = answered(tmp_path / "model.onnx", {"source": source, "said": said})
+        np.testing.assert_allclose(likely, wanted, atol=1e-5)
