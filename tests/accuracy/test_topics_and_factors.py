@@ -76,7 +76,7 @@ def test_lda_trains_on_one_instance_and_on_counts(tmp_path: Any) -> None:
     with pytest.raises(CustomerError, match="InstanceCount to 1"):
         train("lda", tmp_path, params, rows, hosts=("algo-1", "algo-2"))
     (tmp_path / "again").mkdir()
-    with pytest.raises(CustomerError, match="train has a count below 0"):
+    with pytest.raises(CustomerError, match="train/part, record 0: a count below 0"):
         train("lda", tmp_path / "again", params, rows)
 
 

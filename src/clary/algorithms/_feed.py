@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeAlias, cast
 
 import numpy as np
 
@@ -32,6 +34,9 @@ KEEP_BYTES = 2 << 30
 DENSE_BYTES = 32 << 20
 """Of sparse rows made dense, at once."""
 _GZIP = b"\x1f\x8b"
+
+Flaw: TypeAlias = "Callable[[Table], tuple[int, str] | None]"
+"""Finds the first row that an algorithm cannot learn from, and says what is wrong with it."""
 
 
 def files_of(source: Source) -> list[Path]:
@@ -55,6 +60,8 @@ class _Format:
     """Block, name of the file, rows or lines before it."""
     n_lines: Callable[[memoryview, Table], int]
     """Rows or lines of a block."""
+    place: Callable[[memoryview, int, int], str]
+    """Block, row, rows or lines before it: where the row stands in its file."""
 
 
 class Feed:
@@ -68,6 +75,7 @@ class Feed:
         has_labels: bool,
         is_dense: bool = False,
         keep_bytes: int = KEEP_BYTES,
+        flaw: Flaw | None = None,
     ) -> None:
         """Read nothing yet.
 
@@ -79,6 +87,8 @@ class Feed:
             Whether rows need a label. Without, labels that are there are dropped, and CSV's default is none.
         is_dense : bool
             Whether sparse rows are made dense, some at a time.
+        flaw : Callable, optional
+            What else can be wrong with rows, asked of each once.
         """
         self.name = source.name
         self.n_rows = 0
@@ -87,11 +97,14 @@ class Feed:
         self.feature_dim = feature_dim
         self._has_labels = has_labels
         self._is_dense = is_dense
+        self._flaw = flaw
         self._kept: list[Table] | None = []
         self._room = keep_bytes
         self._n_passes = 0
         self._begun: Iterator[Table] | None = None
         self._first_name = ""
+        self._place: Callable[[int], str] = str
+        """Says where a row of the block at hand stands in its file."""
         self._format = self._choose()
 
     def _choose(self) -> _Format:
@@ -101,6 +114,7 @@ class Feed:
                 _whole_frames,
                 lambda block, name, done: recordio_protobuf.decode(block, first=done),
                 lambda block, table: table.n_rows,
+                lambda block, row, done: f"record {done + row}",
             )
         if media.name not in csv.CONTENT_TYPES:
             raise CustomerError(
@@ -125,7 +139,7 @@ class Feed:
             labels = rows[:, 0].copy() if n_labels and rows.size else None
             return Table(np.ascontiguousarray(rows[:, n_labels:]), labels)
 
-        return _Format(_whole_lines, read, lambda block, table: bytes(block).count(b"\n"))
+        return _Format(_whole_lines, read, lambda block, table: bytes(block).count(b"\n"), _line_of)
 
     def blocks(self) -> Iterator[Table]:
         """Yield the rows of one pass; the tables must not be changed.
@@ -226,6 +240,7 @@ class Feed:
         try:
             for block in _blocks(path, self._format.whole):
                 table = self._format.read(block, name, done)
+                self._place = partial(_place, self._format, block, done)
                 done += self._format.n_lines(block, table)
                 yield from self._checked(table, name)
         except FormatError as error:
@@ -263,9 +278,13 @@ class Feed:
             )
         if is_narrow:
             table.features.resize((table.n_rows, self.feature_dim))
-        for part in self._dense(table):
-            self._check_values(part, name)
-            yield part
+        self._check_values(table, name)
+        if self._flaw is not None and (found := self._flaw(table)) is not None:
+            self._refuse(name, *found)
+        yield from self._dense(table)
+
+    def _refuse(self, name: str, row: int, text: str) -> NoReturn:
+        raise CustomerError(f"Unable to read data channel '{self.name}': {name}, {self._place(row)}: {text}")
 
     def _dense(self, table: Table) -> Iterator[Table]:
         if not self._is_dense or isinstance(table.features, np.ndarray):
@@ -282,20 +301,51 @@ class Feed:
             raise CustomerError(f"Unable to read data channel '{self.name}': {name} has rows without a label")
         if not np.isfinite(table.labels).all():
             row = int(np.flatnonzero(~np.isfinite(table.labels))[0])
-            raise CustomerError(
-                f"Unable to read data channel '{self.name}': {name}, row {row} has label {table.labels[row]}"
-                "; labels must be finite numbers"
-            )
+            self._refuse(name, row, f"label {table.labels[row]}; labels must be finite numbers")
 
     def _check_values(self, table: Table, name: str) -> None:
         values = table.features if isinstance(table.features, np.ndarray) else table.features.data
         if is_finite(values):
             return
-        row = int(np.flatnonzero(~np.isfinite(np.asarray(table.features.sum(axis=1))).ravel())[0])
-        raise CustomerError(
-            f"Unable to read data channel '{self.name}': {name} has a missing or infinite value in row {row} "
-            "of a block; every feature must be a finite number"
-        )
+        row = row_of(table.features, int(np.flatnonzero(~np.isfinite(values))[0]))
+        self._refuse(name, row, "a missing or infinite value; every feature must be a finite number")
+
+
+def class_flaw(n_classes: int, wanted: str) -> Flaw:
+    """Return what finds a label that is no integer from 0 to n_classes - 1."""
+
+    def flaw(table: Table) -> tuple[int, str] | None:
+        labels = table.labels
+        assert labels is not None
+        wrong = np.flatnonzero((labels < 0) | (labels >= n_classes) | (labels != np.floor(labels)))
+        return (int(wrong[0]), f"label {labels[wrong[0]]:g}; {wanted}") if wrong.size else None
+
+    return flaw
+
+
+def count_flaw(table: Table) -> tuple[int, str] | None:
+    """Find a count of a word that is below 0."""
+    values = table.features if isinstance(table.features, np.ndarray) else table.features.data
+    if not values.size or values.min() >= 0:
+        return None
+    row = row_of(table.features, int(np.flatnonzero(values < 0)[0]))
+    return row, "a count below 0; documents are counts of words"
+
+
+def row_of(features: Any, place: int) -> int:
+    """Return the row that has the value at a place of the matrix' memory."""
+    if isinstance(features, np.ndarray):
+        return place // int(features.shape[1])
+    return int(np.searchsorted(features.indptr, place, side="right")) - 1
+
+
+def _place(form: _Format, block: memoryview, done: int, row: int) -> str:
+    return form.place(block, row, done)
+
+
+def _line_of(block: memoryview, row: int, done: int) -> str:
+    lines = (number for number, line in enumerate(bytes(block).split(b"\n"), done + 1) if line.strip())
+    return f"line {next(islice(lines, row, None))}"
 
 
 def is_finite(values: Any) -> bool:

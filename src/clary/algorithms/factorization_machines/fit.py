@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clary.algorithms import _artifact, _hosts
-from clary.algorithms._feed import Feed
+from clary.algorithms._feed import Feed, class_flaw
 from clary.algorithms._log import Log
 from clary.algorithms.factorization_machines._model import SEED, Machine
 from clary.kernel.errors import CustomerError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from clary.algorithms._hosts import Hosts
-    from clary.algorithms.base import Training
+    from clary.algorithms.base import Source, Training
     from clary.toolkit.formats.base import Table
 
 SLOWEST = 0.1
@@ -37,10 +37,10 @@ def fit(training: Training) -> None:
         A channel is empty or malformed, or a label is neither 0 nor 1 where classes are learned.
     """
     params = training.params
-    n_columns, epochs = params.int("feature_dim"), params.int("epochs")
+    epochs = params.int("epochs")
     machine, log = Machine(params), Log(training, "factorization-machines")
     with _hosts.joined(training) as hosts:
-        rows = _Rows(Feed(training.source("train"), feature_dim=n_columns, has_labels=True), machine)
+        rows = _Rows(_feed(training.source("train"), machine))
         for epoch in range(epochs):
             share = 1 - (1 - SLOWEST) * epoch / max(epochs - 1, 1)
             found = _epoch(machine, rows, hosts, log, epoch, share, params.int("mini_batch_size"))
@@ -63,8 +63,8 @@ def fit(training: Training) -> None:
 class _Rows:
     """The train channel as CSR matrices: one, where it fits into memory, else one a block."""
 
-    def __init__(self, feed: Feed, machine: Machine) -> None:
-        self._feed, self._machine = feed, machine
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
         self._whole: tuple[Any, Any] | None = None
         self.n_rows = 0
         """Of all hosts, after the first pass."""
@@ -72,9 +72,8 @@ class _Rows:
     def tables(self, hosts: Hosts) -> Iterator[tuple[Any, Any]]:
         """Yield sparse rows and labels."""
         if self._whole is None and not self.n_rows:
-            for table in self._feed.blocks():
-                if self._machine.is_binary:
-                    check_labels(table.labels, self._feed.name)
+            for _ in self._feed.blocks():
+                pass
             self.n_rows = self._feed.require_rows(hosts)
             if self._feed.is_kept and self._feed.n_rows:
                 self._whole = _sparse(self._feed.table())
@@ -85,14 +84,10 @@ class _Rows:
             yield from map(_sparse, self._feed.blocks())
 
 
-def check_labels(labels: Any, channel: str) -> None:
-    """Raise CustomerError where a label is no class."""
-    wrong = (labels != 0) & (labels != 1)
-    if wrong.any():
-        raise CustomerError(
-            f"Channel {channel} has label {labels[wrong][0]:g}; labels of predictor_type binary_classifier "
-            "must be 0 or 1"
-        )
+def _feed(source: Source, machine: Machine, **more: Any) -> Feed:
+    wanted = "labels of predictor_type binary_classifier must be 0 or 1"
+    flaw = class_flaw(2, wanted) if machine.is_binary else None
+    return Feed(source, feature_dim=len(machine.weights), has_labels=True, flaw=flaw, **more)
 
 
 def _sparse(table: Table) -> tuple[Any, Any]:
@@ -188,11 +183,9 @@ class Sums:
 
 
 def _test(training: Training, machine: Machine, log: Log) -> None:
-    feed = Feed(training.sources["test"], feature_dim=len(machine.weights), has_labels=True, keep_bytes=0)
+    feed = _feed(training.sources["test"], machine, keep_bytes=0)
     found = Sums(is_binary=machine.is_binary)
     for table in feed.blocks():
-        if machine.is_binary:
-            check_labels(table.labels, "test")
         found.add(machine.scores(table.features), table.labels)
     feed.require_rows()
     for name, (kind, value) in found.metrics().items():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clary.algorithms import _artifact
-from clary.algorithms._feed import Feed
+from clary.algorithms._feed import Feed, count_flaw
 from clary.algorithms._log import Log, say
 from clary.algorithms.lda import _moments
 from clary.algorithms.lda.predict import Topics, as_counts
@@ -78,13 +78,10 @@ def read(source: Source, n_words: int) -> Any:
             f"Channel {source.name}: LDA reads {source.content_type} in File mode; Pipe mode needs "
             "application/x-recordio-protobuf"
         )
-    feed = Feed(source, feature_dim=n_words, has_labels=False)
+    feed = Feed(source, feature_dim=n_words, has_labels=False, flaw=count_flaw)
     table = feed.table()
     feed.require_rows()
-    counts = as_counts(table.features)
-    if counts.data.size and counts.data.min() < 0:
-        raise CustomerError(f"Channel {source.name} has a count below 0; documents are counts of words")
-    return counts
+    return as_counts(table.features)
 
 
 def _chosen(

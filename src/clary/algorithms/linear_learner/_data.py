@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clary.algorithms._feed import class_flaw
 from clary.algorithms.linear_learner._hyperparameters import BINARY, CLASSES, REGRESSOR
-from clary.kernel.errors import CustomerError
 from clary.toolkit.formats.base import Table, concatenate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from clary.algorithms._feed import Feed
+    from clary.algorithms._feed import Feed, Flaw
     from clary.algorithms._hosts import Hosts
     from clary.toolkit.hyperparameters import Params
 
@@ -50,24 +50,22 @@ class Scaler:
 
 
 def survey(feed: Feed, hosts: Hosts, params: Params) -> Scaler:
-    """Read all rows once: check labels, count classes, and take mean and deviation of the first rows.
+    """Read all rows once: count classes, and take mean and deviation of the first rows.
 
     Raises
     ------
     CustomerError
-        There are no rows, or a label is not what the predictor type wants.
+        There are no rows.
     """
     kind = params.text("predictor_type")
     n_columns = params.int("feature_dim")
     n_wanted = -(-params.int("num_point_for_scaler") // hosts.n_hosts)
     n_classes = {BINARY: 2, CLASSES: params.get("num_classes", 0)}.get(kind, 1)
-    check = label_check(params, feed.name)
     sums = np.zeros((2, n_columns + 1))
     counts = np.zeros(n_classes)
     n_taken, is_sparse, about = 0, False, np.zeros(n_columns + 1)
     for number, table in enumerate(feed.blocks()):
         assert table.labels is not None
-        check(table.labels)
         counts += _counted(table.labels, kind, n_classes)
         is_sparse = is_sparse or not isinstance(table.features, np.ndarray)
         part = slice(0, max(0, n_wanted - n_taken))
@@ -127,23 +125,14 @@ def _scaler(params: Params, mean: Any, spread: Any, n_rows: int, counts: Any, *,
     )
 
 
-def label_check(params: Params, channel: str) -> Callable[[Any], None]:
-    """Return what raises CustomerError where labels do not suit the predictor type."""
+def label_flaw(params: Params) -> Flaw | None:
+    """Return what finds a label that does not suit the predictor type; None where any number does."""
     kind = params.text("predictor_type")
+    if kind == REGRESSOR:
+        return None
     n_classes = 2 if kind == BINARY else int(params.get("num_classes", 0))
     allowed = "0 or 1" if kind == BINARY else f"integers from 0 to {n_classes - 1}"
-
-    def check(labels: Any) -> None:
-        if kind == REGRESSOR:
-            return
-        wrong = (labels < 0) | (labels >= n_classes) | (labels != np.floor(labels))
-        if wrong.any():
-            raise CustomerError(
-                f"Channel {channel} has label {labels[wrong][0]:g}; labels of predictor_type {kind} must be "
-                f"{allowed}"
-            )
-
-    return check
+    return class_flaw(n_classes, f"labels of predictor_type {kind} must be {allowed}")
 
 
 def _counted(labels: Any, kind: str, n_classes: int) -> Any:

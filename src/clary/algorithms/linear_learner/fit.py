@@ -25,7 +25,7 @@ from clary.algorithms import _artifact, _hosts
 from clary.algorithms._feed import Feed
 from clary.algorithms._log import Log, say
 from clary.algorithms.linear_learner import _grid, _metrics, _thresholds
-from clary.algorithms.linear_learner._data import Rows, Scaler, label_check, survey
+from clary.algorithms.linear_learner._data import Rows, Scaler, label_flaw, survey
 from clary.algorithms.linear_learner._hyperparameters import BINARY, CLASSES, REGRESSOR
 from clary.algorithms.linear_learner._losses import SHOWN, Loss, sigmoid, softmax
 from clary.algorithms.linear_learner._models import AVERAGED, Models
@@ -85,23 +85,23 @@ def fit(training: Training) -> None:
 def _opened(training: Training, hosts: Hosts) -> tuple[Training, Feed]:
     """Return the training, which knows how wide its rows are, and the train channel."""
     if training.params["feature_dim"] != "auto":
-        return training, _feed(training, "train")
-    feed = Feed(training.source("train"), feature_dim=0, has_labels=True)
+        return training, _feed(training, "train", training.params.int("feature_dim"))
+    feed = _feed(training, "train", 0)
     params = Params({**training.params, "feature_dim": feed.widen(hosts)})
     say(f"feature_dim is {params['feature_dim']}, as the first rows have it")
     return dataclasses.replace(training, params=params), feed
 
 
-def _feed(training: Training, name: str) -> Feed:
-    return Feed(training.source(name), feature_dim=training.params.int("feature_dim"), has_labels=True)
+def _feed(training: Training, name: str, n_columns: int) -> Feed:
+    flaw = label_flaw(training.params)
+    return Feed(training.source(name), feature_dim=n_columns, has_labels=True, flaw=flaw)
 
 
 def _read(training: Training, name: str, hosts: Hosts) -> Feed:
     """Return a channel of which one pass was made."""
-    feed = _feed(training, name)
-    check = label_check(training.params, name)
-    for table in feed.blocks():
-        check(table.labels)
+    feed = _feed(training, name, training.params.int("feature_dim"))
+    for _ in feed.blocks():
+        pass
     feed.require_rows(hosts)
     return feed
 

@@ -16,7 +16,7 @@ import numpy as np
 import xgboost
 from xgboost.core import XGBoostError
 
-from clary.algorithms.xgboost import _artifact, _data, _folds, _hosts, _library, _metrics
+from clary.algorithms.xgboost import _artifact, _data, _flaws, _folds, _hosts, _library, _metrics
 from clary.algorithms.xgboost._artifact import MODEL_FILE
 from clary.algorithms.xgboost._callbacks import (
     Checkpointer,
@@ -34,7 +34,7 @@ from clary.toolkit.formats.base import Table, concatenate
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from clary.algorithms.base import Training
+    from clary.algorithms.base import Source, Training
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,22 @@ def fit(training: Training) -> None:
             _agree(training, rows, reports)
             _boost(training, rows)
     except XGBoostError as error:
-        raise CustomerError(f"XGB train call failed with exception: {_library.plain(error)}") from error
+        places = [place for source in training.sources.values() if (place := _flaw(training, source))]
+        text = "; ".join([_library.plain(error), *places])
+        raise CustomerError(f"XGB train call failed with exception: {text}") from error
+
+
+def _flaw(training: Training, source: Source) -> str:
+    """Return where a channel's first row is that the objective cannot learn, and why."""
+    if source.name not in {"train", "validation"}:
+        return ""
+    params = training.params
+    return _flaws.first(
+        source,
+        _library.objective(params),
+        int(params.get("num_class", 0)),
+        has_weights=params.is_true("csv_weights"),
+    )
 
 
 def say(text: str) -> None:
@@ -87,6 +102,9 @@ def _read(training: Training) -> _Rows:
         if not table.n_rows and len(training.hosts) == 1:
             what = "training" if name == "train" else name
             raise CustomerError(f"No data in {what} channel path {source.path}")
+        if table.labels is not None and not np.isfinite(table.labels).all():
+            place = _flaw(training, source) or "a label is no finite number"
+            raise CustomerError(f"Failed to load data of channel {name}: {place}")
         tables.append(table)
     return _Rows(tables[0], tables[1] if len(tables) > 1 else None)
 

@@ -12,11 +12,18 @@ from clary.algorithms._feed import Feed
 from clary.algorithms.base import Source
 from clary.kernel.errors import CustomerError
 from clary.toolkit.formats import recordio_protobuf
+from clary.toolkit.formats.base import Table
 
 ALONE = _hosts.Hosts(0, (), 1)
 ROWS = np.arange(60, dtype=np.float32).reshape(20, 3)
 CSV = b"".join(b",".join(b"%d" % value for value in row) + b"\n" for row in ROWS)
+HOLED = np.where(ROWS == 21, np.inf, ROWS)
 LABELLED = b"".join(b"%d," % number + line for number, line in enumerate(CSV.splitlines(keepends=True)))
+
+
+def no_label_below_0(table: Table) -> tuple[int, str] | None:
+    wrong = np.flatnonzero(table.labels < 0) if table.labels is not None else np.zeros(0)
+    return (int(wrong[0]), f"label {table.labels[wrong[0]]:g}; no") if wrong.size else None  # type: ignore[index]
 
 
 @pytest.fixture
@@ -26,7 +33,9 @@ def feed(tmp_path: Any) -> Any:
         for number, content in enumerate(files):
             (tmp_path / "train" / f"part-{number}").write_bytes(content)
         source = Source(name="train", path=tmp_path / "train", content_type=content_type)
-        return Feed(source, feature_dim=feature_dim, has_labels=has_labels, is_dense=True)
+        return Feed(
+            source, feature_dim=feature_dim, has_labels=has_labels, is_dense=True, flaw=no_label_below_0
+        )
 
     return make
 
@@ -73,7 +82,22 @@ def test_labels_come_along_where_they_are_wanted(feed: Any) -> None:
             "has 2 features a row, and hyperparameter feature_dim is 3; CSV without labels",
         ),
         (CSV.replace(b"30", b"x"), "text/csv;label_size=0", False, "train/part-0, line 11: column 1 is 'x'"),
-        (CSV.replace(b"30", b""), "text/csv;label_size=0", False, "missing or infinite value"),
+        (CSV.replace(b"30", b""), "text/csv;label_size=0", False, "part-0, line 11: a missing or infinite"),
+        (
+            b"\n" + CSV.replace(b"31", b"inf"),
+            "text/csv;label_size=0",
+            False,
+            "line 12: a missing or infinite",
+        ),
+        (LABELLED.replace(b"10,30", b"nan,30"), "text/csv", True, "train/part-0, line 11: label nan"),
+        (LABELLED.replace(b"10,30", b"-10,30"), "text/csv", True, "train/part-0, line 11: label -10; no"),
+        (recordio_protobuf.write(HOLED), "", False, "train/part-0, record 7: a missing or infinite value"),
+        (
+            recordio_protobuf.write(sparse.csr_matrix(HOLED)),
+            "",
+            False,
+            "train/part-0, record 7: a missing or infinite value",
+        ),
         (b"1,2,3\n4,5\n", "text/csv;label_size=0", False, "train/part-0, line 2"),
         (CSV, "text/csv;label_size=0", True, "write text/csv;label_size=1"),
         (CSV, "text/csv;label_size=2", True, "label_size"),
@@ -84,9 +108,17 @@ def test_labels_come_along_where_they_are_wanted(feed: Any) -> None:
         (gzip.compress(CSV)[:-9], "text/csv;label_size=0", False, "broken gzip"),
     ],
 )
-def test_what_is_wrong_with_a_channel_is_said_with_its_file(
-    feed: Any, content: bytes, content_type: str, has_labels: bool, text: str
+@pytest.mark.parametrize("block_bytes", [16, 100, 1 << 20])
+def test_what_is_wrong_with_a_channel_is_said_with_its_place(
+    feed: Any,
+    content: bytes,
+    content_type: str,
+    has_labels: bool,
+    text: str,
+    block_bytes: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(_feed, "BLOCK_BYTES", block_bytes)
     with pytest.raises(CustomerError, match="train") as refused:
         feed(content, content_type=content_type, has_labels=has_labels).table()
     assert text in str(refused.value)

@@ -70,6 +70,40 @@ def test_broken_gzip_is_named(job, rows):
     assert "part-7 is broken gzip" in job.failure
 
 
+@pytest.mark.parametrize(
+    ("asked", "bad", "text"),
+    [
+        (BINARY, "7,1,2,3", "label 7; binary:logistic learns labels from 0 to 1"),
+        (BINARY, ",1,2,3", "label nan; binary:logistic learns"),
+        (BINARY, "1,inf,2,3", "an infinite value"),
+        ({"objective": "multi:softmax", "num_class": "2"}, "2,1,2,3", "learns integers from 0 to 1"),
+        ({"objective": "count:poisson"}, "-1,1,2,3", "learns labels that are not below 0"),
+        ({}, "inf,1,2,3", "label inf; reg:squarederror learns finite numbers"),
+    ],
+)
+@pytest.mark.parametrize("form", ["csv", "gzip", "libsvm"])
+def test_a_row_that_cannot_be_learned_is_named_by_file_and_line(job, rows, form, asked, bad, text):
+    job.channel("train", rows, file="part-0")
+    lines = f"\n{rows}{bad}\n{rows}".encode()
+    if form == "libsvm":
+        pairs = (line.split(b",") for line in lines.split(b"\n"))
+        lines = b"\n".join(
+            b" ".join([label or b"nan", *(b"%d:%s" % each for each in enumerate(values))]) if values else b""
+            for label, *values in pairs
+        )
+        job.channel("train", lines.split(b"\n", 1)[1], "text/libsvm", file="part-0")
+    job.channel(
+        "train",
+        gzip.compress(lines) if form == "gzip" else lines,
+        "text/libsvm" if form == "libsvm" else "text/csv",
+        file="part-1",
+    )
+    assert job.run(**asked) != 0
+    assert text in job.failure
+    part = "part-0, line 61" if form == "libsvm" else "part-1, line 62"
+    assert f"train/{part}: " in job.failure
+
+
 def test_files_in_nested_folders_count_and_hidden_ones_do_not(job, rows, capsys):
     job.channel("train", rows, file="a/b/c/d/part-1")
     job.channel("train", rows, file="part-0")
