@@ -87,7 +87,5 @@ np.testing.assert_allclose(lines, mixtures, atol=1e-5)
 largest = mixtures[0].argmax()
 print(f"score     test:pwll {score:.3f} with ten topics")
 print(f"best      num_topics {trials.num_topics.iloc[0]:g}: {trials.FinalObjectiveValue.iloc[0]:.3f}")
-print(
-    f"first     {mixtures[0, largest]:.2f} of topic {largest}: {', '.join(words[np.argsort(-beta[largest])[:8]])}"
-)
+print(f"first     {mixtures[0, largest]:.2f} of topic {largest}: {words[np.argsort(-beta[largest])[:8]]}")
 print(f"outside   NumPy says the same of {len(test)} reviews as endpoint and transform")

@@ -2,8 +2,8 @@
 
 clary run -- .venvs/sdk2/bin/python examples/algorithms/pca.py
 
-The service has no metric of PCA to tune by: three sizes are trained side by side, and the smallest is taken that keeps
-nine tenths of the variance.
+The service has no metric of PCA to tune by: three sizes are trained side by side, and the smallest is taken
+that keeps nine tenths of the variance.
 """
 
 import json
@@ -88,9 +88,7 @@ outside = (images - model["mean"]) @ model["v"]
 np.testing.assert_allclose(outside[:500], answers, rtol=1e-4, atol=1e-3)
 np.testing.assert_allclose(outside, lines, rtol=1e-4, atol=1e-3)
 
-print(
-    f"score     variance kept: {', '.join(f'{n} {share:.3f}' for n, share in zip(SIZES, shares, strict=True))}"
-)
+print(f"score     shares of the variance: {np.round(shares, 3)} in {SIZES} components")
 print(f"best      {SIZES[chosen]} components")
 print(f"first     digit's first two: {np.round(outside[0, [-1, -2]], 2)}")
 print(f"outside   NumPy says the same of {len(images)} digits as endpoint and transform")

@@ -101,8 +101,7 @@ np.testing.assert_allclose(outside[:500], said, rtol=1e-5)
 np.testing.assert_allclose(outside, lines, rtol=1e-5)
 
 print(f"score     validation:rmse {1000 * score:.0f} dollars with trees of depth 3")
-print(
-    f"best      max_depth {trials.max_depth.iloc[0]:g}: {1000 * trials.FinalObjectiveValue.iloc[0]:.0f} dollars"
-)
+best_rmse = 1000 * trials.FinalObjectiveValue.iloc[0]
+print(f"best      max_depth {trials.max_depth.iloc[0]:g}: {best_rmse:.0f} dollars")
 print(f"first     {np.round(1000 * said[:5])} dollars; their prices are {np.round(1000 * test[:5, 0])}")
 print(f"outside   the library says the same of {len(outside)} diamonds as endpoint and transform")
