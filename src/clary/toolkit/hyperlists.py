@@ -84,7 +84,7 @@ class Sizes(Hyperparameter):
     @property
     def allowed(self) -> str:
         """Say what is allowed."""
-        return " or ".join((self.wanted, *self.words))
+        return " or ".join((self.wanted, *(word or "nothing" for word in self.words)))
 
     def parse(self, text: str) -> tuple[int, ...] | str:
         """Read `64,32`, a JSON list of integers, or one of `words`."""

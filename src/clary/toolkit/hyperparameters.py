@@ -153,7 +153,7 @@ class _Numeric(Hyperparameter):
     @property
     def range_text(self) -> str:
         """Spell the range alone."""
-        return " or ".join([str(self.interval), *self.words])
+        return " or ".join([str(self.interval), *(word or "nothing" for word in self.words)])
 
     def read(self, text: str) -> Any:
         """Parse and check one value, a number or one of `words`; CustomerError names it."""

@@ -75,7 +75,10 @@ KV_STORE = Categorical(
     "dist_async lets each go its way and takes the mean of their weights every few steps.",
 )
 LR_SCHEDULER_STEP = Sizes(
-    name="lr_scheduler_step", default=None, doc="Epochs after which the learning rate is reduced: 10, 20."
+    name="lr_scheduler_step",
+    words=("",),
+    default=None,
+    doc="Epochs after which the learning rate is reduced: 10, 20.",
 )
 
 

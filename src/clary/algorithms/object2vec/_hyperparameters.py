@@ -6,6 +6,8 @@ Source: developer guide, "Object2Vec Hyperparameters" and "Tune an Object2Vec Mo
 
 from __future__ import annotations
 
+import re
+
 from clary.algorithms._declared import FEATURE_DIM, FLAG
 from clary.kernel.errors import CustomerError
 from clary.toolkit.hyperlists import Words
@@ -26,6 +28,8 @@ ROW_SPARSE = ("adagrad", "adam", "sgd")
 ACTIVATIONS = ("tanh", "relu", "linear")
 COMPARATORS = ("hadamard", "concat", "abs_diff")
 CLASSES, NUMBERS = "softmax", "mean_squared_error"
+_FILE = re.compile(r"[A-Za-z0-9_.]*")
+"""Source: developer guide, "Object2Vec Hyperparameters"."""
 STORAGE, TIED = "token_embedding_storage_type", "tied_token_embedding_weight"
 
 
@@ -284,6 +288,12 @@ def rows_fit(params: Params) -> None:
 def files_fit(params: Params) -> None:
     """Make sure that pretrained vectors come with their words' tokens."""
     for side in (0, 1):
+        for name in (f"enc{side}_pretrained_embedding_file", f"enc{side}_vocab_file"):
+            if not _FILE.fullmatch(params.text(name)):
+                raise CustomerError(
+                    f"Hyperparameter {name}: value {params[name]} must be a file's name: letters, digits, "
+                    "underscores and periods"
+                )
         vectors, words = (params[f"enc{side}_{name}"] for name in ("pretrained_embedding_file", "vocab_file"))
         if vectors and not words:
             raise CustomerError(

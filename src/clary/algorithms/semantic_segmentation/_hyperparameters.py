@@ -6,7 +6,15 @@ Source: developer guide, "Semantic Segmentation Hyperparameters" and "Tuning a S
 from __future__ import annotations
 
 from clary.algorithms._vision.declared import FLAG, LR_SCHEDULER_STEP, NUM_TRAINING_SAMPLES, early_stopping
-from clary.toolkit.hyperparameters import Categorical, Continuous, Hyperparameter, Integer, Recommended
+from clary.kernel.errors import CustomerError
+from clary.toolkit.hyperparameters import (
+    Categorical,
+    Continuous,
+    Hyperparameter,
+    Integer,
+    Params,
+    Recommended,
+)
 
 ALGORITHMS = ("fcn", "psp", "deeplab")
 BACKBONES = ("resnet-50", "resnet-101")
@@ -107,3 +115,11 @@ HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
         doc="L2 regularisation, of sgd.",
     ),
 )
+
+
+def schedule_fits(params: Params) -> None:
+    """Make sure that a rate that falls by factors has epochs at which it does."""
+    if params["lr_scheduler"] == "step" and not params.get("lr_scheduler_step"):
+        raise CustomerError(
+            "Hyperparameter lr_scheduler_step is required where lr_scheduler is step: epochs, as 10, 20"
+        )

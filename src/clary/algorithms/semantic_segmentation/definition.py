@@ -12,7 +12,7 @@ from clary.algorithms._declared import RECORDIO as PROTOBUF
 from clary.algorithms._declared import RowAlgorithm
 from clary.algorithms._vision.declared import JPEG, MODEL, PICTURE, PICTURES, PNG, pictures, steps_fit
 from clary.algorithms.base import Channel, Instances, Metric
-from clary.algorithms.semantic_segmentation._hyperparameters import HYPERPARAMETERS
+from clary.algorithms.semantic_segmentation._hyperparameters import HYPERPARAMETERS, schedule_fits
 from clary.toolkit.hyperparameters import Hyperparameter, Rule
 
 _FILES = ("File", "FastFile")
@@ -34,7 +34,7 @@ class SemanticSegmentation(RowAlgorithm):
     title: ClassVar[str] = "Semantic Segmentation"
     extra: ClassVar[str] = "torch"
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = HYPERPARAMETERS
-    rules: ClassVar[tuple[Rule, ...]] = (steps_fit,)
+    rules: ClassVar[tuple[Rule, ...]] = (steps_fit, schedule_fits)
     channels: ClassVar[tuple[Channel, ...]] = (
         pictures("train", "Images to learn from.", required=True),
         pictures("validation", "Images on which each epoch is measured.", required=True),

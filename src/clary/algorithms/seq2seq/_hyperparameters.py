@@ -38,6 +38,14 @@ def momentum_fits(params: Params) -> None:
         )
 
 
+def cells_fit(params: Params) -> None:
+    """Refuse cells that cannot be halved: half look back, and half ahead."""
+    if params.int("rnn_num_hidden") % 2:
+        raise CustomerError(
+            f"Hyperparameter rnn_num_hidden: value {params['rnn_num_hidden']} must be an even integer"
+        )
+
+
 def epochs_fit(params: Params) -> None:
     """Refuse fewer passes at most than at least."""
     least, most = params.int("min_num_epochs"), params.get("max_num_epochs")

@@ -9,7 +9,13 @@ from typing import ClassVar
 
 from clary.algorithms._declared import JSON, JSONLINES, PASSES, RECORDIO, RowAlgorithm, metric
 from clary.algorithms.base import Channel, Instances, Metric
-from clary.algorithms.seq2seq._hyperparameters import HYPERPARAMETERS, epochs_fit, metrics_fit, momentum_fits
+from clary.algorithms.seq2seq._hyperparameters import (
+    HYPERPARAMETERS,
+    cells_fit,
+    epochs_fit,
+    metrics_fit,
+    momentum_fits,
+)
 from clary.toolkit.hyperparameters import Hyperparameter, Rule
 
 
@@ -20,7 +26,7 @@ class Seq2Seq(RowAlgorithm):
     title: ClassVar[str] = "Sequence-to-Sequence"
     extra: ClassVar[str] = "torch"
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = HYPERPARAMETERS
-    rules: ClassVar[tuple[Rule, ...]] = (momentum_fits, epochs_fit, metrics_fit)
+    rules: ClassVar[tuple[Rule, ...]] = (momentum_fits, cells_fit, epochs_fit, metrics_fit)
     channels: ClassVar[tuple[Channel, ...]] = (
         Channel(name="train", content_types=(RECORDIO,), required=True, doc="Pairs to learn from."),
         Channel(name="validation", content_types=(RECORDIO,), required=True, doc="Pairs to measure by."),
