@@ -16,6 +16,7 @@ from clary.store.base import one_statement
 from clary.store.database import Store
 from clary.store.notices import Listener
 from clary.store.schema import METADATA
+from clary.store.times import to_micros
 from clary.testing import postgres as server_of_tests
 from clary.testing.store_laws.samples import NOW, make_work
 from clary.testing.store_suite import StoreSuite
@@ -161,6 +162,19 @@ def test_a_machine_of_a_node_is_claimed_by_that_node_alone(two: dict[str, Store]
     assert [each.arn for each in a.write(work.claim, NOW, "a", 1, 30.0)] == ["arn:2"]  # its own first
     assert [each.arn for each in a.write(work.claim, NOW, "a", 9, 30.0)] == ["arn:1"]
     assert a.write(work.claim, NOW, "a", 9, 30.0) == []
+    assert [each.arn for each in b.write(work.claim, NOW, "b", 9, 30.0)] == ["arn:0"]
+
+
+@pytest.mark.postgres
+def test_no_machine_of_a_copy_waits_for_a_node_that_is_not_there(two: dict[str, Store]) -> None:
+    a, b = two["a"], two["b"]
+    for arn, node in (("arn:0", "gone"), ("arn:1", "")):
+        a.write(work.arm, make_work(arn))
+        a.write(nodes.leave, node, arn)
+    a.write(nodes.enter, nodes.Node("gone", "life", 1, {}))
+    assert [each.arn for each in b.write(work.claim, NOW, "b", 9, 30.0)] == ["arn:1"]
+    a.write(nodes.give_up_all, to_micros(NOW))
+    assert a.read(nodes.every) == []
     assert [each.arn for each in b.write(work.claim, NOW, "b", 9, 30.0)] == ["arn:0"]
 
 

@@ -1,14 +1,15 @@
 """Host agents on this machine: they outlive the platform, and the next start takes them over."""
 
 import json
-import os
-import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from clary.cli.supervisor import identity
 from clary.compute import linux
 from clary.kernel.settings import Settings
+
+PAUSE_S = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +56,24 @@ def ask_to_stop(agent: Agent, grace_s: float) -> None:
     beside.replace(agent.folder / "stop.json")
 
 
-def end(agents: list[Agent], *, within_s: float) -> int:
-    """Wait for agents that were asked to stop, kill the rest; return how many were killed."""
+def end(agents: list[Agent], *, within_s: float, is_heard: bool) -> int:
+    """Wait for agents that were asked to stop, kill the rest; return how many were killed.
+
+    Parameters
+    ----------
+    is_heard : bool
+        A control plane hears of their ends. Without one they would wait for it, but the next start reads
+        their results.
+    """
     n_killed = 0
     for each in agents:
-        if not identity.wait(each.pid, each.since, timeout_s=within_s):
-            os.kill(each.pid, signal.SIGKILL)
-            n_killed += 1
+        deadline = time.monotonic() + within_s
+        result = each.folder / "result.json"
+        while not identity.wait(each.pid, each.since, timeout_s=PAUSE_S):
+            if time.monotonic() > deadline or (result.exists() and not is_heard):
+                identity.end(each.pid, each.since, grace_s=PAUSE_S)
+                n_killed += 1
+                break
     return n_killed
 
 

@@ -30,8 +30,9 @@ from clary.gateway import objects
 from clary.kernel.clock import now
 from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
-from clary.store import copying
+from clary.store import copying, nodes
 from clary.store.database import Store
+from clary.store.times import to_micros
 from clary.toolkit.object_faults import MissingError
 from clary.toolkit.objects import AWAY, Objects
 
@@ -369,6 +370,7 @@ def _fill_store(
         _place(tar, member, copied)
         with Store.open(f"sqlite:///{copied}", key) as source, Store.open(settings.store_dsn, key) as target:
             contents.n_rows = sum(copying.copy(source, target).values())
+            target.write(nodes.give_up_all, to_micros(now()))
 
 
 def _put_object(tar: tarfile.TarFile, member: tarfile.TarInfo, stored: Objects, contents: Contents) -> None:

@@ -92,6 +92,13 @@ def give_up(conn: sa.Connection, node_id: str, now_us: int, kept: frozenset[str]
     return conn.execute(sa.update(work).where(mine).values(changes)).rowcount
 
 
+def give_up_all(conn: sa.Connection, now_us: int) -> None:
+    """Forget every node: these rows are a copy, and none of them has a folder here."""
+    conn.execute(sa.delete(table))
+    for node_id in conn.scalars(sa.select(work.c.node).where(work.c.node > "").distinct()).all():
+        give_up(conn, node_id, now_us, frozenset())
+
+
 def own(conn: sa.Connection) -> str:
     """Return the id of the own node; empty where there is but one."""
     name: str = conn.info.get(OWN, "")

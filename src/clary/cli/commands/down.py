@@ -37,7 +37,7 @@ def down(
         _stop_jobs(settings)
     starting.stop(settings)
     if with_jobs:
-        _end(agents.alive(settings), GRACE_S)
+        _end(agents.alive(settings), is_heard=False)
         _end_far(settings)
     left = _alive(settings)
     print("Clary has stopped." if was_running else f"Clary was not running on {settings.data_dir}.")
@@ -68,7 +68,7 @@ def _stop_jobs(settings: Settings) -> None:
         for noun, stem in STOPPED.items():
             with contextlib.suppress(Exception):  # what does not stop this way is ended below, by its agent
                 _stop(client, noun, stem)
-    _end([each for each in agents.alive(settings) if each.kind != "serving"], GRACE_S)
+    _end([each for each in agents.alive(settings) if each.kind != "serving"], is_heard=True)
     far.wait(settings, GRACE_S, but="serving")
 
 
@@ -78,7 +78,7 @@ def _stop(client: Any, noun: str, stem: str) -> None:
         getattr(client, f"stop_{stem}")(**{f"{noun}Name": job[f"{noun}Name"]})
 
 
-def _end(hosts: list[Agent], grace_s: float) -> None:
+def _end(hosts: list[Agent], *, is_heard: bool) -> None:
     for each in hosts:
-        agents.ask_to_stop(each, grace_s)
-    agents.end(hosts, within_s=grace_s + 5.0)
+        agents.ask_to_stop(each, GRACE_S)
+    agents.end(hosts, within_s=GRACE_S + 5.0, is_heard=is_heard)

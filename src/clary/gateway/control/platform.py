@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -81,7 +82,7 @@ class Platform:
             place=neighbours.nodes.choose,
         )
         world.nudge, world.wake = worker.nudge, worker.wake
-        world.placement = _placement(settings, lambda run_id: _changed(world, run_id))
+        _place(settings, world)
         world.extras["objects"] = Objects(
             endpoint=objects["endpoint"],
             access_key=objects["access_key"],
@@ -171,12 +172,19 @@ def _changed(world: World, run_id: str) -> None:
         world.wake(row.arn)
 
 
-def _placement(settings: Settings, on_change: Callable[[str], None]) -> Placement:
-    """Return where runs go: to the nodes of a cluster where one is set, else onto this machine."""
+def _place(settings: Settings, world: World) -> None:
+    """Have runs go to the nodes of a cluster where one is set, else onto this machine."""
+    is_placed = threading.Event()
+
+    def on_change(run_id: str) -> None:
+        is_placed.wait()  # runs of an earlier life are found, and tell, before there is a placement to ask
+        _changed(world, run_id)
+
     name = "ray" if settings.cluster else "local"
     module = member("clary.compute.placements", name)
     placement: Placement = getattr(module, f"{name.title()}Placement")(settings, on_change)
-    return placement
+    world.placement = placement
+    is_placed.set()
 
 
 def _sweep(world: World) -> None:
