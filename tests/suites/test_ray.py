@@ -37,6 +37,16 @@ def cluster() -> Iterator[clusters.Cluster]:
         made.close()
 
 
+@pytest.fixture(scope="module")
+def undertaker(cluster: clusters.Cluster) -> Iterator[RayPlacement]:
+    """Yield another Clary on the cluster, which ends what the tests' have there: half a GiB a node each."""
+    data = cluster.folder / "undertaker"
+    data.mkdir()
+    made = RayPlacement(Settings(data_dir=data, cluster=str(cluster.file)), uses_zygote=False)
+    yield made
+    made.close()
+
+
 class TestRayPlacement(PlacementSuite):
     """A single run takes the large node: of a gang one host fits, on the small one, and two do not."""
 
@@ -45,13 +55,19 @@ class TestRayPlacement(PlacementSuite):
 
     @pytest.fixture
     def settings(
-        self, tmp_path: Path, cluster: clusters.Cluster, monkeypatch: pytest.MonkeyPatch
-    ) -> Settings:
+        self,
+        tmp_path: Path,
+        cluster: clusters.Cluster,
+        undertaker: RayPlacement,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> Iterator[Settings]:
         monkeypatch.setattr(placement_suite, "PATIENCE_S", 120.0)
         data = tmp_path / "data"
         data.mkdir()
         self.folder = cluster.folder
-        return Settings(data_dir=data, cluster=str(cluster.file), cluster_lease_s=5.0)
+        made = Settings(data_dir=data, cluster=str(cluster.file), cluster_lease_s=5.0)
+        yield made
+        undertaker.forsake(name_of(made).removeprefix("clary-"))
 
     def runs(self, settings: Settings) -> list[Path]:
         mirrored = [each for each in (settings.data_dir / "cluster").glob("[!.]*") if each.is_dir()]

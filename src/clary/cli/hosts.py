@@ -87,6 +87,11 @@ def read(path: Path) -> Hosts:
     if unknown := set(document) - set(MEMBERS):
         raise SetupError(f"{path}: {min(unknown)!r} is not known; there are {', '.join(MEMBERS)}")
     given = {name: document[name] for name in MEMBERS[2:] if name in document}
+    if (document.get("environment") or {}).get("CLARY_CONTAINERS") == "podman":
+        raise SetupError(
+            f"{path}: CLARY_CONTAINERS is 'podman', whose service `clary up` runs on its own machine alone; "
+            "name where each host's engine listens, as in unix:///run/podman/podman.sock, or `docker`"
+        )
     given["environment"] = {str(key): str(each) for key, each in given.get("environment", {}).items()}
     machines = [_machine(path, each) for each in (document["head"], *document.get("workers", ()))]
     return Hosts(head=machines[0], workers=tuple(machines[1:]), **given)

@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from clary.compute import linux
-from clary.testing.jobs import Account
+from clary.compute.docker import service
+from clary.compute.docker.client import Docker, DockerError
+from clary.testing.server import Account, ClaryServer, end_agents
 
 PORT = 6379
 CLIENT_PORT = 10001
@@ -76,8 +78,17 @@ class Node:
     folder: Path
     cpus: int = 2
     memory_mib: int = 2048
+    gpus: int = 0
+    """What it tells Ray; there need not be any."""
+    has_engine: bool = False
+    """A Podman of its own listens there."""
     is_head: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def engine(self) -> str:
+        """Return where its Podman listens."""
+        return f"unix://{self.folder / 'p.sock'}"
 
 
 class Cluster:
@@ -103,7 +114,16 @@ class Cluster:
         _ip("addr", "add", f"{self.net}.254/24", "dev", self.bridge)
         _ip("link", "set", self.bridge, "up")
 
-    def add(self, name: str, *, cpus: int = 2, memory_mib: int = 2048, **settings: str) -> Node:
+    def add(
+        self,
+        name: str,
+        *,
+        cpus: int = 2,
+        memory_mib: int = 2048,
+        gpus: int = 0,
+        has_engine: bool = False,
+        **settings: str,
+    ) -> Node:
         """Have a node join; the first one is the head.
 
         Parameters
@@ -118,6 +138,8 @@ class Cluster:
             folder=self.folder / name,
             cpus=cpus,
             memory_mib=memory_mib,
+            gpus=gpus,
+            has_engine=has_engine,
             is_head=not self.nodes,
             settings=settings,
         )
@@ -154,7 +176,7 @@ class Cluster:
             else [f"--address={self.net}.1:{PORT}"]
         )
         words = [ray, "start", *role, f"--node-ip-address={node.address}", "--disable-usage-stats"]
-        words += [f"--num-cpus={node.cpus}", f"--memory={node.memory_mib << 20}", "--num-gpus=0"]
+        words += [f"--num-cpus={node.cpus}", f"--memory={node.memory_mib << 20}", f"--num-gpus={node.gpus}"]
         words += ["--object-store-memory=80000000", f"--temp-dir={node.folder / 'r'}"]
         words += ['--resources={"clary_gang": 1}']
         environment = os.environ | QUICK_HEALTH | {"RAY_USAGE_STATS_ENABLED": "0"}
@@ -162,6 +184,9 @@ class Cluster:
         environment |= {"CLARY_NODE_DIR": str(node.folder / "c"), "RAY_DISABLE_IMPORT_WARNING": "1"}
         environment |= {f"CLARY_{key.upper()}": value for key, value in node.settings.items()}
         environment.pop("RAY_ADDRESS", None)
+        if node.has_engine:
+            _start_engine(node)
+            environment["CLARY_CONTAINERS"] = node.engine
         done = subprocess.run(  # noqa: S603
             ["ip", "netns", "exec", node.name, *words],  # noqa: S607
             env=environment,
@@ -187,11 +212,12 @@ class Cluster:
         return [each for each in homes if linux.stamped(each / "pid")]
 
     def kill(self, name: str) -> None:
-        """End a node as a power cut does: every process of it at once, the agents' sandboxes included."""
+        """End a node as a power cut does: every process of it at once, sandboxes and containers included."""
         for _ in range(100):
             found = self.processes(name)
             if not found:
                 return
+            found += [below for pid in found for below in _below(pid)]  # in networks of their own
             for pid in found:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -209,8 +235,49 @@ class Cluster:
             _ip("link", "del", f"{self.bridge}v{number}", check=False)
             _ip("netns", "del", self.nodes[name].name, check=False)
             shutil.rmtree(NAMES / self.nodes[name].name, ignore_errors=True)
+            _unmount(self.nodes[name].folder)
         _ip("link", "del", self.bridge, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _below(pid: int) -> Iterator[int]:
+    """Yield the processes that a process has begun, and theirs."""
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for each in map(int, path.read_text().split()):
+                yield each
+                yield from _below(each)
+
+
+def _start_engine(node: Node) -> None:
+    """Run a Podman in a node's network, with images of its own, as on a machine that has just started."""
+    folder = node.folder / "e"
+    _unmount(folder)
+    for name in ("run", "tmp"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "net").mkdir(parents=True, exist_ok=True)
+    words = ["nsenter", f"--net=/run/netns/{node.name}", *service.podman(), "--root", str(folder / "root")]
+    words += ["--runroot", str(folder / "run"), "--tmpdir", str(folder / "tmp")]
+    words += ["--network-config-dir", str(folder / "net"), "system", "service", "--time", "0", node.engine]
+    with (folder / "log").open("ab") as log:
+        subprocess.Popen(  # noqa: S603 - Podman
+            words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    docker, end = Docker(node.engine), time.monotonic() + START_S
+    while time.monotonic() < end:
+        with contextlib.suppress(DockerError):
+            docker.ask("GET", "/version")
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"Podman does not start on {node.name}:\n{(folder / 'log').read_text()}")
+
+
+def _unmount(folder: Path) -> None:
+    """Let go of the file systems of containers that were killed."""
+    lines = Path("/proc/mounts").read_text().splitlines()
+    for path in sorted((line.split()[1] for line in lines), reverse=True):
+        if path.startswith(f"{folder}/"):
+            subprocess.run(["umount", "-l", path], check=False, capture_output=True)  # noqa: S603, S607
 
 
 def until(holds: Callable[[], Any], what: str) -> Any:
@@ -233,14 +300,23 @@ def lines(account: Account, name: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def running(
-    folder: Path, names: Sequence[str] = ("n1", "n2", "n3"), *, cpus: int = 2, memory_mib: int = 2048
-) -> Iterator[Cluster]:
-    """Yield a cluster of equal nodes; it is gone at the end."""
+def running(folder: Path, names: Sequence[str] = ("n1", "n2", "n3"), **node: Any) -> Iterator[Cluster]:
+    """Yield a cluster of equal nodes, as `Cluster.add` has them; it is gone at the end."""
     cluster = Cluster(folder)
     try:
         for name in names:
-            cluster.add(name, cpus=cpus, memory_mib=memory_mib)
+            cluster.add(name, **node)
         yield cluster
     finally:
         cluster.close()
+
+
+@contextlib.contextmanager
+def served(folder: Path, cluster: Cluster, **settings: Any) -> Iterator[ClaryServer]:
+    """Yield a Clary whose runs go to a cluster; nothing of it is left at the end."""
+    server = ClaryServer.start(folder, cluster=str(cluster.file), **settings)
+    try:
+        yield server
+    finally:
+        server.stop()
+        end_agents(server.settings)

@@ -182,6 +182,7 @@ class Crowd:
     """Makes a boto3 client, as `Account.client` of a server does."""
     endpoint: str
     n_clients: int = 4
+    body: bytes = b"?"
     heard: list[tuple[float, float, str]] = field(default_factory=list)
     """When one asked, when it was answered, and what."""
     _end: threading.Event = field(default_factory=threading.Event)
@@ -203,7 +204,7 @@ class Crowd:
         while not self._end.is_set():
             asked = time.monotonic()
             try:
-                answer = runtime.invoke_endpoint(EndpointName=self.endpoint, Body=b"?")
+                answer = runtime.invoke_endpoint(EndpointName=self.endpoint, Body=self.body)
                 found = answer["Body"].read().decode()
             except ClientError as error:
                 found = str(error.response["ResponseMetadata"]["HTTPStatusCode"])

@@ -11,7 +11,7 @@ LISTED = {
     "head": "ada@10.0.0.1",
     "workers": ["ada@10.0.0.2", {"host": "ada@far", "address": "10.0.0.3", "cpus": 8, "gpus": 1}],
     "python": "/opt/clary/bin/python",
-    "environment": {"CLARY_CONTAINERS": "podman"},
+    "environment": {"CLARY_CONTAINERS": "docker"},
 }
 
 
@@ -34,6 +34,7 @@ def test_a_list_of_hosts_is_read(tmp_path: Path) -> None:
         ({"head": "a", "hands": []}, "'hands' is not known"),
         ({"head": {"host": "a", "ram": 1}}, "'ram' of a is not known"),
         ({"head": 7}, "7 is no host"),
+        ({"head": "a", "environment": {"CLARY_CONTAINERS": "podman"}}, "where each host's engine listens"),
     ],
 )
 def test_what_is_wrong_in_a_list_is_named(tmp_path: Path, document: object, what: str) -> None:
@@ -49,7 +50,7 @@ def test_head_and_workers_start_with_the_token_on_their_input(tmp_path: Path) ->
     assert {"--address=10.0.0.1:6379", "--num-cpus=8", "--num-gpus=1"} <= set(shlex.split(worker))
     for text in (head, worker):
         assert "read -r RAY_AUTH_TOKEN" in text
-        assert "CLARY_CONTAINERS=podman" in text
+        assert "CLARY_CONTAINERS=docker" in text
         assert "--disable-usage-stats" in text
 
 

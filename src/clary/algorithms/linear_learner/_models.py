@@ -153,12 +153,20 @@ class Models:
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold."""
         parts = {"weights": self._weights, "bias": self._bias}
-        return {f"{name}_{key}": value for name, part in parts.items() for key, value in part.state.items()}
+        found = {f"{name}_{key}": value for name, part in parts.items() for key, value in part.state.items()}
+        if self._kept is not None:
+            found["kept_weights"], found["kept_bias"] = self._kept
+        return found
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Go on from a checkpoint; ValueError or KeyError, and no change, where it is of other models."""
+        for name, value in self.state.items():
+            if state[name].shape != np.shape(value):
+                raise ValueError(f"{name} has shape {state[name].shape}, not {np.shape(value)}")
         for name, part in (("weights", self._weights), ("bias", self._bias)):
             part.restore({key: state[f"{name}_{key}"] for key in ("weights", "mean", "square", "n_steps")})
+        if "kept_weights" in state:
+            self._kept = state["kept_weights"], state["kept_bias"]
 
 
 def _touched(features: Any) -> tuple[Any, Any]:

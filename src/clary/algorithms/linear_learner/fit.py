@@ -24,7 +24,8 @@ import numpy as np
 from clary.algorithms import _artifact, _hosts
 from clary.algorithms._feed import Feed
 from clary.algorithms._log import Log, say
-from clary.algorithms.linear_learner import _grid, _metrics, _thresholds
+from clary.algorithms.linear_learner import _checkpoint, _grid, _metrics, _thresholds
+from clary.algorithms.linear_learner._checkpoint import Standing
 from clary.algorithms.linear_learner._data import Rows, Scaler, label_flaw, survey
 from clary.algorithms.linear_learner._hyperparameters import BINARY, CLASSES, REGRESSOR
 from clary.algorithms.linear_learner._losses import SHOWN, Loss, sigmoid, softmax
@@ -34,14 +35,12 @@ from clary.toolkit.hyperparameters import Params
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from clary.algorithms._hosts import Hosts
     from clary.algorithms.base import Training
 
 SEED = 29
 N_CALIBRATION = 20_000
-CHECKPOINT = "linear-learner-state"
 _BY_LOSS = ("loss_function", "cross_entropy_loss")
 _SQUARED = ("squared_loss", "eps_insensitive_squared_loss", "huber_loss")
 
@@ -123,42 +122,26 @@ def _learn(
     sample = _sample(training, hosts, channels[judge], judge)
     units = scaler.label_scale ** (2 if loss.name in _SQUARED else 1)
     epochs, patience = params.int("epochs"), params.int("early_stopping_patience")
-    tolerance, n_waiting, best = params.float("early_stopping_tolerance"), 0, np.inf
-    for epoch in range(_resume(training.checkpoint_dir, models), epochs):
-        started = time.time()
+    tolerance, folder = params.float("early_stopping_tolerance"), training.checkpoint_dir
+    at = _checkpoint.resume(folder, hosts, models)
+    while at.epoch < epochs and at.n_waiting < patience:
+        epoch, started = at.epoch, time.time()
         _pass(params, hosts, scaler.n_rows, channels["train"], models, epoch)
         log.throughput(scaler.n_rows, time.time() - started)
         value = float(models.losses(sample).min())
         for name in dict.fromkeys(("train", judge)):
             log.quality(f"{name} {SHOWN[loss.name]}_objective", value * units, epoch=epoch)
         log.progress(epoch + 1, epochs)
-        is_better = not np.isfinite(best) or value < best - tolerance * abs(best)
-        n_waiting = 0 if is_better else n_waiting + 1
-        if value < best:
-            best = value
+        is_better = not np.isfinite(at.best) or value < at.best - tolerance * abs(at.best)
+        if value < at.best:
             models.keep()
-        if training.checkpoint_dir is not None and hosts.is_first:
-            _artifact.save(
-                training.checkpoint_dir / CHECKPOINT, {"epoch": np.array(epoch + 1), **models.state}
-            )
-        if n_waiting >= patience:
-            say(f"Early stop condition met. Stopping training after epoch {epoch}")
-            break
+        at = Standing(epoch + 1, 0 if is_better else at.n_waiting + 1, min(value, at.best))
+        if hosts.is_first:
+            _checkpoint.save(folder, at, models)
+    if at.epoch < epochs:
+        say(f"Early stop condition met. Stopping training after epoch {at.epoch - 1}")
     models.recall()
     return models, sample
-
-
-def _resume(folder: Path | None, models: Models) -> int:
-    """Go on from a checkpoint, if there is one of these models; return its epoch."""
-    if folder is None or not (folder / CHECKPOINT).is_file():
-        return 0
-    state = _artifact.load(folder / CHECKPOINT, ("epoch", *models.state))
-    if state["weights_weights"].shape != models.state["weights_weights"].shape:
-        say("The checkpoint is of other hyperparameters; starting anew", "WARNING")
-        return 0
-    models.restore(state)
-    say(f"Resuming from epoch {int(state['epoch'])}")
-    return int(state["epoch"])
 
 
 def _pass(params: Params, hosts: Hosts, n_rows: int, rows: Rows, models: Models, epoch: int) -> None:

@@ -15,6 +15,7 @@ from clary.compute.agent.host import INSIDE, Host
 from clary.compute.agent.packages import Packages
 from clary.compute.docker import pull
 from clary.compute.runners.base import Program
+from clary.compute.runners.process import gpus_of
 from clary.kernel.errors import CustomerError
 from clary.kernel.settings import Settings
 from clary.toolkit import environment, script
@@ -163,7 +164,7 @@ def _script(host: Host, packages: Packages, name: str, base: dict[str, str], com
         base=INSIDE,
         environ=base,
         num_cpus=min(size.cpus, os.cpu_count() or 1),
-        num_gpus=min(size.gpus, environment.count_gpus()) if size.gpus else 0,
+        num_gpus=len(gpus_of(host.home)),
     )
     folders = [*packages.inside, CODE]
     variables = {**base, **seen.environment(), "PATH": packages.path(base)}

@@ -1,6 +1,7 @@
 """The one file that imports Ray: a process that asks for places, and tells what becomes of hosts in them.
 
     python -m clary.compute.cluster ADDRESS NAME LEASE_S      orders in, events out: JSON, a line each
+                                                    --cold    its keepers have no zygote ready
                                                     --look    tells of the nodes, and ends
 
 | order | does |
@@ -58,7 +59,7 @@ GANG = "clary_gang"
 class RayKeeper(Keeper):
     """A keeper as Ray's actor."""
 
-    def __init__(self, name: str, lease_s: float) -> None:
+    def __init__(self, name: str, lease_s: float, is_warm: bool) -> None:
         node_id = ray.get_runtime_context().get_node_id()
         super().__init__(
             name,
@@ -66,6 +67,8 @@ class RayKeeper(Keeper):
             belongs=lambda: any(each["NodeID"] == node_id and each["Alive"] for each in ray.nodes()),
             lease_s=lease_s,
             raylet=os.getppid(),
+            is_warm=is_warm,
+            n_gpus=sum(int(each["resources"].get("GPU", 0)) for each in nodes() if each["id"] == node_id),
         )
 
     def seat(self, run: str, n: int, bundle: Mapping[str, float], is_spread: bool) -> list[str]:
@@ -101,6 +104,7 @@ class RayKeeper(Keeper):
             self.clear(run, [host])
         for run in self.groups():
             self.free(run)
+        self.leave()
 
     def groups(self) -> list[str]:
         """Return the runs that have places in this namespace."""
@@ -127,10 +131,13 @@ class Driver:
         Of the Clary whose runs these are.
     """
 
-    def __init__(self, tell: Callable[[Mapping[str, Any]], None], name: str, lease_s: float) -> None:
+    def __init__(
+        self, tell: Callable[[Mapping[str, Any]], None], name: str, lease_s: float, *, is_warm: bool = True
+    ) -> None:
         self._tell = tell
         self._name = name
         self._lease_s = lease_s
+        self._is_warm = is_warm
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._seating: dict[str, object] = {}
         self._placed: set[str] = set()
@@ -270,7 +277,7 @@ class Driver:
             "num_cpus": 0,
             "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False),
         }
-        keeper = ray.remote(RayKeeper).options(**options).remote(self._name, self._lease_s)
+        keeper = ray.remote(RayKeeper).options(**options).remote(self._name, self._lease_s, self._is_warm)
 
         def found(where: Mapping[str, Any]) -> None:
             self._sought.discard(node)
@@ -340,7 +347,7 @@ def _text(error: BaseException) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Connect, then work until the orders end."""
-    address, name, lease_s, *look = arguments
+    address, name, lease_s, *chosen = arguments
     output = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # Ray prints; the events have the stream to themselves
 
@@ -353,8 +360,8 @@ def main(arguments: Sequence[str]) -> int:
     except Exception as error:  # whatever it is, the cluster cannot be had now
         tell({"event": "away", "why": _text(error)})
         return 1
-    if look:
+    if "--look" in chosen:
         tell({"event": "nodes", "nodes": nodes()})
     else:
-        Driver(tell, name, float(lease_s)).run(sys.stdin)
+        Driver(tell, name, float(lease_s), is_warm="--cold" not in chosen).run(sys.stdin)
     return 0

@@ -30,6 +30,8 @@ class Far:
     """PEM text of the certificate of Clary's authority."""
     near: str
     """Host and port in the URLs to be led here, such as `127.0.0.1:4747`."""
+    registry: str = ""
+    """Host and port that the names of Clary's images begin with, where they are others."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -52,6 +54,12 @@ class Line:
     def moved(self, text: str) -> str:
         """Return a text in which what named Clary's own port names this line."""
         return text.replace(f"//{self.far.near}", f"//127.0.0.1:{self.port}")
+
+    def image(self, name: str) -> str:
+        """Return an image's name, by which this machine pulls it through here where Clary has it."""
+        registry, slash, rest = name.partition("/")
+        is_clarys = bool(slash) and registry in {self.far.near, self.far.registry}
+        return f"127.0.0.1:{self.port}/{rest}" if is_clarys else name
 
     def close(self) -> None:
         """Listen no more."""

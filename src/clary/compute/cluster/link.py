@@ -83,10 +83,15 @@ class Link:
     ----------
     on_event : callable
         Called from the link's thread with each event; `{"event": "lost"}` when a driver has ended.
+    is_warm : bool
+        Whether the nodes have zygotes ready.
     """
 
-    def __init__(self, settings: Settings, namespace: str, on_event: Callable[[Event], None]) -> None:
+    def __init__(
+        self, settings: Settings, namespace: str, on_event: Callable[[Event], None], *, is_warm: bool = True
+    ) -> None:
         self._settings = settings
+        self._options = [] if is_warm else ["--cold"]
         self._namespace = namespace
         self._on_event = on_event
         self._end = threading.Event()
@@ -134,7 +139,7 @@ class Link:
         words = [sys.executable, "-P", "-m", "clary.compute.cluster"]
         with (self._settings.data_dir / "cluster.log").open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - this interpreter, this package
-                [*words, address, self._namespace, str(self._settings.cluster_lease_s)],
+                [*words, address, self._namespace, str(self._settings.cluster_lease_s), *self._options],
                 env=environment(self._settings, token),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -144,6 +149,8 @@ class Link:
             )
         self._heard_at = time.monotonic() + CONNECT_S - SILENCE_S
         self._process = process
+        if self._end.is_set():  # closed while this one was being started: nobody else ends it
+            self._kill()
         try:
             assert process.stdout is not None
             for line in process.stdout:

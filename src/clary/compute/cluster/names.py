@@ -13,6 +13,7 @@ from clary.kernel.settings import Settings
 
 NODE_FILE = "node"
 """Where a node of several control planes has its id, in its data folder."""
+GPUS_FILE = "cluster.gpus"
 
 
 def name_of(node: str) -> str:
@@ -41,14 +42,33 @@ def remembered(settings: Settings) -> Settings:
     return replace(settings, cluster=path.read_text())
 
 
+def offer_gpus(settings: Settings, most: int) -> None:
+    """Write down how many GPUs the largest node has, once it is the largest of all so far."""
+    known = offered_gpus(settings)
+    if known is None or most > known:
+        (settings.data_dir / GPUS_FILE).write_text(f"{most} {settings.cluster}")
+
+
+def offered_gpus(settings: Settings) -> int | None:
+    """Return how many GPUs a host may ask for: those of the largest node that the cluster has had.
+
+    None where it has not told yet.
+    """
+    try:
+        most, _, cluster = (settings.data_dir / GPUS_FILE).read_text().partition(" ")
+        return int(most) if cluster == settings.cluster else None
+    except (OSError, ValueError):
+        return None
+
+
 def far_of(settings: Settings) -> dict[str, Any] | None:
     """Return where the nodes find Clary; nothing where no Clary listens."""
     authority = settings.data_dir / "certificates/ca.pem"
     if not authority.exists():
         return None
     host, port = advertised(settings)
-    near = urlsplit(settings.url).netloc
-    return Far(host=host, port=port, authority=authority.read_text(), near=near).to_json()
+    given = {"near": urlsplit(settings.url).netloc, "registry": settings.registry}
+    return Far(host=host, port=port, authority=authority.read_text(), **given).to_json()
 
 
 def advertised(settings: Settings) -> tuple[str, int]:

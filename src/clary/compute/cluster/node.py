@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from clary import __version__
-from clary.compute import linux, machine, zygote
+from clary.compute import linux, zygote
 from clary.compute.base import RESIDENT, Outcome, RunSpec
 from clary.compute.cluster import guard
 from clary.compute.cluster.gate import Gate
@@ -42,6 +42,8 @@ NEWS_S = 20.0
 RENEWALS = 6
 """Of a lease, while all is well."""
 LOOK_EVERY_S = 1.0
+LONELY_S = 900.0
+"""Without a host, and without anybody who asks for news, until a keeper ends: nobody is left whose it is."""
 _NOT_OURS = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 """What Ray sets for its own workers."""
 
@@ -70,10 +72,22 @@ class Keeper:
         How long hosts go on without a good answer.
     raylet : int
         Process with which the node ends.
+    n_gpus : int
+        GPUs that the node has for the cluster.
+    is_warm : bool
+        Whether a zygote is there before the first host.
     """
 
     def __init__(
-        self, name: str, *, address: str, belongs: Callable[[], bool], lease_s: float, raylet: int
+        self,
+        name: str,
+        *,
+        address: str,
+        belongs: Callable[[], bool],
+        lease_s: float,
+        raylet: int,
+        n_gpus: int = 0,
+        is_warm: bool = True,
     ) -> None:
         for each in _NOT_OURS:
             os.environ.pop(each, None)
@@ -82,6 +96,7 @@ class Keeper:
         self._settings = settings_of(address, name)
         self._runs: dict[tuple[str, str], Run] = {}
         self._children: set[int] = set()
+        self._all_gpus = visible_gpus(raylet, n_gpus)
         self._gpus: dict[tuple[str, str], tuple[int, ...]] = {}
         self._line: Line | None = None
         self._gate: Gate | None = None
@@ -89,12 +104,13 @@ class Keeper:
         self._changed = threading.Condition()
         self._n_changes = 0
         self._told: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
+        self._asked_at = time.monotonic()
         self._watch = Watch()
         self._mark = secrets.token_hex(8)
         self._settings.runs_dir.mkdir(parents=True, exist_ok=True, mode=0o711)
         _clear_up(self._settings.runs_dir)
         self._guard = self._spawn_guard(raylet)
-        for work in (self._warm, self._renew, self._look):
+        for work in (*([self._warm] if is_warm else ()), self._renew, self._look):
             threading.Thread(target=work, name=f"keeper{work.__name__}", daemon=True).start()
 
     def where(self) -> dict[str, Any]:
@@ -137,6 +153,7 @@ class Keeper:
         """Return how those hosts stand that changed since `seen`, as soon as one has; else none, later."""
         with self._changed:
             self._changed.wait_for(lambda: self._n_changes > seen, NEWS_S)
+            self._asked_at = time.monotonic()
             hosts = [
                 {"run": run, "host": host, **told}
                 for (run, host), (n, told) in self._told.items()
@@ -166,8 +183,12 @@ class Keeper:
                 self._watch.forget(run_id)
                 remove(self._settings.runs_dir / run_id, run_id)
 
+    def leave(self) -> None:
+        """End the zygote; whatever else the keeper has ends with it."""
+        guard.kill(linux.stamped(self._settings.data_dir / "zygote.pid"))
+
     def _led(self, spec: RunSpec, far: Mapping[str, Any] | None) -> RunSpec:
-        """Return the run with URLs that hold on this node."""
+        """Return the run with URLs, and an image's name, that hold on this node."""
         if not far:
             return spec
         where = Far(**far)
@@ -177,6 +198,8 @@ class Keeper:
         document["report_url"] = self._line.moved(spec.report_url)
         for part in ("environment", "objects"):
             document[part] = {name: self._line.moved(str(each)) for name, each in document[part].items()}
+        for runtime in (document["runtime"], *document["request"].get("Runtimes", ())):
+            runtime["name"] = self._line.image(runtime["name"])
         return RunSpec.from_json(document)
 
     def _placed(self, spec: RunSpec, addresses: Mapping[str, str]) -> Run:
@@ -192,10 +215,20 @@ class Keeper:
         return run
 
     def _give_gpus(self, key: tuple[str, str], run: Run) -> None:
+        """Write down which GPUs a host has.
+
+        Raises
+        ------
+        SetupError
+            There are not as many: somebody else's work has them, or the node's own are not told by number.
+        """
+        wanted = run.spec.size.gpus
         taken = {number for numbers in self._gpus.values() for number in numbers}
-        free = [number for number in range(machine.gpus()) if number not in taken]
-        self._gpus[key] = tuple(free[: run.spec.size.gpus])
-        if self._gpus[key]:
+        free = [number for number in self._all_gpus if number not in taken]
+        if wanted > len(free):
+            raise SetupError(f"{key[1]} needs {wanted} GPUs, and node {self._address} has {len(free)} free")
+        if wanted:
+            self._gpus[key] = tuple(free[:wanted])
             (run.home(key[1]) / "gpus").write_text(",".join(map(str, self._gpus[key])))
 
     # Threads.
@@ -246,6 +279,9 @@ class Keeper:
                         self._children.discard(pid)
             with self._lock:
                 runs = list(self._runs.items())
+                if not runs and time.monotonic() > self._asked_at + LONELY_S:
+                    self.leave()
+                    os._exit(0)
             for key, run in runs:
                 self._tell(key, _seen(run, key[1]))
             self._watch.wait(LOOK_EVERY_S)
@@ -256,6 +292,23 @@ class Keeper:
                 self._n_changes += 1
                 self._told[key] = (self._n_changes, seen)
                 self._changed.notify_all()
+
+
+def visible_gpus(raylet: int, n_gpus: int) -> tuple[int, ...]:
+    """Return the numbers of a node's GPUs: those that Ray was started with, else all from 0 on.
+
+    None where they were told by anything but numbers, by which nobody here knows them.
+    """
+    try:
+        given = Path(f"/proc/{raylet}/environ").read_bytes().split(b"\0")
+    except OSError:
+        given = []
+    for each in given:
+        name, _, value = each.partition(b"=")
+        if name == b"CUDA_VISIBLE_DEVICES":
+            words = [word for word in value.decode().split(",") if word]
+            return tuple(map(int, words))[:n_gpus] if all(map(str.isdecimal, words)) else ()
+    return tuple(range(n_gpus))
 
 
 def _rise() -> None:

@@ -41,7 +41,7 @@ class RemoteRun(Run):
     def is_spread(self) -> bool:
         """Whether each host goes to a node of its own.
 
-        Hosts without a network reach each other within one node alone, and so do containers.
+        Hosts without a network reach each other within one node alone.
         """
         request = self.spec.request
         network = request.get("NetworkConfig") or {}
@@ -50,7 +50,7 @@ class RemoteRun(Run):
             or network.get("EnableNetworkIsolation")
             or request.get("network") is False
         )
-        return len(self.spec.hosts) > 1 and not is_isolated and self.spec.runtime.kind != "container"
+        return len(self.spec.hosts) > 1 and not is_isolated
 
     def agent(self, host: str) -> int | None:
         """Return 1 for a host whose agent lives, as far as is known."""
@@ -108,6 +108,20 @@ class RemoteRun(Run):
             memory_mib=min(size.memory_mib, int(self.bundle.get("memory", size.memory_mib * MIB)) // MIB),
         )
 
+    def could_start(self, nodes: Sequence[Mapping[str, Any]]) -> bool:
+        """Return whether the cluster has nodes for all hosts, were nothing else there.
+
+        What could not start lets others pass: only who would be next holds the queue.
+        """
+        size = self.spec.size
+        n_nodes = sum(each["resources"].get("GPU", 0) >= size.gpus * self.n_packed for each in nodes)
+        return bool(n_nodes >= (len(self.spec.hosts) if self.is_spread else 1))
+
+    @property
+    def n_packed(self) -> int:
+        """Return how many hosts go to one node."""
+        return 1 if self.is_spread else len(self.spec.hosts)
+
     def wanted(self, nodes: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return the place to ask for: the instance type's, or the largest that the cluster's nodes have.
 
@@ -123,9 +137,9 @@ class RemoteRun(Run):
 
         offers = [each["resources"] for each in nodes]
         if size.gpus:
-            offers = [each for each in offers if each.get("GPU", 0) >= size.gpus]
+            offers = [each for each in offers if each.get("GPU", 0) >= size.gpus * self.n_packed]
         n = len(self.spec.hosts) if self.is_spread else 1
-        part = 1 if self.is_spread else len(self.spec.hosts)
+        part = self.n_packed
         best = sorted(offers, key=share, reverse=True)[:n]
         cpus = min([float(size.cpus), *(each.get("CPU", 0.0) // part for each in best)])
         memory = min([memory, *(each.get("memory", 0.0) // part for each in best)])

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from clary import __version__
 from clary.compute.base import Outcome, RunKind, RunPhase, RunSpec, RunState
 from clary.compute.cluster.link import Event, Link, check
-from clary.compute.cluster.names import far_of, name_of, namespace, remember
+from clary.compute.cluster.names import far_of, name_of, namespace, offer_gpus, offered_gpus, remember
 from clary.compute.cluster.remote import MIB, RemoteRun, roomiest
 from clary.compute.placements.local import LocalPlacement
 from clary.compute.run import remove
@@ -80,7 +80,7 @@ class RayPlacement:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         remember(settings)
         self._adopt()
-        self._link = Link(settings, namespace(settings), self._hear)
+        self._link = Link(settings, namespace(settings), self._hear, is_warm=uses_zygote)
         self._link.start()
         self._end = threading.Event()
         self._clock = threading.Thread(target=self._tick, name="placement-ray", daemon=True)
@@ -102,18 +102,25 @@ class RayPlacement:
         if spec.kind is RunKind.NOTEBOOK or spec.request.get("AcceleratorType"):
             self._here.launch(spec)
             return
-        most = max((int(each["resources"].get("GPU", 0)) for each in self._nodes), default=0)
-        if spec.size.gpus > most and (self._nodes or self._is_connected.wait(30.0)):
-            raise ResourceLimitExceeded(
-                f"a host of {spec.instance_type} needs {spec.size.gpus} GPUs; the largest node has {most}"
-            )
+        run = RemoteRun(spec, self.folder / spec.run_id, arrived_ns=time.time_ns(), slot=0)
+        self._check_gpus(run)
         with self._lock:
             if spec.run_id in self._runs:
                 return
-            run = RemoteRun(spec, self.folder / spec.run_id, arrived_ns=time.time_ns(), slot=0)
             run.write()
             self._runs[spec.run_id] = run
         self._seat_next()
+
+    def _check_gpus(self, run: RemoteRun) -> None:
+        """Refuse what no node of this cluster has ever had; what one had may come back with it."""
+        wanted = run.spec.size.gpus * run.n_packed
+        if wanted > (offered_gpus(self._settings) or 0) and self._is_connected.wait(30.0):
+            most = offered_gpus(self._settings) or 0
+            if wanted > most:
+                hosts, need = (f"{run.n_packed} hosts", "need") if run.n_packed > 1 else ("a host", "needs")
+                raise ResourceLimitExceeded(
+                    f"{hosts} of {run.spec.instance_type} {need} {wanted} GPUs; the largest node has {most}"
+                )
 
     def poll(self, run_id: str) -> RunState:
         """Read how the hosts stand, as far as the cluster has told."""
@@ -184,7 +191,8 @@ class RayPlacement:
                     run.bundle = node["resources"]
                     self._seated(run, [node["id"]])
             for line in ([run for run in waiting if run.is_resident is each] for each in (False, True)):
-                first = next((run for run in line if not run.is_guest), None)
+                jobs = (run for run in line if not run.is_guest)
+                first = next((run for run in jobs if run.could_start(self._nodes)), None)
                 if first is not None and not any(run.is_seating for run in line):
                     self._ask_for_places(first)
 
@@ -271,6 +279,7 @@ class RayPlacement:
     def _look_at_nodes(self, nodes: Sequence[Mapping[str, Any]]) -> None:
         """Lose the hosts whose nodes are gone, and see whether who waits now fits elsewhere."""
         self._nodes = nodes
+        offer_gpus(self._settings, int(max((each["resources"].get("GPU", 0) for each in nodes), default=0)))
         self._is_connected.set()
         alive = {each["id"] for each in nodes}
         for run in self._runs.values():
@@ -330,7 +339,7 @@ class RayPlacement:
     def _fit_again(self) -> None:
         """Ask anew for the place of a run that waits, where nodes that came or left have changed it."""
         for run in [run for run in self._runs.values() if run.is_seating]:
-            if run.wanted(self._nodes) != run.bundle:
+            if run.wanted(self._nodes) != run.bundle or not run.could_start(self._nodes):
                 self._link.send("drop", run=run.spec.run_id, at={})
                 run.is_seating = False
 

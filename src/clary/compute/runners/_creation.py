@@ -28,7 +28,7 @@ class Network:
     mode: str
     """`bridge`, `none`, `host`, or the name of the run's own network."""
     address: str = ""
-    """Its fixed address, where the run has several hosts."""
+    """Its fixed address, where the run has several hosts in a network of their own."""
     hosts: tuple[str, ...] = ()
     """`name:address` of what must resolve from the beginning."""
     is_published: bool = False
@@ -61,11 +61,11 @@ def document(
     }
     if spec.size.gpus:
         settings["DeviceRequests"] = [
-            {"Driver": "nvidia", "DeviceIDs": gpus_of(home).split(","), "Capabilities": [["gpu"]]}
+            {"Driver": "nvidia", "DeviceIDs": gpus_of(home), "Capabilities": [["gpu"]]}
         ]
     made: dict[str, Any] = {
         "Image": program.image,
-        "Hostname": "" if network.mode == "host" else host,
+        "Hostname": "" if network.mode == "host" and not network.hosts else host,
         "Env": [f"{name}={value}" for name, value in program.environment.items()],
         "Labels": dict(labels),
         "HostConfig": settings,

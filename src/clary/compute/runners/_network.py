@@ -1,4 +1,7 @@
-"""The network of a run's containers: hosts that find each other by name, with or without the world."""
+"""The network of a run's containers: hosts that find each other by name, with or without the world.
+
+On one machine a network of the run's own; on several nodes of a cluster these nodes', for no other has both.
+"""
 
 import fcntl
 import ipaddress
@@ -10,6 +13,7 @@ from typing import Any
 from clary.compute.base import RunKind, RunSpec
 from clary.compute.docker.client import Docker, DockerError
 from clary.compute.runners._creation import DATA, RUN, Network
+from clary.compute.runners.process import machines_of
 from clary.kernel.errors import SetupError
 
 FIRST = 2
@@ -38,6 +42,9 @@ def joined(
         Label of whose the network is.
     """
     serves = spec.kind in {RunKind.SERVING, RunKind.TRANSFORM}
+    machines = machines_of(home)
+    if machines and not (serves or isolated):  # their ports are their machine's, as those of processes are
+        return Network(mode="host", hosts=tuple(f"{name}:{address}" for name, address in machines.items()))
     if len(spec.hosts) == 1 or serves:
         if isolated and not serves:
             return Network(mode="none", hosts=(f"{host}:127.0.0.1",))

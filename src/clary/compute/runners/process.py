@@ -198,8 +198,8 @@ class ProcessRunner:
             "OMP_NUM_THREADS": str(cpus),
             **limits.PATIENT_THREADS,
         }
-        if gpus_of(home):
-            defaults["CUDA_VISIBLE_DEVICES"] = gpus_of(home)
+        if numbers := gpus_of(home):
+            defaults["CUDA_VISIBLE_DEVICES"] = ",".join(numbers)
         if not boxed:
             defaults["SAGEMAKER_BASE_DIR"] = str(home / "ml")
         return {**defaults, **program.environment}
@@ -327,9 +327,14 @@ def slot_of(home: Path, spec: RunSpec) -> int:
 
 def addresses_of(home: Path, spec: RunSpec) -> dict[str, str]:
     """Return the address of each host: its machine's where they are on several, else one of the loopback."""
-    slot = slot_of(home, spec)
-    given: dict[str, str] = _place(home).get("addresses") or {}
+    slot, given = slot_of(home, spec), machines_of(home)
     return {each: given.get(each) or address(slot, index) for index, each in enumerate(spec.hosts)}
+
+
+def machines_of(home: Path) -> dict[str, str]:
+    """Return the address of each host's machine, where they are on several; else nothing."""
+    given: dict[str, str] = _place(home).get("addresses") or {}
+    return given
 
 
 def _place(home: Path) -> dict[str, Any]:
@@ -350,19 +355,20 @@ def group_name(spec: RunSpec, host: str) -> str:
     return f"{spec.run_id}.{host}"
 
 
-def gpus_of(home: Path) -> str:
-    """Return the numbers of the host's GPUs, as CUDA_VISIBLE_DEVICES has them; empty for none."""
+def gpus_of(home: Path) -> list[str]:
+    """Return the numbers of the host's GPUs, as CUDA_VISIBLE_DEVICES has them."""
     with contextlib.suppress(OSError):
-        return (home / "gpus").read_text().strip()
-    return ""
+        return [each for each in (home / "gpus").read_text().strip().split(",") if each]
+    return []
 
 
 def devices(home: Path, spec: RunSpec) -> tuple[str, ...]:
     """Return the device files of the host's GPUs, and those that all GPUs share."""
     if not spec.size.gpus:
         return ()
-    shared = [path for path in glob("/dev/nvidia*") if not path.removeprefix("/dev/nvidia").isdecimal()]
-    return (*shared, *(f"/dev/nvidia{number}" for number in gpus_of(home).split(",") if number))
+    own = {f"/dev/nvidia{number}" for number in gpus_of(home)}
+    found = sorted(glob("/dev/nvidia*"))
+    return tuple(path for path in found if path in own or not path.removeprefix("/dev/nvidia").isdecimal())
 
 
 def give(folder: Path, uid: int) -> None:

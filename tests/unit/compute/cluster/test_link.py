@@ -1,4 +1,7 @@
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,3 +39,23 @@ def test_a_driver_has_the_clusters_token_and_not_the_servers_secrets(
     assert found["RAY_AUTH_TOKEN"] == "s3cr3t"
     assert found["RAY_USAGE_STATS_ENABLED"] == "0"
     assert not {each for each in found.values() if each.startswith("hidden")}
+
+
+def test_a_link_that_is_closed_while_its_driver_is_being_started_ends_that_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = link.Link(Settings(data_dir=tmp_path), "clary-unit", lambda _event: None)
+    started: list[subprocess.Popen[str]] = []
+
+    def start(_words: object, **given: Any) -> "subprocess.Popen[str]":
+        made._end.set()  # what `close` does first, before there is a process that it could kill
+        words = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+        started.append(Popen(words, **given | {"env": None}))
+        return started[-1]
+
+    Popen = subprocess.Popen
+    monkeypatch.setattr(link, "check", lambda _cluster: ("ray://10.0.0.1:10001", ""))
+    monkeypatch.setattr(subprocess, "Popen", start)
+    made._one()
+    assert started[0].returncode == -9
+    started[0].stdin.close()  # type: ignore[union-attr]

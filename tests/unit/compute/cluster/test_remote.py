@@ -46,11 +46,23 @@ def test_hosts_without_a_network_share_one_node(tmp_path: Path) -> None:
     assert not run_of(tmp_path, n=2, NetworkConfig={"EnableNetworkIsolation": True}).is_spread
 
 
-def test_hosts_of_real_images_share_one_node(tmp_path: Path) -> None:
+def test_hosts_of_real_images_have_a_node_each_unless_they_are_isolated(tmp_path: Path) -> None:
     run = run_of(tmp_path, n=2)
     runtime = replace(run.spec.runtime, kind="container")
-    assert run.is_spread
-    assert not RemoteRun(replace(run.spec, runtime=runtime), run.folder, arrived_ns=1, slot=0).is_spread
+    assert RemoteRun(replace(run.spec, runtime=runtime), run.folder, arrived_ns=1, slot=0).is_spread
+    isolated = run_of(tmp_path, n=2, EnableNetworkIsolation=True)
+    runtime = replace(isolated.spec.runtime, kind="container")
+    assert not RemoteRun(replace(isolated.spec, runtime=runtime), run.folder, arrived_ns=1, slot=0).is_spread
+
+
+def test_what_the_nodes_could_never_hold_at_once_lets_others_pass(tmp_path: Path) -> None:
+    assert run_of(tmp_path, n=2).could_start(nodes(LARGE, SMALL))
+    assert not run_of(tmp_path, n=3).could_start(nodes(LARGE, SMALL))
+    assert run_of(tmp_path, n=3, EnableNetworkIsolation=True).could_start(nodes(LARGE))
+    two = Size(cpus=4, memory_mib=8_192, gpus=2)
+    assert run_of(tmp_path, n=2, size=two).could_start(nodes({"GPU": 2.0}, {"GPU": 4.0}, LARGE))
+    assert not run_of(tmp_path, n=2, size=two).could_start(nodes({"GPU": 4.0}, LARGE))
+    assert run_of(tmp_path, n=2, size=two, EnableNetworkIsolation=True).could_start(nodes({"GPU": 4.0}))
 
 
 def test_gpus_are_asked_of_nodes_that_have_them(tmp_path: Path) -> None:

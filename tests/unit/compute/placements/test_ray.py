@@ -13,6 +13,7 @@ from clary.compute.cluster.names import namespace
 from clary.compute.cluster.remote import MIB
 from clary.compute.placements import ray
 from clary.compute.placements.ray import RayPlacement
+from clary.kernel.errors import ResourceLimitExceeded
 from clary.kernel.settings import Settings
 from clary.testing.placement_suite import spec_of, until
 
@@ -23,7 +24,9 @@ ROOM = {"CPU": 4.0, "memory": 8_192.0 * MIB}
 class Driver:
     """A link to a cluster that does what the test says."""
 
-    def __init__(self, _settings: Settings, name: str, hear: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, _settings: Settings, name: str, hear: Callable[[dict[str, Any]], None], **_: Any
+    ) -> None:
         self.name, self.hear = name, hear
         self.orders: list[tuple[str, dict[str, Any]]] = []
 
@@ -117,6 +120,53 @@ def test_replicas_with_gpus_have_a_line_of_their_own(
     placement.launch(spec_of("true"))
     placement.launch(replica(size=Size(cpus=1, memory_mib=256, gpus=1)))
     assert [order["bundle"].get("GPU") for order in driver.of("seat")] == [None, 1.0]
+
+
+def test_more_gpus_than_any_node_has_had_are_refused(
+    placement: RayPlacement, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ROOM, "GPU", 2.0)
+    driver.nodes("n1")
+    with pytest.raises(ResourceLimitExceeded, match=r"a host of .* needs 4 GPUs; the largest node has 2"):
+        placement.launch(spec_of("true", size=Size(cpus=1, memory_mib=256, gpus=4)))
+    isolated = spec_of(
+        "true",
+        hosts=("algo-1", "algo-2"),
+        size=Size(cpus=1, memory_mib=256, gpus=2),
+        request={"EnableNetworkIsolation": True},
+    )
+    with pytest.raises(ResourceLimitExceeded, match=r"2 hosts of .* need 4 GPUs"):
+        placement.launch(isolated)
+
+
+def test_a_job_that_no_node_could_hold_now_lets_others_pass_until_one_can(
+    placement: RayPlacement, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ROOM, "GPU", 1.0)
+    driver.nodes("n1", "n2")
+    monkeypatch.delitem(ROOM, "GPU")
+    driver.nodes("n2")
+    driver.keepers("n2")
+    waits = spec_of("true", size=Size(cpus=1, memory_mib=256, gpus=1))
+    gang, passes = spec_of("true", hosts=("algo-1", "algo-2")), spec_of("true")
+    for spec in (waits, gang, passes):
+        placement.launch(spec)
+    assert [order["run"] for order in driver.of("seat")] == [passes.run_id]
+    driver.hear({"event": "seated", "run": passes.run_id, "nodes": ["n2"]})
+    monkeypatch.setitem(ROOM, "GPU", 1.0)
+    driver.nodes("n2", "n3")
+    assert driver.of("seat")[-1]["run"] == waits.run_id
+
+
+def test_a_gang_gives_way_when_a_node_that_it_needs_leaves(placement: RayPlacement, driver: Driver) -> None:
+    driver.nodes("n1", "n2")
+    driver.keepers("n1", "n2")
+    gang, passes = spec_of("true", hosts=("algo-1", "algo-2")), spec_of("true")
+    placement.launch(gang)
+    placement.launch(passes)
+    driver.nodes("n1")
+    assert [order["run"] for order in driver.of("seat")] == [gang.run_id, passes.run_id]
+    assert driver.of("drop")[-1] == {"run": gang.run_id, "at": {}}
 
 
 def test_a_replica_of_a_node_that_is_gone_is_lost_at_once_and_a_job_when_its_lease_is_over(

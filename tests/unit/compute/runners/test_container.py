@@ -1,5 +1,6 @@
 """What the container runner asks the engine for, and how it reads what it is told."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from clary.compute import invocations, linux
 from clary.compute.base import RunKind, RunSpec, Runtime, Size
 from clary.compute.docker.client import Docker
-from clary.compute.runners import _creation, _doors, _guard, container
+from clary.compute.runners import _creation, _doors, _guard, _network, container
 from clary.compute.runners._creation import Network
 from clary.compute.runners.base import Program
 
@@ -68,6 +69,21 @@ def test_code_of_the_image_stays_seen_where_there_is_none_of_the_job(home: Path)
     assert _creation.binds(home, program) == expected
     (ml / "code/train.py").touch()
     assert f"{ml}/code:/opt/ml/code" in _creation.binds(home, program)
+
+
+@pytest.mark.parametrize("kind", [RunKind.TRAINING, RunKind.PROCESSING])
+def test_hosts_on_several_machines_have_these_machines_networks(tmp_path: Path, kind: RunKind) -> None:
+    home, addresses = tmp_path / "run/hosts/algo-1", {"algo-1": "10.0.0.1", "algo-2": "10.0.0.2"}
+    (home / "ml").mkdir(parents=True)
+    (tmp_path / "run/place.json").write_text(json.dumps({"addresses": addresses}))
+    spec = spec_of(kind=kind, hosts=("algo-1", "algo-2"))
+    docker = Docker("unix:///nowhere")
+    network = _network.joined(docker, home, spec, "algo-1", isolated=False, is_entered=True, data="d")
+    assert network == Network(mode="host", hosts=("algo-1:10.0.0.1", "algo-2:10.0.0.2"))
+    found = asked(home, Program(image=IMAGE), network)
+    assert (found["Hostname"], found["HostConfig"]["NetworkMode"]) == ("algo-1", "host")
+    assert found["HostConfig"]["ExtraHosts"] == ["algo-1:10.0.0.1", "algo-2:10.0.0.2"]
+    assert "NetworkingConfig" not in found
 
 
 def test_hosts_of_a_run_have_fixed_addresses_and_know_the_others(home: Path) -> None:
