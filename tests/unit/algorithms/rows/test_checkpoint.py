@@ -63,9 +63,10 @@ def test_a_killed_training_ends_as_an_undisturbed_one(
     patience = {"early_stopping_patience": "20"}
     whole, cut = job("whole", **patience), job("cut", **patience)
     module.fit(whole)
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
+    with monkeypatch.context() as patch:
         killed_after(n_epochs, patch)
-        module.fit(cut)
+        with pytest.raises(KilledError):
+            module.fit(cut)
     capsys.readouterr()
     module.fit(cut)
     assert f"Resuming from epoch {n_epochs}" in capsys.readouterr().out
