@@ -1,11 +1,14 @@
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from clary.compute import linux
-from clary.compute.cluster.node import visible_gpus
+from clary.compute.cluster import node
+from clary.compute.cluster.node import Keeper, visible_gpus
 
 pytestmark = pytest.mark.skipif(not linux.IS_LINUX, reason="nodes run Linux")
 
@@ -30,3 +33,30 @@ def test_gpus_are_numbered_as_ray_was_told_else_from_the_first(
     raylet: int, expected: tuple[int, ...]
 ) -> None:
     assert visible_gpus(raylet, 2) == expected
+
+
+def test_a_keeper_that_nobody_asks_and_that_has_no_host_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+
+    def end(_status: int) -> None:
+        ended.set()
+        threading.Event().wait()  # as a process that ends does nothing more
+
+    monkeypatch.setenv("CLARY_NODE_DIR", str(tmp_path))
+    monkeypatch.setattr(node, "LONELY_S", 0.0)
+    monkeypatch.setattr(os, "_exit", end)
+    keeper = Keeper(
+        "clary-unit",
+        address="127.0.0.1",
+        belongs=lambda: False,
+        lease_s=60.0,
+        raylet=os.getpid(),
+        is_warm=False,
+    )
+    try:
+        assert ended.wait(30.0)
+    finally:
+        keeper._guard.kill()
+        keeper._guard.communicate()
