@@ -17,8 +17,8 @@ ROWS = ("kmeans", "pca", "linear_learner", "knn", "randomcutforest", "factorizat
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def tool() -> Any:
-    spec = importlib.util.spec_from_file_location("hyperparameters", ROOT / "docs/_tools/hyperparameters.py")
+def tool(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/_tools/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -29,7 +29,12 @@ def tool() -> Any:
 @pytest.mark.parametrize("name", base.names())
 def test_the_table_of_hyperparameters_is_the_definitions(name: str) -> None:
     text = (ROOT / "src/clary/algorithms" / name / "README.md").read_text()
-    assert tool().written(text, name) == text, "run python docs/_tools/hyperparameters.py"
+    assert tool("hyperparameters").written(text, name) == text, "run python docs/_tools/hyperparameters.py"
+
+
+def test_the_table_of_algorithms_is_the_definitions() -> None:
+    text = (ROOT / "docs/algorithms.md").read_text()
+    assert tool("algorithms").written(text) == text, "run python docs/_tools/algorithms.py"
 
 
 @pytest.mark.parametrize("name", ROWS)

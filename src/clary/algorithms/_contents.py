@@ -29,6 +29,11 @@ class Part:
     opening: tuple[str, ...] = ()
     """Lines of Python that open it without Clary; none of a file that explains itself."""
 
+    @property
+    def kind(self) -> str:
+        """What it is, without what is in it."""
+        return self.what.partition(":")[0]
+
 
 def parts(folder: Path) -> list[Part]:
     """Return the files of an unpacked artefact, in the order of their names."""
@@ -124,6 +129,11 @@ _KINDS: tuple[tuple[Callable[[Path, bytes], bool], str, tuple[str, ...]], ...] =
     ),
     (lambda path, head: path.suffix == ".json", "JSON", ()),
 )
+
+
+def opened_by(kind: str) -> str:
+    """Return the module that opens files of a kind."""
+    return next(opening[0].split()[1] for _, what, opening in _KINDS if what.partition(":")[0] == kind)
 
 
 def algorithms_of(folder: Path) -> list[str]:

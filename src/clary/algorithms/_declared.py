@@ -97,6 +97,8 @@ class RowAlgorithm:
     channels: ClassVar[tuple[Channel, ...]]
     metrics: ClassVar[tuple[Metric, ...]] = ()
     instances: ClassVar[Instances] = Instances(cpu=True, gpu=True, distributed=True)
+    checkpoints: ClassVar[bool] = False
+    artefacts: ClassVar[tuple[str, ...]] = ("NumPy archive",)
     extra: ClassVar[str] = ""
     decides: ClassVar[bool] = False
     """Whether `load` reads the threshold of `decision.json`; elsewhere such a file is refused."""

@@ -210,6 +210,10 @@ class Algorithm(Protocol):
     channels: ClassVar[tuple[Channel, ...]]
     metrics: ClassVar[tuple[Metric, ...]]
     instances: ClassVar[Instances]
+    checkpoints: ClassVar[bool]
+    """Whether a training leaves checkpoints, and goes on from them."""
+    artefacts: ClassVar[tuple[str, ...]]
+    """Kinds of the files that hold the model, as `_contents` names them."""
     extra: ClassVar[str]
     """Extra of the package that it stands on, named as the module that it brings: `torch`; empty for none."""
     request_types: ClassVar[tuple[str, ...]]

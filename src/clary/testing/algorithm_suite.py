@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clary.algorithms import base
+from clary.algorithms import _contents, base
 from clary.algorithms.base import Algorithm, Answer, Example, Question, Source, Training
 from clary.kernel.errors import CustomerError
 from clary.toolkit.hyperparameters import Categorical, Hyperparameter, Text, _Numeric
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+BESIDE = {"", "JSON", "labels, float32"}
+"""Kinds of files that stand beside a model."""
 HEAVY = ("numpy", "scipy", "pandas", "sklearn", "xgboost", "torch", "botocore")
 """Libraries that a definition must not import: the server reads it."""
 
@@ -35,8 +37,15 @@ def train(
     example: Example,
     folder: Path,
     channels: Mapping[str, Sequence[bytes]] | None = None,
+    **more: Any,
 ) -> Path:
-    """Train on an example, in a folder of its own; return the model folder. Skip without its extra."""
+    """Train on an example, in a folder of its own; return the model folder. Skip without its extra.
+
+    Parameters
+    ----------
+    more : Any
+        Further members of the training.
+    """
     if algorithm.extra:
         pytest.importorskip(algorithm.extra, reason=f"needs pip install 'clary[{algorithm.extra}]'")
     sources = {}
@@ -61,6 +70,7 @@ def train(
             output_data_dir=folder / "output",
             name=example.name,
             n_threads=1,
+            **more,
         )
     )
     return model_dir
@@ -235,7 +245,14 @@ class AlgorithmSuite:
             with pytest.raises(CustomerError, match=name):
                 train(algorithm, example, tmp_path / name, {**example.channels, name: ()})
 
-    def test_every_declared_metric_is_printed_and_found(
+    def test_several_hosts_are_refused_where_one_trains_alone(
+        self, algorithm: Algorithm, examples: tuple[Example, ...], tmp_path: Path
+    ) -> None:
+        if not algorithm.instances.distributed:
+            with pytest.raises(CustomerError, match="InstanceCount"):
+                train(algorithm, examples[0], tmp_path, hosts=("algo-1", "algo-2"))
+
+    def test_declared_metrics_checkpoints_and_artefacts_are_those_that_training_leaves(
         self,
         algorithm: Algorithm,
         examples: tuple[Example, ...],
@@ -245,11 +262,18 @@ class AlgorithmSuite:
         scraper = Scraper({"Name": metric.name, "Regex": metric.regex} for metric in algorithm.metrics)
         declared = {metric.name for metric in algorithm.metrics}
         found: set[str] = set()
+        kinds: set[str] = set()
         for example in examples:
-            train(algorithm, example, tmp_path / example.name)
+            checkpoints = tmp_path / example.name / "checkpoints"
+            checkpoints.mkdir(parents=True)
+            model_dir = train(algorithm, example, tmp_path / example.name, checkpoint_dir=checkpoints)
+            assert any(checkpoints.iterdir()) is algorithm.checkpoints, example.name
+            kinds |= {part.kind for part in _contents.parts(model_dir)} - BESIDE
             printed = {
                 name for line in capfd.readouterr().out.splitlines() for name, _ in scraper.scrape(line)
             }
             assert set(example.metrics) <= printed, example.name
             found |= printed
         assert found == declared
+        assert kinds == set(algorithm.artefacts)
+        assert all(map(_contents.opened_by, kinds))

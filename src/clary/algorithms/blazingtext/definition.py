@@ -51,6 +51,7 @@ class BlazingText(RowAlgorithm):
         Metric(name="validation:accuracy", goal="Maximize", regex=r"#validation_accuracy: (\S+)"),
     )
     instances: ClassVar[Instances] = Instances(cpu=True, gpu=True, distributed=True)
+    artefacts: ClassVar[tuple[str, ...]] = ("fastText's binary", "word2vec's text")
     request_types: ClassVar[tuple[str, ...]] = (JSON, JSONLINES)
     answer_types: ClassVar[tuple[str, ...]] = (JSON, JSONLINES)
 

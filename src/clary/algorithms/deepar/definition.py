@@ -32,6 +32,8 @@ class DeepAR(RowAlgorithm):
     name: ClassVar[str] = "deepar"
     title: ClassVar[str] = "DeepAR"
     extra: ClassVar[str] = "torch"
+    checkpoints: ClassVar[bool] = True
+    artefacts: ClassVar[tuple[str, ...]] = ("ONNX", "NumPy archive")
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = HYPERPARAMETERS
     channels: ClassVar[tuple[Channel, ...]] = (
         Channel(name="train", content_types=_SERIES, required=True, doc="Series to learn from."),

@@ -32,6 +32,8 @@ class ImageClassification(RowAlgorithm):
     name: ClassVar[str] = "image_classification"
     title: ClassVar[str] = "Image Classification"
     extra: ClassVar[str] = "torch"
+    checkpoints: ClassVar[bool] = True
+    artefacts: ClassVar[tuple[str, ...]] = ("ONNX", "NumPy archive")
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = HYPERPARAMETERS
     rules: ClassVar[tuple[Rule, ...]] = (shape_fits, numbers_fit, steps_fit)
     channels: ClassVar[tuple[Channel, ...]] = (

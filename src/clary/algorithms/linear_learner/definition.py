@@ -79,6 +79,7 @@ class LinearLearner(RowAlgorithm):
 
     name: ClassVar[str] = "linear_learner"
     decides: ClassVar[bool] = True
+    checkpoints: ClassVar[bool] = True
     title: ClassVar[str] = "Linear Learner"
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = HYPERPARAMETERS
     rules: ClassVar[tuple[Rule, ...]] = (_num_classes, _loss)

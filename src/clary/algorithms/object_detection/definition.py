@@ -30,6 +30,8 @@ class ObjectDetection(RowAlgorithm):
     name: ClassVar[str] = "object_detection"
     title: ClassVar[str] = "Object Detection"
     extra: ClassVar[str] = "torch"
+    checkpoints: ClassVar[bool] = True
+    artefacts: ClassVar[tuple[str, ...]] = ("ONNX", "NumPy archive")
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = HYPERPARAMETERS
     rules: ClassVar[tuple[Rule, ...]] = (steps_fit, pattern_is_one)
     channels: ClassVar[tuple[Channel, ...]] = (

@@ -33,6 +33,8 @@ class SemanticSegmentation(RowAlgorithm):
     name: ClassVar[str] = "semantic_segmentation"
     title: ClassVar[str] = "Semantic Segmentation"
     extra: ClassVar[str] = "torch"
+    checkpoints: ClassVar[bool] = True
+    artefacts: ClassVar[tuple[str, ...]] = ("ONNX", "NumPy archive")
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = HYPERPARAMETERS
     rules: ClassVar[tuple[Rule, ...]] = (steps_fit, schedule_fits)
     channels: ClassVar[tuple[Channel, ...]] = (

@@ -25,6 +25,8 @@ class Seq2Seq(RowAlgorithm):
     name: ClassVar[str] = "seq2seq"
     title: ClassVar[str] = "Sequence-to-Sequence"
     extra: ClassVar[str] = "torch"
+    checkpoints: ClassVar[bool] = True
+    artefacts: ClassVar[tuple[str, ...]] = ("ONNX", "NumPy archive")
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = HYPERPARAMETERS
     rules: ClassVar[tuple[Rule, ...]] = (momentum_fits, cells_fit, epochs_fit, metrics_fit)
     channels: ClassVar[tuple[Channel, ...]] = (

@@ -78,6 +78,8 @@ class Xgboost:
     )
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     instances: ClassVar[Instances] = Instances(cpu=True, gpu=True, distributed=True)
+    checkpoints: ClassVar[bool] = True
+    artefacts: ClassVar[tuple[str, ...]] = ("XGBoost's own file",)
     extra: ClassVar[str] = ""
     request_types: ClassVar[tuple[str, ...]] = (
         "text/libsvm",
