@@ -27,7 +27,7 @@ def _default(each: Hyperparameter) -> str:
     if each.is_required:
         return "**required**"
     if each.default is None:
-        return ""
+        return each.usual
     return ", ".join(map(str, each.default)) if isinstance(each.default, tuple) else f"{each.default}"
 
 

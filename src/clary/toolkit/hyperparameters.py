@@ -78,6 +78,8 @@ class Hyperparameter:
     name: str
     doc: str
     default: Any = REQUIRED
+    usual: str = ""
+    """What the library takes where nothing is given and `default` is None; told, not sent."""
     aliases: tuple[str, ...] = ()
     """Other names that mean the same."""
     tunable: Recommended | tuple[str, ...] | None = None
