@@ -9,7 +9,7 @@ import pytest
 
 from clary.testing import cluster as clusters
 from clary.testing.cluster import Cluster
-from clary.testing.server import Account, ClaryServer, end_agents
+from clary.testing.server import Account, ClaryServer
 
 LEASE_S = 5
 
@@ -27,17 +27,12 @@ def cluster() -> Iterator[Cluster]:
 def server(cluster: Cluster) -> Iterator[ClaryServer]:
     """Yield a Clary whose runs go to the nodes."""
     folder = Path(tempfile.mkdtemp(prefix="cray", dir="/tmp"))
-    started = ClaryServer.start(
-        folder / "d",
-        host="0.0.0.0",
-        cluster=str(cluster.file),
-        cluster_lease_s=str(LEASE_S),
-    )
+    engine = {"containers": "podman"} if any(each.has_engine for each in cluster.nodes.values()) else {}
+    given = {"host": "0.0.0.0", "cluster_lease_s": str(LEASE_S), **engine}
     try:
-        yield started
+        with clusters.served(folder / "d", cluster, **given) as started:
+            yield started
     finally:
-        started.stop()
-        end_agents(started.settings)
         shutil.rmtree(folder, ignore_errors=True)
 
 
