@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -38,7 +39,9 @@ def until(look: Callable[[], Any]) -> Any:
     raise AssertionError("it did not come in time")
 
 
-def train(account: Account, image: str, name: str, *, count: int = 1, **more: Any) -> None:
+def train(
+    account: Account, image: str, name: str, *, count: int = 1, size: str = "ml.m5.large", **more: Any
+) -> None:
     account.client("sagemaker").create_training_job(
         TrainingJobName=name,
         RoleArn=account.role_arn,
@@ -54,7 +57,7 @@ def train(account: Account, image: str, name: str, *, count: int = 1, **more: An
             }
         ],
         OutputDataConfig={"S3OutputPath": "s3://byoc/out"},
-        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": count, "VolumeSizeInGB": 1},
+        ResourceConfig={"InstanceType": size, "InstanceCount": count, "VolumeSizeInGB": 1},
         StoppingCondition={"MaxRuntimeInSeconds": 600},
         **more,
     )
@@ -127,6 +130,51 @@ def test_failures_are_told_in_the_programs_words_or_the_engines(account: Account
     train(account, "registry.invalid/none:1", "no-image")
     reason = ended(account, "no-image")["FailureReason"]
     assert reason.startswith("ClientError: The image registry.invalid/none:1 could not be pulled")
+
+
+def test_a_container_has_the_memory_of_its_instance_and_no_more(account: Account, image: str) -> None:
+    program = (
+        "import os\n"
+        "s = os.statvfs('/dev/shm'); print('shared', s.f_blocks * s.f_frsize >> 20, flush=True)\n"
+        "kept = [b'x' * (64 << 20) for _ in range(200)]"
+    )
+    train(account, image, "starved", size="ml.t3.medium", Specification=RUN, Environment={"PROGRAM": program})
+    found = ended(account, "starved")
+    assert found["TrainingJobStatus"] == "Failed"
+    assert "The program used more than the 4096 MiB of ml.t3.medium" in found["FailureReason"]
+    assert "shared 4096" in lines(account, "starved")
+
+
+def test_an_isolated_container_reaches_its_own_hosts_alone(account: Account, image: str) -> None:
+    program = (
+        "import os, socket, time\n"
+        "door = socket.create_server(('', 9999))\n"
+        "def asked(where):\n"
+        "    try:\n"
+        "        return socket.create_connection(where, 2)\n"
+        "    except OSError as error:\n"
+        "        return type(error).__name__\n"
+        "clary = asked(os.environ['AWS_ENDPOINT_URL'].rpartition('/')[2].split(':'))\n"
+        "print('clary', clary, 'outside', asked(('192.0.2.1', 80)))\n"
+        "peer = 'algo-2' if socket.gethostname() == 'algo-1' else 'algo-1'\n"
+        "while isinstance(asked((peer, 9999)), str): time.sleep(0.1)\n"
+        "door.accept(); print('met', peer)"
+    )
+    train(
+        account,
+        image,
+        "isolated",
+        count=2,
+        Specification=RUN,
+        Environment={"PROGRAM": program},
+        EnableNetworkIsolation=True,
+    )
+    found = ended(account, "isolated")
+    assert found["TrainingJobStatus"] == "Completed", found.get("FailureReason")
+    said = lines(account, "isolated")
+    assert {"met algo-1", "met algo-2"} <= set(said)
+    refused = re.compile(r"clary ConnectionRefusedError outside \w*Error")
+    assert sum(bool(refused.fullmatch(each)) for each in said) == 2, said
 
 
 def test_a_stop_is_a_sigterm_first(account: Account, image: str) -> None:

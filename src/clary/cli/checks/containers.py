@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clary.cli.checks.base import Finding, Grade
+from clary.compute import machine
 from clary.compute.docker import service
-from clary.compute.runners import _doors
+from clary.compute.runners import _doors, _gpus
 from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
 
@@ -35,6 +36,9 @@ def check(settings: Settings) -> Iterator[Finding]:
         yield _absent(settings, error)
         return
     yield Finding(subject=SUBJECT, grade=Grade.OK, text=found)
+    if machine.gpus() and (why := _gpus.refusal(found)):
+        mend = "install a newer Podman, or Docker with the NVIDIA container toolkit"
+        yield Finding(subject=SUBJECT, grade=Grade.LIMITED, text=why, mend=mend)
     if not _doors.can_open():
         mend = "run Clary as root, or give hosts that need it credentials of their own"
         yield Finding(subject=SUBJECT, grade=Grade.LIMITED, text=NO_DOORS, mend=mend)

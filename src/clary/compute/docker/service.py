@@ -81,9 +81,14 @@ def version(settings: Settings) -> str:
         It does not answer, or is not set up.
     """
     try:
-        found = connect(settings).ask("GET", "/version", timeout_s=LOOK_S)
+        return engine(connect(settings))
     except DockerError as error:
         raise SetupError(f"no container engine: {error}") from error
+
+
+def engine(docker: Docker) -> str:
+    """Return name and version of what answers, as `Podman 4.3.1`."""
+    found = docker.ask("GET", "/version", timeout_s=LOOK_S)
     names = [str(each.get("Name", "")) for each in found.get("Components") or ()]
     name = "Podman" if any("Podman" in each for each in names) else "Docker"
     return f"{name} {found.get('Version', '')}"

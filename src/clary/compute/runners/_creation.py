@@ -10,7 +10,6 @@ from typing import Any
 from clary.compute import mounts
 from clary.compute.base import RunSpec
 from clary.compute.runners.base import Program
-from clary.compute.runners.process import gpus_of
 
 MIB = 1024 * 1024
 RUN, HOST, AGENT, DATA = "clary.run", "clary.host", "clary.agent", "clary.data"
@@ -41,7 +40,13 @@ def name_of(home: Path, spec: RunSpec) -> str:
 
 
 def document(
-    program: Program, home: Path, spec: RunSpec, host: str, network: Network, labels: Mapping[str, str]
+    program: Program,
+    home: Path,
+    spec: RunSpec,
+    host: str,
+    network: Network,
+    labels: Mapping[str, str],
+    gpus: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the body of `POST /containers/create`."""
     memory = spec.size.memory_mib * MIB
@@ -59,10 +64,8 @@ def document(
         "LogConfig": {"Type": "none"},  # its lines go to the job's log stream, nowhere else
         "ExtraHosts": list(network.hosts),
     }
-    if spec.size.gpus:
-        settings["DeviceRequests"] = [
-            {"Driver": "nvidia", "DeviceIDs": gpus_of(home), "Capabilities": [["gpu"]]}
-        ]
+    if gpus:
+        settings["DeviceRequests"] = [dict(gpus)]
     made: dict[str, Any] = {
         "Image": program.image,
         "Hostname": "" if network.mode == "host" and not network.hosts else host,

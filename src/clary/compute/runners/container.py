@@ -22,9 +22,10 @@ from clary.compute import linux
 from clary.compute.base import RunSpec
 from clary.compute.docker import service, stream
 from clary.compute.docker.client import Docker, DockerError
-from clary.compute.runners import _creation, _doors, _guard, _network
+from clary.compute.runners import _creation, _doors, _gpus, _guard, _network
 from clary.compute.runners._creation import Network
 from clary.compute.runners.base import Exit, Program, Running
+from clary.compute.runners.process import gpus_of
 from clary.kernel.errors import CustomerError, SetupError
 from clary.kernel.settings import Settings
 
@@ -108,7 +109,8 @@ class ContainerRunner:
         }
         name = _creation.name_of(home, spec)
         self._docker_remove(name)
-        made = _creation.document(program, home, spec, host, network, labels)
+        gpus = _gpus.request_of(gpus_of(home), service.engine(self._docker)) if spec.size.gpus else {}
+        made = _creation.document(program, home, spec, host, network, labels, gpus)
         self._docker.ask("POST", "/containers/create", made, name=name)
         own = _network.name_of(spec) if network.mode == _network.name_of(spec) else ""
         running = ContainerRunning(self._docker, name, spec, own, self._podman)

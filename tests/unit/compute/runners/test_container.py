@@ -12,9 +12,10 @@ import pytest
 from clary.compute import invocations, linux
 from clary.compute.base import RunKind, RunSpec, Runtime, Size
 from clary.compute.docker.client import Docker
-from clary.compute.runners import _creation, _doors, _guard, _network, container
+from clary.compute.runners import _creation, _doors, _gpus, _guard, _network, container
 from clary.compute.runners._creation import Network
 from clary.compute.runners.base import Program
+from clary.kernel.errors import SetupError
 
 IMAGE = "mine:1"
 BRIDGE = Network(mode="bridge")
@@ -102,10 +103,20 @@ def test_a_published_port_is_this_machines_alone(home: Path) -> None:
     assert container.address_of(told, network) == "http://127.0.0.1:41234"
 
 
-def test_gpus_are_asked_for_by_number(home: Path) -> None:
-    (home / "gpus").write_text("0,2")
-    found = asked(home, Program(image=IMAGE), size=Size(cpus=1, memory_mib=100, gpus=2))
-    assert found["HostConfig"]["DeviceRequests"][0]["DeviceIDs"] == ["0", "2"]
+def test_each_engine_is_asked_for_gpus_in_its_own_way(home: Path) -> None:
+    found = _gpus.request_of(["0", "2"], "Docker 20.10.24")
+    assert (found["Driver"], found["DeviceIDs"]) == ("nvidia", ["0", "2"])
+    made = _creation.document(Program(image=IMAGE), home, spec_of(), "algo-1", BRIDGE, {}, found)
+    assert made["HostConfig"]["DeviceRequests"] == [found]
+    found = _gpus.request_of(["0", "2"], "Podman 5.10.0-dev")
+    assert found == {"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=0", "nvidia.com/gpu=2"]}
+    assert "DeviceRequests" not in asked(home, Program(image=IMAGE))["HostConfig"]
+
+
+@pytest.mark.parametrize("engine", ["Podman 4.3.1", "Podman 5.3.2", "Podman "])
+def test_an_engine_that_would_leave_gpus_away_is_refused(engine: str) -> None:
+    with pytest.raises(SetupError, match=r"gives containers no GPUs through its API: Podman 5\.4 and newer"):
+        _gpus.request_of(["0"], engine)
 
 
 @pytest.mark.parametrize(
