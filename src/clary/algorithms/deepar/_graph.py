@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from clary.algorithms.deepar._network import Network
 
-FILE = "model.onnx"
-
 
 class Forecast(torch.nn.Module):  # type: ignore[misc]  # torch is an extra
     """What the network says of the steps behind series' ends."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clary.algorithms import _artifact, _torch
+from clary.algorithms import _artifact, _onnx, _torch
 from clary.algorithms._log import Log, say
 from clary.algorithms.deepar import _forecast, _graph, _series
 from clary.algorithms.deepar._course import SEED, Course
@@ -56,7 +56,7 @@ def fit(training: Training) -> None:
             _test(training, network, Log(training, "AWS/DeepAR"))
         if group.hosts.is_first:
             _torch.save(training.model_dir / _artifact.MODEL_FILE, network, shape=str(shape))
-            _graph.write(training.model_dir / _graph.FILE, network)
+            _graph.write(training.model_dir / _onnx.FILE, network)
 
 
 def _read(training: Training, group: Group) -> tuple[Shape, list[Series]]:

@@ -23,7 +23,7 @@ from clary.algorithms._gradients import summed
 from clary.algorithms._log import Log, say
 from clary.algorithms._optimizers import Optimizer, optimizer
 from clary.algorithms.kmeans import _lloyd
-from clary.algorithms.ntm import _words
+from clary.algorithms.ntm import _graph, _words
 from clary.algorithms.ntm._network import Loss, Network
 from clary.kernel.errors import CustomerError
 
@@ -68,7 +68,9 @@ def fit(training: Training) -> None:
             log.score("total_loss", loss)
         _describe(network.topics(), words, vocabulary)
         if hosts.is_first:
-            _artifact.save(training.model_dir / _artifact.MODEL_FILE, network.frozen())
+            arrays = network.frozen()
+            _artifact.save(training.model_dir / _artifact.MODEL_FILE, arrays)
+            _graph.write(training.model_dir, arrays)
 
 
 class Documents:

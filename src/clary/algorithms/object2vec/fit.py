@@ -14,7 +14,7 @@ import numpy as np
 from clary.algorithms import _artifact
 from clary.algorithms._log import Log, say
 from clary.algorithms._optimizers import Optimizer, optimizer
-from clary.algorithms.object2vec import _pairs
+from clary.algorithms.object2vec import _graph, _pairs
 from clary.algorithms.object2vec._hyperparameters import STORAGE
 from clary.algorithms.object2vec._network import Network, Shape
 from clary.algorithms.object2vec._pairs import Pairs
@@ -66,6 +66,7 @@ def fit(training: Training) -> None:
         _report(log, network, "test", evaluate(network, channels["test"]), None)
     arrays = {"shape": np.array(str(shape)), **network.arrays}
     _artifact.save(training.model_dir / _artifact.MODEL_FILE, arrays)
+    _graph.write(training.model_dir, network)
 
 
 def _learn(

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from clary.algorithms.seq2seq._network import Network
 
-FILE = "model.onnx"
-
 
 class Spoken(torch.nn.Module):  # type: ignore[misc]  # torch is an extra
     """One source, without padding, and what is said of it."""

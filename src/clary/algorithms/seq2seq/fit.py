@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clary.algorithms import _artifact, _torch
+from clary.algorithms import _artifact, _onnx, _torch
 from clary.algorithms._log import Log, say
 from clary.algorithms.seq2seq import _graph, _pairs
 from clary.algorithms.seq2seq._beam import translate
@@ -73,7 +73,7 @@ def fit(training: Training) -> None:
         source_words=np.array(words[0]),
         target_words=np.array(words[1]),
     )
-    _graph.write(training.model_dir / _graph.FILE, network)
+    _graph.write(training.model_dir / _onnx.FILE, network)
 
 
 def begin(network: Network, params: Params) -> None:

@@ -1,12 +1,17 @@
 """Networks as ONNX files say what the networks themselves say."""
 
+import dataclasses
+import io
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from clary.algorithms import base
+from clary.algorithms import _onnx, base
+from clary.algorithms.base import Question
+from clary.testing.algorithm_suite import train
 
 torch = pytest.importorskip("torch", reason="needs pip install 'clary[torch]'")
 onnx = pytest.importorskip("onnx", reason="needs pip install 'clary[torch]'")
@@ -110,3 +115,60 @@ def test_seq2seq_says_the_next_word_from_its_file(given: dict[str, str], tmp_pat
             wanted = _graph.Spoken(network)(torch.from_numpy(source), torch.from_numpy(said)).numpy()
         [likely] = answered(tmp_path / "model.onnx", {"source": source, "said": said})
         np.testing.assert_allclose(likely, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
+def test_ntm_finds_topics_from_its_file(activation: str, tmp_path: Path) -> None:
+    example = base.examples("ntm")[0]
+    example = dataclasses.replace(
+        example, hyperparameters={**example.hyperparameters, "encoder_layers_activation": activation}
+    )
+    folder = train(base.find("ntm"), example, tmp_path)
+    counts = np.loadtxt(io.BytesIO(b"".join(example.requests)), delimiter=",", dtype=np.float32)
+    [found] = answered(folder / "model.onnx", {"counts": counts})
+    body = Question(body=b"".join(example.requests), content_type="text/csv", accept="text/csv")
+    [answer] = base.find("ntm").load(folder, {}).predict_many([body])
+    np.testing.assert_allclose(found, np.loadtxt(io.BytesIO(answer.body), delimiter=","), atol=1e-5)
+
+
+@pytest.mark.parametrize("network", ["pooled_embedding", "hcnn"])
+@pytest.mark.parametrize("output_layer", ["softmax", "mean_squared_error"])
+def test_object2vec_compares_from_its_file(network: str, output_layer: str, tmp_path: Path) -> None:
+    wants_classes = output_layer == "softmax"
+    example = next(
+        each
+        for each in base.examples("object2vec")
+        if (each.hyperparameters.get("output_layer", "softmax") == "softmax") == wants_classes
+    )
+    given = {
+        **example.hyperparameters,
+        "enc0_network": network,
+        "enc0_layers": "2",
+        "enc0_cnn_filter_width": "4",
+        "output_layer": output_layer,
+        "enc_dim": example.hyperparameters["enc0_token_embedding_dim"],
+    }
+    folder = train(base.find("object2vec"), dataclasses.replace(example, hyperparameters=given), tmp_path)
+    pairs = [{"in0": [1, 2, 3, 4], "in1": [4]}, {"in0": [5], "in1": [2, 2]}]
+    tokens = [np.full((2, 4), -1), np.full((2, 2), -1)]
+    for row, pair in enumerate(pairs):
+        for side, several in enumerate(tokens):
+            several[row, : len(pair[f"in{side}"])] = pair[f"in{side}"]
+    first, _, scores = answered(folder / "model.onnx", {"in0": tokens[0], "in1": tokens[1]})
+    predictor = base.find("object2vec").load(folder, {})
+    for asked, member, found in (
+        (pairs, "scores", scores),
+        ([{"in0": pair["in0"]} for pair in pairs], "embeddings", first),
+    ):
+        body = json.dumps({"instances": asked}).encode()
+        [answer] = predictor.predict_many([Question(body=body, content_type="application/json")])
+        wanted = [each[member] for each in json.loads(answer.body)["predictions"]]
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_a_file_that_is_too_large_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_onnx, "MOST_BYTES", 100)
+    graph = _onnx.Graph()
+    graph.array(np.zeros(100))
+    graph.write(tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
