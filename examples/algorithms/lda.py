@@ -26,7 +26,7 @@ place = f"s3://{session.default_bucket()}/examples/lda"
 estimator = LDA(
     role=sagemaker.get_execution_role(),
     instance_type="ml.m5.large",
-    num_topics=10,
+    num_topics=5,
     output_path=f"{place}/models",
     sagemaker_session=session,
 )
@@ -41,7 +41,7 @@ tuner = HyperparameterTuner(
     estimator,
     objective_metric_name="test:pwll",
     objective_type="Maximize",
-    hyperparameter_ranges={"num_topics": IntegerParameter(5, 30)},
+    hyperparameter_ranges={"num_topics": IntegerParameter(8, 20)},
     max_jobs=3,
     max_parallel_jobs=2,
 )
@@ -85,7 +85,7 @@ np.testing.assert_allclose(outside, mixtures, atol=1e-3)
 np.testing.assert_allclose(lines, mixtures, atol=1e-5)
 
 largest = mixtures[0].argmax()
-print(f"score     test:pwll {score:.3f} with ten topics")
+print(f"score     test:pwll {score:.3f} with five topics")
 print(f"best      num_topics {trials.num_topics.iloc[0]:g}: {trials.FinalObjectiveValue.iloc[0]:.3f}")
 print(f"first     {mixtures[0, largest]:.2f} of topic {largest}: {words[np.argsort(-beta[largest])[:8]]}")
 print(f"outside   NumPy says the same of {len(test)} reviews as endpoint and transform")
