@@ -106,6 +106,7 @@ class NTM(RowAlgorithm):
             doc="L2 regularisation.",
         ),
     )
+    artefacts: ClassVar[tuple[str, ...]] = ("ONNX", "NumPy archive")
     channels: ClassVar[tuple[Channel, ...]] = (
         channel("train", "Documents: how often each word of the vocabulary occurs.", required=True),
         channel("validation", "Documents by whose loss training ends."),

@@ -28,6 +28,7 @@ class Object2Vec(RowAlgorithm):
     title: ClassVar[str] = "Object2Vec"
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = HYPERPARAMETERS
     rules: ClassVar[tuple[Rule, ...]] = (encodings_fit, tables_fit, rows_fit, files_fit)
+    artefacts: ClassVar[tuple[str, ...]] = ("ONNX", "NumPy archive")
     channels: ClassVar[tuple[Channel, ...]] = (
         Channel(name="train", content_types=_LINES, required=True, doc="Pairs to learn from."),
         Channel(name="validation", content_types=_LINES, doc="Pairs by whose loss training ends."),
