@@ -108,7 +108,7 @@ HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
         name="precision_dtype",
         choices=("float32", "float16"),
         default="float32",
-        doc="float16 computes products in half precision, on processors as bfloat16; weights stay float32.",
+        doc="float16 computes products in half precision, as bfloat16; weights stay float32.",
     ),
     Integer(
         name="resize",
