@@ -45,7 +45,7 @@ estimator = FactorizationMachines(
     bias_lr=0.02,
     linear_lr=0.009,
     linear_wd=0.00012,
-    factors_lr=0.0145,
+    factors_lr=0.003,
     factors_wd=0.00038,
     factors_init_sigma=0.01,
     output_path=f"{place}/models",
@@ -78,7 +78,7 @@ with tempfile.TemporaryDirectory() as folder:
         estimator,
         objective_metric_name="test:rmse",
         objective_type="Minimize",
-        hyperparameter_ranges={"factors_lr": ContinuousParameter(0.001, 0.03, scaling_type="Logarithmic")},
+        hyperparameter_ranges={"factors_lr": ContinuousParameter(0.005, 0.03, scaling_type="Logarithmic")},
         max_jobs=3,
         max_parallel_jobs=2,
     )

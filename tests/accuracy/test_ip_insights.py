@@ -19,7 +19,7 @@ N_PEOPLE, N_TEAMS, N_NETWORKS = 400, 20, 40
 
 
 def logins(n: int, draw: np.random.Generator) -> list[tuple[int, int]]:
-    """Return people and addresses: a team shares three networks, whose addresses begin with 16 bits of theirs."""
+    """Return people and addresses: a team shares three networks, each the first 16 bits of addresses."""
     people = draw.integers(0, N_PEOPLE, n)
     teams = np.random.default_rng(1).permuted(np.tile(np.arange(N_NETWORKS), (N_TEAMS, 1)), axis=1)[:, :3]
     networks = teams[people % N_TEAMS, draw.integers(0, 3, n)]
