@@ -119,6 +119,7 @@ class IPInsights(RowAlgorithm):
         FEATURE_DIM,
     )
     rules: ClassVar[tuple[Rule, ...]] = (_negatives, _size)
+    artefacts: ClassVar[tuple[str, ...]] = ("ONNX", "NumPy archive")
     channels: ClassVar[tuple[Channel, ...]] = (
         Channel(
             name="train", content_types=_CSV, required=True, doc="Events: an entity and its IPv4 address."

@@ -21,7 +21,7 @@ from clary.algorithms import _artifact, _hosts
 from clary.algorithms._gradients import Batches, by_row, summed, summed_rows
 from clary.algorithms._log import Log, say
 from clary.algorithms._optimizers import Optimizer, optimizer
-from clary.algorithms.ipinsights import events
+from clary.algorithms.ipinsights import _graph, events
 from clary.algorithms.ipinsights._network import Network, prefixes_of
 from clary.kernel.errors import CustomerError
 
@@ -59,6 +59,7 @@ def fit(training: Training) -> None:
         _learn(training, hosts, network, events, validation)
         if hosts.is_first:
             _artifact.save(training.model_dir / _artifact.MODEL_FILE, network.arrays)
+            _graph.write(training.model_dir, network)
 
 
 class Events:

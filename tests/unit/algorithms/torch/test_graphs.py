@@ -166,6 +166,30 @@ def test_object2vec_compares_from_its_file(network: str, output_layer: str, tmp_
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("place", range(len(base.examples("ipinsights"))))
+def test_ip_insights_judges_from_its_file(place: int, tmp_path: Path) -> None:
+    from clary.algorithms.ipinsights import events  # noqa: PLC0415
+
+    example = base.examples("ipinsights")[place]
+    folder = train(base.find("ipinsights"), example, tmp_path)
+    pairs = [events.fields(line.strip()) for each in example.channels["train"] for line in each.splitlines()]
+    pairs += [(b"nobody", b"255.255.255.255"), (b"nobody", b"0.0.0.0")]
+    n_vectors = len(np.load(folder / "model_algo-1")["entity_vectors"])
+    found = answered(
+        folder / "model.onnx",
+        {
+            "entity": np.array([events.row_of(entity, n_vectors) for entity, _ in pairs]),
+            "address": np.array([events.number_of(address) for _, address in pairs]),
+        },
+    )
+    body = b"".join(entity + b"," + address + b"\n" for entity, address in pairs)
+    asked = Question(body=body, content_type="text/csv", accept="application/json; verbose=true")
+    [answer] = base.find("ipinsights").load(folder, {}).predict_many([asked])
+    said = json.loads(answer.body)["predictions"]
+    for name, each in zip(("dot_product", "entity_embedding", "ip_embedding"), found, strict=True):
+        np.testing.assert_allclose(each, [one[name] for one in said], atol=1e-5)
+
+
 def test_a_file_that_is_too_large_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_onnx, "MOST_BYTES", 100)
     graph = _onnx.Graph()
