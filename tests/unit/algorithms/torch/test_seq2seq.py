@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clary.algorithms import base
-from clary.algorithms.base import Question, Source
+from clary.algorithms.base import Question, Source, Training
 from clary.algorithms.seq2seq import _pairs
 from clary.algorithms.seq2seq._bleu import bleu
 from clary.algorithms.seq2seq.examples import VOCABULARY
@@ -167,3 +167,33 @@ def test_a_lack_of_progress_ends_no_training_before_its_least_epochs(
 def test_fewer_epochs_at_most_than_at_least_are_refused() -> None:
     with pytest.raises(CustomerError, match="max_num_epochs: value 2 is less than min_num_epochs, 3"):
         base.find("seq2seq").validate({"max_num_epochs": "2", "min_num_epochs": "3"})
+
+
+@pytest.mark.torch
+def test_a_retry_goes_on_where_the_last_run_was_stopped(tmp_path: Path, capfd: Any) -> None:
+    pytest.importorskip("torch", reason="needs pip install 'clary[torch]'")
+    algorithm, example = base.find("seq2seq"), base.examples("seq2seq")[0]
+    sources = {}
+    for name, records in example.channels.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part").write_bytes(b"".join(records))
+        sources[name] = Source(name=name, path=tmp_path / name)
+    (tmp_path / "vocab").mkdir()
+    for name, content in example.files["vocab"].items():
+        (tmp_path / "vocab" / name).write_bytes(content)
+    sources["vocab"] = Source(name="vocab", path=tmp_path / "vocab")
+    for n_epochs in ("1", "3"):
+        model_dir = tmp_path / f"model-{n_epochs}"
+        model_dir.mkdir()
+        algorithm.fit(
+            Training(
+                params=algorithm.validate({**example.hyperparameters, "max_num_epochs": n_epochs}),
+                sources=sources,
+                model_dir=model_dir,
+                output_data_dir=tmp_path / "output",
+                checkpoint_dir=tmp_path / "checkpoints",
+                n_threads=1,
+            )
+        )
+    assert "Resuming after epoch 1" in capfd.readouterr().out
+    assert (tmp_path / "model-3/model_algo-1").is_file()

@@ -1,5 +1,7 @@
 """How well masks and boxes fit, against scikit-learn and by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -71,3 +73,54 @@ def test_where_precision_never_rises_again_it_is_that_of_scikit_learn(right: lis
     found = [objects((score, 0, 0, 10, 10)) for score in scores]
     if any(ordered):
         assert average_precision(found, wanted) == pytest.approx(average_precision_score(ordered, scores))
+
+
+def by_the_devkit(found: list[Any], wanted: list[Any], threshold: float) -> float:
+    """Return average precision as VOC's development kit counts it: over all images at once, by score."""
+    objects_of = [each.tolist() for each in wanted]
+    taken = [[False] * len(each) for each in objects_of]
+    n_wanted = sum(not difficult for each in objects_of for difficult, *_ in each)
+    boxes = [(score, image, box) for image, each in enumerate(found) for score, *box in each.tolist()]
+    right, wrong, points = 0, 0, []
+    for _, image, (left, top, width, height) in sorted(boxes, key=lambda each: -each[0]):
+        best, place = 0.0, -1
+        for number, (_, x, y, z, w) in enumerate(objects_of[image]):
+            across, down = min(width, z) - max(left, x), min(height, w) - max(top, y)
+            if across > 0 and down > 0:
+                both = across * down
+                share = both / ((width - left) * (height - top) + (z - x) * (w - y) - both)
+                if share > best:
+                    best, place = share, number
+        if best >= threshold:
+            if objects_of[image][place][0]:
+                continue
+            right, wrong = right + (not taken[image][place]), wrong + taken[image][place]
+            taken[image][place] = True
+        else:
+            wrong += 1
+        points.append((right / n_wanted, right / (right + wrong)))
+    area, recalls = 0.0, sorted({recall for recall, _ in points})
+    for before, recall in zip([0.0, *recalls], recalls, strict=False):
+        area += (recall - before) * max(precision for other, precision in points if other >= recall)
+    return area
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.75])
+@given(seed=st.integers(0, 2**32 - 1))
+def test_mean_precision_is_that_of_the_development_kit(threshold: float, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+
+    def boxes(n_boxes: int, first: Any) -> Any:
+        corner, sides = draw.uniform(0, 6, (n_boxes, 2)), draw.uniform(1, 5, (n_boxes, 2))
+        return np.column_stack([first, corner, corner + sides])
+
+    counts = draw.integers(0, 4, (3, 2))
+    wanted = [boxes(n, draw.random(n) < 0.2) for n, _ in counts]
+    found = [boxes(n, draw.random(n)) for _, n in counts]
+    for several, objects_ in zip(found, wanted, strict=True):
+        n_near = min(len(several), len(objects_), int(draw.integers(0, 4)))
+        several[:n_near, 1:] = objects_[:n_near, 1:] + draw.normal(0, 0.2, (n_near, 4))
+    if any((each[:, 0] == 0).any() for each in wanted):
+        assert average_precision(found, wanted, threshold) == pytest.approx(
+            by_the_devkit(found, wanted, threshold)
+        )
