@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
-from clary.testing.jobs import XGBOOST, training_request, upload_csv, wait_for_job
+from clary.testing.jobs import XGBOOST, new_bucket, training_request, upload_csv, wait_for_job
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -43,8 +43,11 @@ def test_changes_of_a_job_at_once_are_all_kept_and_none_is_a_fault(account):
 
 def test_an_endpoint_shows_the_deployment_in_progress_and_no_other(account):
     client = account.client("sagemaker")
-    container = {"Image": XGBOOST, "ModelDataUrl": "s3://nowhere/model.tar.gz"}
+    s3, where = account.client("s3"), {"Bucket": new_bucket(account), "Key": "model.tar.gz"}
+    s3.put_object(**where, Body=b"")
+    container = {"Image": XGBOOST, "ModelDataUrl": f"s3://{where['Bucket']}/{where['Key']}"}
     client.create_model(ModelName="m", PrimaryContainer=container, ExecutionRoleArn=account.role_arn)
+    s3.delete_object(**where)
     variant = {"VariantName": "a", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 2}
     client.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
     client.create_endpoint(EndpointName="e", EndpointConfigName="c")
@@ -60,7 +63,7 @@ def test_an_endpoint_shows_the_deployment_in_progress_and_no_other(account):
             0,
         )
         described = client.describe_endpoint(EndpointName="e")
-    assert described["EndpointStatus"] == "Failed"  # there is no such bucket
+    assert described["EndpointStatus"] == "Failed"  # its data is gone
     assert "PendingDeploymentSummary" not in described
     client.delete_endpoint(EndpointName="e")
 

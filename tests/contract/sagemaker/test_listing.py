@@ -17,7 +17,7 @@ NAMES = ("alpha-1", "alpha-2", "beta-1", "Beta-2", "gamma", "gamma-gamma", "z0")
 def make_model(account, name, *, client=None, **more):
     (client or account.client("sagemaker")).create_model(
         ModelName=name,
-        PrimaryContainer={"Image": XGBOOST, "ModelDataUrl": "s3://nowhere/model.tar.gz"},
+        PrimaryContainer={"Image": XGBOOST},
         ExecutionRoleArn=account.role_arn,
         **more,
     )

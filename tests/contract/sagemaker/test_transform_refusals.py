@@ -19,7 +19,7 @@ def bucket(account):
 
 @pytest.fixture(scope="module")
 def model(account, bucket):
-    return create_model(account, f"s3://{bucket}/never/asked/model.tar.gz")
+    return create_model(account, f"s3://{bucket}/in/a.csv")  # never asked
 
 
 def refused(account, model, bucket, **members):

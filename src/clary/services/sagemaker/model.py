@@ -13,8 +13,8 @@ from clary.resource.call import Call
 from clary.resource.declare import SINCE, NotFound, Resource
 from clary.resource.families import create
 from clary.resource.operation import operation
+from clary.services.sagemaker import _model_data, _tracing
 from clary.services.sagemaker import _model_package_containers as packages
-from clary.services.sagemaker import _tracing
 from clary.services.sagemaker.training_job import check_role
 
 DEFAULTS: Mapping[str, Any] = {"Environment": {}, "Mode": "SingleModel"}
@@ -36,6 +36,7 @@ def admit(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     for container in (request.get("PrimaryContainer"), *containers):
         if container is not None:
             runtime_of(container, request.get("ExecutionRoleArn", ""))
+            _model_data.check(call, container)
     _check_several(containers, is_direct=mode == DIRECT)
     shown: dict[str, Any] = {"EnableNetworkIsolation": request.get("EnableNetworkIsolation", False)}
     if "PrimaryContainer" in request:
