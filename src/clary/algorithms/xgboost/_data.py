@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from clary.algorithms.base import Source
 
 GZIP = b"\x1f\x8b"
+_PARQUET = b"PAR1"
+"""Begins and ends a file of Parquet."""
 
 
 def files_of(source: Source) -> list[Path]:
@@ -46,14 +48,35 @@ def read(source: Source, *, has_weights: bool) -> Table:
         The content type is none that XGBoost reads, or a file is not of it.
     """
     paths = files_of(source)
-    if source.mode == "Pipe" or not any(_is_gzip(path) for path in paths):
-        folder = source.path if source.mode != "Pipe" else None
-        return _table(source, paths, folder, has_weights=has_weights)
+    if source.mode == "Pipe":
+        with tempfile.TemporaryDirectory(prefix="pipe-") as name:
+            return _table(source, _drained(source, Path(name)), None, has_weights=has_weights)
+    if not any(_is_gzip(path) for path in paths):
+        return _table(source, paths, source.path, has_weights=has_weights)
     root = source.path if source.path.is_dir() else source.path.parent
     with tempfile.TemporaryDirectory(prefix="plain-") as name:
         folder = Path(name) / source.path.name
         plain = [_unzipped(path, folder / path.relative_to(root)) for path in paths]
         return _table(source, plain, folder, has_weights=has_weights)
+
+
+def _drained(source: Source, folder: Path) -> list[Path]:
+    """Return what a FIFO held, as files below `folder`: one, or one for each file of Parquet."""
+    [fifo] = files_of(source)
+    try:
+        with fifo.open("rb") as stream, (folder / fifo.name).open("wb") as whole:
+            packed = stream.peek(2)[:2] == GZIP
+            shutil.copyfileobj(gzip.GzipFile(fileobj=stream) if packed else stream, whole, 1 << 20)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise CustomerError(f"Failed to load data: {fifo.name} is broken gzip: {error}") from error
+    if MediaType.parse(source.content_type).name not in parquet.CONTENT_TYPES:
+        return [folder / fifo.name]
+    pieces = (folder / fifo.name).read_bytes().split(2 * _PARQUET)
+    paths = [folder / f"{fifo.name}, file {number}" for number in range(1, len(pieces) + 1)]
+    for path, piece in zip(paths, pieces, strict=True):
+        start = b"" if path is paths[0] else _PARQUET
+        path.write_bytes(start + piece + (b"" if path is paths[-1] else _PARQUET))
+    return paths
 
 
 def _is_gzip(path: Path) -> bool:

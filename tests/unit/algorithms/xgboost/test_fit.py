@@ -3,8 +3,10 @@
 import gzip
 import io
 import json
+import os
 import signal
 import tarfile
+import threading
 from functools import partial
 from typing import Any
 
@@ -301,3 +303,28 @@ def test_hosts_hear_each_others_faults(tmp_path):
 
     raised = together([partial(work, *pair) for pair in zip(hosts, ("", "", "no file"), strict=True)])
     assert [str(error) for error in raised] == ["no file (on host 127.0.0.3)"] * 3
+
+
+@pytest.mark.parametrize("form", ["csv", "gzip", "parquet", "parquets"])
+def test_a_pipe_gives_what_files_give(job, rows, tmp_path, form):
+    job.channel("train", rows)
+    assert job.run(**BINARY) == 0
+    wanted = job.model.read_bytes()
+    content = {"csv": rows.encode(), "gzip": gzip.compress(rows.encode())}.get(form)
+    if content is None:
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        values = np.array([[float(field) for field in line.split(",")] for line in rows.split()], np.float32)
+        content = b""
+        for part in (values,) if form == "parquet" else (values[:25], values[25:40], values[40:]):
+            stream = io.BytesIO()
+            parquet.write_table(pyarrow.table({f"c{n}": part[:, n] for n in range(4)}), stream)
+            content += stream.getvalue()
+    content_type = "application/x-parquet" if form.startswith("parquet") else "text/csv"
+    job.channel("train", "", content_type, TrainingInputMode="Pipe")
+    fifo = job.ml / "input/data/train_0"
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=fifo.write_bytes, args=(content,))
+    writer.start()
+    assert job.run(**BINARY) == 0, job.failure
+    writer.join()
+    assert job.model.read_bytes() == wanted
