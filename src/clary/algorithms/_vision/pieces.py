@@ -135,12 +135,9 @@ def files(source: Source, endings: tuple[str, ...]) -> dict[str, Path]:
 
 
 def is_packed(source: Source) -> bool:
-    """Say whether a channel has RecordIO, by its content type."""
-    return source.content_type.partition(";")[0].strip().lower() in {
-        "",
-        RECORDIO,
-        "application/x-recordio-protobuf",
-    }
+    """Say whether a channel has RecordIO: by its content type, or as augmented manifests of images come."""
+    named = source.content_type.partition(";")[0].strip().lower()
+    return source.mode == "Pipe" or named in {"", RECORDIO, "application/x-recordio-protobuf"}
 
 
 def labelled(source: Source, spool: Path) -> Iterator[tuple[Piece, tuple[float, ...] | str]]:

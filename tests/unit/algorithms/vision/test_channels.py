@@ -87,11 +87,12 @@ def test_numbers_of_classes_are_read_where_the_content_type_says_so(tmp_path: Pa
     assert targets(given, tmp_path) == [[0, 0, 0], [0, 0, 1], [1, 0, 1]]
 
 
-def test_a_fifo_is_read_once_and_kept_on_disk(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content_type", [RECORDIO, "application/x-image"])
+def test_a_fifo_is_read_once_and_kept_on_disk(content_type: str, tmp_path: Path) -> None:
     given = training(tmp_path, {"train": {}})
     fifo = tmp_path / "pipe_0"
     os.mkfifo(fifo)
-    sources = {"train": Source(name="train", path=tmp_path / "pipe", content_type=RECORDIO, mode="Pipe")}
+    sources = {"train": Source(name="train", path=tmp_path / "pipe", content_type=content_type, mode="Pipe")}
     writer = threading.Thread(target=fifo.write_bytes, args=(packed((1,), (0,)),), daemon=True)
     writer.start()
     found = Pictures(Training(**{**vars(given), "sources": sources}), "train", tmp_path)
