@@ -61,7 +61,8 @@ estimator = Estimator(
 
 # Train: words of a text are learned with the label before them.
 estimator.fit(channels)
-score = estimator.training_job_analytics.dataframe().set_index("metric_name").value["validation:accuracy"]
+metrics = estimator.training_job_analytics.dataframe().groupby("metric_name").value.last()
+score = metrics["validation:accuracy"]
 
 # Tune: single words, or runs of two or three as well.
 tuner = HyperparameterTuner(

@@ -60,7 +60,7 @@ estimator = Estimator(
 
 # Train: the test channel's last two weeks are forecast, and compared.
 estimator.fit(channels)
-values = estimator.training_job_analytics.dataframe().set_index("metric_name").value
+values = estimator.training_job_analytics.dataframe().groupby("metric_name").value.last()
 score = values["test:mean_wQuantileLoss"]
 
 # Tune: three sizes of the network's layers.

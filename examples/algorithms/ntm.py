@@ -52,7 +52,8 @@ channels = [
     RecordSet(vocabulary, 1, 1, "S3Prefix", channel="auxiliary"),
 ]
 estimator.fit(channels)
-score = estimator.training_job_analytics.dataframe().set_index("metric_name").value["validation:total_loss"]
+metrics = estimator.training_job_analytics.dataframe().groupby("metric_name").value.last()
+score = metrics["validation:total_loss"]
 
 # Tune: three sizes of the mini-batch, two at a time.
 tuner = HyperparameterTuner(

@@ -68,7 +68,8 @@ estimator = Estimator(
 
 # Train: pairs that belong together, and as many that do not.
 estimator.fit(channels)
-score = estimator.training_job_analytics.dataframe().set_index("metric_name").value["validation:accuracy"]
+metrics = estimator.training_job_analytics.dataframe().groupby("metric_name").value.last()
+score = metrics["validation:accuracy"]
 
 # Tune: three widths of the layer behind the comparison, two at a time.
 tuner = HyperparameterTuner(

@@ -105,7 +105,8 @@ estimator = Estimator(
 
 # Train, and tune over one, two or three layers of the encoder.
 estimator.fit(channels)
-score = estimator.training_job_analytics.dataframe().set_index("metric_name").value["validation:accuracy"]
+metrics = estimator.training_job_analytics.dataframe().groupby("metric_name").value.last()
+score = metrics["validation:accuracy"]
 tuner = HyperparameterTuner(
     estimator,
     objective_metric_name="validation:accuracy",
