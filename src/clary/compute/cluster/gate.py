@@ -27,7 +27,11 @@ from clary.kernel import clock
 
 GREETING_S = 10.0
 LONGEST_GREETING = 1024
+EDGE_S = 300.0
+"""An edge that takes nothing for so long is gone; its client may be slow to read."""
 BUFFER_BYTES = 1 << 20
+TAKEN_BYTES = 1 << 26
+"""Of a request that a replica is slow to read: an edge takes a gate that takes nothing for a dead one."""
 MOST_BYTES = 1 << 28
 """Of a file with a model as plain arrays, which an edge takes to answer in place."""
 _NAME = re.compile(r"[a-z]{1,16}\d{0,9}\.(sock|flat)|http")
@@ -105,15 +109,22 @@ async def _cancelled() -> None:
 
 
 class _End(asyncio.Protocol):
-    """One of two connections that are one."""
+    """One of two connections that are one.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    most_bytes : int
+        That wait to be written here until the other one is not read any more.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
         self.other: _End | None = None
         self.transport: asyncio.Transport
+        self._most_bytes = most_bytes
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self.transport.set_write_buffer_limits(high=BUFFER_BYTES)
+        self.transport.set_write_buffer_limits(high=self._most_bytes)
 
     def data_received(self, data: bytes) -> None:
         if self.other is not None:
@@ -136,14 +147,14 @@ class _Caller(_End):
     """An edge's connection: one line first, then whatever the replica's is."""
 
     def __init__(self, gate: Gate) -> None:
-        super().__init__()
+        super().__init__(BUFFER_BYTES)
         self._gate = gate
         self._greeting = b""
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        watch(transport.get_extra_info("socket"))
+        watch(transport.get_extra_info("socket"), EDGE_S)
         self._late = asyncio.get_running_loop().call_later(GREETING_S, self.transport.abort)
 
     def data_received(self, data: bytes) -> None:
@@ -165,7 +176,7 @@ class _Caller(_End):
                 self.transport.write(OPEN + text)
                 self.transport.close()
             else:
-                await self._join(_End(), reached, name)
+                await self._join(_End(TAKEN_BYTES), reached, name)
         except (OSError, ValueError):
             self.transport.write(b"no\n")
             self.transport.close()

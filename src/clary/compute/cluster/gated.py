@@ -49,15 +49,15 @@ def told_as(home: Path, address: str) -> str:
     return f"{prefix}/{CONTAINER if address.startswith('http://') else Path(address).name}"
 
 
-def watch(connection: socket.socket) -> None:
-    """Have the kernel end a connection whose other machine has fallen silent."""
+def watch(connection: socket.socket, silence_s: float = SILENCE_S) -> None:
+    """Have the kernel end a connection whose other machine is silent, or takes nothing, for so long."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
         ("TCP_NODELAY", 1),
         ("TCP_KEEPIDLE", 1),
         ("TCP_KEEPINTVL", 1),
         ("TCP_KEEPCNT", 1),
-        ("TCP_USER_TIMEOUT", int(1000 * SILENCE_S)),
+        ("TCP_USER_TIMEOUT", int(1000 * silence_s)),
     ):
         if hasattr(socket, option):  # not every system has all
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -201,3 +201,24 @@ async def test_a_model_as_plain_arrays_is_copied(replica: str, home: Path) -> No
     (home / "replica.flat").write_bytes(text := os.urandom(1_000_000))
     assert await asyncio.to_thread(copy) == text
     assert await asyncio.to_thread(copy, 10) == text[:11]
+
+
+@pytest.mark.slow
+async def test_who_takes_longer_than_a_dead_machine_is_waited_for(home: Path, gate: Gate) -> None:
+    n_bytes, stalled_s = 24 << 20, 3 * gated.SILENCE_S
+
+    async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(stalled_s)  # a model that is busy reads nothing
+        writer.write(await reader.readexactly(n_bytes))
+        await writer.drain()
+
+    path = home / "replica.sock"
+    server = await asyncio.start_unix_server(attend, str(path))
+    greeting = await gates._greeted(gated.Gated.parse(gated.told_as(home, str(path))))
+    reader, transport = asyncio.StreamReader(limit=1 << 16), greeting.transport
+    greeting.hand_over(asyncio.StreamReaderProtocol(reader))
+    transport.write(bytes(n_bytes))
+    await asyncio.sleep(2 * stalled_s)  # nor does its client
+    assert len(await asyncio.wait_for(reader.readexactly(n_bytes), 60.0)) == n_bytes
+    transport.abort()
+    server.close()
