@@ -95,7 +95,7 @@ def write(settings: Settings, path: Path) -> Contents:
     try:
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-                _write_all(settings, tar, contents)
+                _write_all(settings, tar, contents, path.parent)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -106,10 +106,10 @@ def write(settings: Settings, path: Path) -> Contents:
     return contents
 
 
-def _write_all(settings: Settings, tar: tarfile.TarFile, contents: Contents) -> None:
+def _write_all(settings: Settings, tar: tarfile.TarFile, contents: Contents, room: Path) -> None:
     about = {"clary": clary.__version__, "time": now().isoformat(), "objects": objects.is_embedded(settings)}
     _add(tar, contents, "clary.json", io.BytesIO(json.dumps(about).encode()))
-    with tempfile.TemporaryDirectory(prefix="clary-backup-") as folder:
+    with tempfile.TemporaryDirectory(prefix=".clary-backup-", dir=room) as folder:  # /tmp may be memory
         copied, whole = Path(folder) / "copied.db", Path(folder) / "store.db"
         secret = settings.data_dir / KEYS[0]
         with (
@@ -365,7 +365,7 @@ def _fill_store(
     tar: tarfile.TarFile, member: tarfile.TarInfo, settings: Settings, contents: Contents
 ) -> None:
     key = settings.data_dir / KEYS[0]
-    with tempfile.TemporaryDirectory(prefix="clary-restore-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=".clary-restore-", dir=settings.data_dir) as scratch:
         copied = Path(scratch) / "store.db"
         _place(tar, member, copied)
         with Store.open(f"sqlite:///{copied}", key) as source, Store.open(settings.store_dsn, key) as target:

@@ -79,6 +79,28 @@ def test_the_chart_is_linted_and_renders_what_kubernetes_takes(
 
 
 @pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ([], ["t-clary.default:4747"]),
+        (["service.port=443"], ["t-clary.default:443"]),
+        (["ingress.enabled=true"], ["ml.example.com"]),
+        (["settings.CLARY_REGISTRY_HOST=registry.example.com"], ["registry.example.com"]),
+    ],
+)
+def test_images_are_named_by_what_the_cluster_calls_clary(
+    helm: Helm, chosen: list[str], expected: list[str]
+) -> None:
+    documents = yaml.safe_load_all(rendered(helm, chosen).stdout)
+    pods = next(each for each in documents if each and each["kind"] == "StatefulSet")["spec"]["template"]
+    given = [
+        each["value"]
+        for each in pods["spec"]["containers"][0]["env"]
+        if each["name"] == "CLARY_REGISTRY_HOST"
+    ]
+    assert given == expected
+
+
+@pytest.mark.parametrize(
     ("chosen", "why"),
     [
         (["replicas=3"], "replicas above 1 need a PostgreSQL"),

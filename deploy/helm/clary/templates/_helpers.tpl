@@ -18,6 +18,14 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{ .Values.existingSecret | default (include "clary.name" .) }}
 {{- end -}}
 
+{{- define "clary.registry" -}}
+{{- if .Values.ingress.enabled -}}
+{{ .Values.ingress.host }}
+{{- else -}}
+{{ include "clary.name" . }}.{{ .Release.Namespace }}:{{ .Values.service.port }}
+{{- end -}}
+{{- end -}}
+
 {{- define "clary.check" -}}
 {{- $has := or .Values.existingSecret .Values.store.url -}}
 {{- if and (gt (int .Values.replicas) 1) (not (and $has .Values.objects.url)) -}}
