@@ -34,8 +34,9 @@ def _of(group: str) -> tuple[Hyperparameter, ...]:
             name=f"{group}_init_scale",
             min=0,
             default=None,
+            usual=f"{SIGMAS[group]:g}",
             tunable=_WIDE,
-            doc=f"Uniform beginning: between minus and plus this; {SIGMAS[group]:g} if not given.",
+            doc="Uniform beginning: between minus and plus this.",
         ),
         Continuous(
             name=f"{group}_init_sigma",
@@ -47,8 +48,9 @@ def _of(group: str) -> tuple[Hyperparameter, ...]:
         Continuous(
             name=f"{group}_init_value",
             default=None,
+            usual="0",
             tunable=_WIDE,
-            doc="Constant beginning: the value; 0 if not given.",
+            doc="Constant beginning: the value.",
         ),
         Continuous(
             name=f"{group}_lr", min=0, default=RATES[group], tunable=_WIDE, doc=f"Step size of {what}."
@@ -97,9 +99,7 @@ class FactorizationMachines(RowAlgorithm):
         Integer(
             name="epochs", min=1, default=1, tunable=Recommended(min=1, max=1000), doc="Passes over the data."
         ),
-        Continuous(
-            name="eps", min=0, default=None, doc="Added to what slopes are divided by; 1e-8 if not given."
-        ),
+        Continuous(name="eps", min=0, default=None, usual="1e-8", doc="Added to what slopes are divided by."),
         Integer(
             name="mini_batch_size",
             min=1,
@@ -110,7 +110,8 @@ class FactorizationMachines(RowAlgorithm):
         Continuous(
             name="rescale_grad",
             default=None,
-            doc="By what a mini-batch's sum of slopes is multiplied; one over its rows if not given.",
+            usual="one over its rows",
+            doc="By what a mini-batch's sum of slopes is multiplied.",
         ),
     )
     channels: ClassVar[tuple[Channel, ...]] = (
