@@ -43,7 +43,10 @@ class Optimizer(ABC):
     def __init__(
         self, learning_rate: float, *, weight_decay: float = 0.0, clip: float = np.inf, rescale: float = 1.0
     ) -> None:
-        """Say how large steps are; gradients are rescaled, then clipped, then decay is added."""
+        """Say how large steps are; gradients are rescaled, then clipped, then decay is added.
+
+        Biases do not decay, as in MXNet.
+        """
         self.learning_rate = learning_rate
         self._decay = np.float32(weight_decay)
         self._clip = clip
@@ -63,10 +66,10 @@ class Optimizer(ABC):
             values = parameters[name].reshape(-1)
             flat = gradient.reshape(-1)
             statistics = [each.reshape(-1) for each in self._remembered(name, parameters[name])]
-            n_steps = self._count(name)
+            n_steps, is_free = self._count(name), name.startswith("bias") or name.endswith("bias")
             for start in range(0, values.size, BLOCK_VALUES):
                 part = slice(start, start + BLOCK_VALUES)
-                ready = self._ready(flat[part], values[part])
+                ready = self._ready(flat[part], values[part], 0.0 if is_free else self._decay)
                 values[part] -= self.change(ready, [each[part] for each in statistics], n_steps)
 
     def step_rows(
@@ -88,7 +91,8 @@ class Optimizer(ABC):
             part = rows[start : start + height]
             values = table[part]
             found = [each[part] for each in statistics]
-            values -= self.change(self._ready(gradient[start : start + height], values), found, n_steps)
+            ready = self._ready(gradient[start : start + height], values, self._decay)
+            values -= self.change(ready, found, n_steps)
             table[part] = values
             for each, renewed in zip(statistics, found, strict=True):
                 each[part] = renewed
@@ -102,12 +106,14 @@ class Optimizer(ABC):
         self._n_steps[name] = self._n_steps.get(name, 0) + 1
         return self._n_steps[name]
 
-    def _ready(self, gradient: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _ready(
+        self, gradient: NDArray[np.float32], values: NDArray[np.float32], decay: np.float32 | float
+    ) -> NDArray[np.float32]:
         ready = gradient * self._rescale
         if self._clip < np.inf:
             np.clip(ready, -self._clip, self._clip, out=ready)
-        if self._decay:
-            ready += self._decay * values
+        if decay:
+            ready += decay * values
         return ready
 
 

@@ -57,3 +57,13 @@ def test_adam_is_the_papers(monkeypatch: Any) -> None:
         mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
         wanted -= 0.1 * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
     assert values["x"][0] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_weights_decay_and_biases_do_not() -> None:
+    values = {name: np.ones(2, np.float32) for name in ("weight_0", "bias_0", "last_bias")}
+    optimizer("sgd", 1.0, weight_decay=0.5).step(values, {name: np.zeros(2, np.float32) for name in values})
+    assert {name: float(each[0]) for name, each in values.items()} == {
+        "weight_0": 0.5,
+        "bias_0": 1.0,
+        "last_bias": 1.0,
+    }
