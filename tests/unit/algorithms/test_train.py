@@ -65,7 +65,12 @@ def test_bad_hyperparameters_end_as_the_failure_reason(job, rows, hyperparameter
             "text/csv;label_size=0 is not an accepted csv ContentType",
         ),
         ("train", "2,1\n0,1\n", "text/csv", "XGB train call failed with exception: "),
-        ("train", "nan,1\n", "text/csv", "Label of row 0 is nan"),
+        (
+            "train",
+            "nan,1\n",
+            "text/csv",
+            "Failed to load data of channel train: train/part-0, line 1: label nan",
+        ),
     ],
 )
 def test_bad_data_ends_as_the_failure_reason(job, channel, text, content_type, reason):

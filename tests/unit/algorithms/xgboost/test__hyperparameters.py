@@ -26,7 +26,7 @@ def leaves(config: Any) -> Iterator[tuple[str, str]]:
 def configured(**params: str) -> dict[str, str]:
     labels = np.array([0, 1, 0, 1])
     rows = xgboost.DMatrix(np.eye(4), label=labels, label_lower_bound=labels, label_upper_bound=labels + 1)
-    booster = xgboost.train({"verbosity": 0, **params}, rows, 1)
+    booster = xgboost.train({"verbosity": 0, "nthread": 1, **params}, rows, 1)
     return dict(leaves(json.loads(booster.save_config())))
 
 
