@@ -23,6 +23,11 @@ ECR = re.compile(
 PRIVATE = "clary.local/"
 """Begins the engine's names of images from our registry; nobody may ask for them by these."""
 LIBPOD = "/v4.0.0/libpod/images/pull"
+AGAIN_S = (1.0, 3.0)
+"""Before a pull that broke off is tried again; what is here of it is not brought once more."""
+_BROKEN = re.compile(
+    r"unexpected EOF|reset by peer|broken pipe|timeout|connection refused|the pull broke off", re.IGNORECASE
+)
 TOLD_EVERY = 10
 """Layers between two lines of progress."""
 
@@ -100,7 +105,7 @@ def ensure(
     say(f"[clary] Pulling image {uri}")
     try:
         with _held(source.lock):
-            _pull(docker, source, say, cancel)
+            _pull_whole(docker, source, say, cancel)
             _call(docker, source.reference, name)
     except DockerError as error:
         if is_local_open and is_ours and exists(docker, uri):
@@ -148,6 +153,19 @@ def split(uri: str) -> tuple[str, str]:
     if not colon or "/" in tag:
         return head, digest or "latest"
     return repository, digest or tag
+
+
+def _pull_whole(docker: Docker, source: Source, say: Say, cancel: threading.Event) -> None:
+    """Pull, and again where the line broke: Docker does so by itself, Podman's API does not."""
+    for pause_s in AGAIN_S:
+        try:
+            return _pull(docker, source, say, cancel)
+        except DockerError as error:
+            if cancel.is_set() or not _BROKEN.search(str(error)):
+                raise
+            say(f"[clary] The pull broke off, and begins again: {error}")
+            cancel.wait(pause_s)
+    return _pull(docker, source, say, cancel)
 
 
 def _pull(docker: Docker, source: Source, say: Say, cancel: threading.Event) -> None:

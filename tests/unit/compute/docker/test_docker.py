@@ -94,6 +94,14 @@ def test_a_pull_says_where_it_stands_and_how_it_failed(engine: Engine) -> None:
         have(engine, "mine:1", pull.Source(reference="mine:1"))
 
 
+def test_a_pull_whose_line_breaks_begins_again(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pull, "AGAIN_S", (0.0, 0.0))
+    engine.answers["/images/create"] = (200, b'{"error":"writing blob: unexpected EOF"}\n')
+    with pytest.raises(CustomerError, match=r"mine:1 could not be pulled: .*unexpected EOF"):
+        have(engine, "mine:1", pull.Source(reference="mine:1"))
+    assert [path.partition("?")[0] for _, path in engine.asked].count("/images/create") == 3
+
+
 def test_an_image_of_our_registry_is_pulled_each_time_and_named_by_its_account(engine: Engine) -> None:
     uri = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/team/app:2"
     name = pull.name_of(uri, ACCOUNT, NETLOC)
