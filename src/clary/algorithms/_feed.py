@@ -61,7 +61,7 @@ class _Format:
     n_lines: Callable[[memoryview, Table], int]
     """Rows or lines of a block."""
     place: Callable[[memoryview, int, int], str]
-    """Block, row, rows or lines before it: where the row stands in its file."""
+    """Block, rows or lines before it, row: where that stands in its file."""
 
 
 class Feed:
@@ -114,7 +114,7 @@ class Feed:
                 _whole_frames,
                 lambda block, name, done: recordio_protobuf.decode(block, first=done),
                 lambda block, table: table.n_rows,
-                lambda block, row, done: f"record {done + row}",
+                lambda block, done, row: f"record {done + row}",
             )
         if media.name not in csv.CONTENT_TYPES:
             raise CustomerError(
@@ -240,9 +240,10 @@ class Feed:
         try:
             for block in _blocks(path, self._format.whole):
                 table = self._format.read(block, name, done)
-                self._place = partial(_place, self._format, block, done)
+                self._place = partial(self._format.place, block, done)
                 done += self._format.n_lines(block, table)
                 yield from self._checked(table, name)
+            self._place = str  # lets go of the block
         except FormatError as error:
             text = str(error) if name in str(error) else f"{name}: {error}"
             hint = (
@@ -339,11 +340,7 @@ def row_of(features: Any, place: int) -> int:
     return int(np.searchsorted(features.indptr, place, side="right")) - 1
 
 
-def _place(form: _Format, block: memoryview, done: int, row: int) -> str:
-    return form.place(block, row, done)
-
-
-def _line_of(block: memoryview, row: int, done: int) -> str:
+def _line_of(block: memoryview, done: int, row: int) -> str:
     lines = (number for number, line in enumerate(bytes(block).split(b"\n"), done + 1) if line.strip())
     return f"line {next(islice(lines, row, None))}"
 
