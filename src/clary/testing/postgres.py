@@ -3,11 +3,15 @@
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+
+START_S = 60.0
 
 
 def missing() -> str:
@@ -26,7 +30,9 @@ def programs() -> Path | None:
     found = shutil.which("initdb")
     folders = [Path(found).parent] if found else []
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((each for each in folders if (each / "pg_ctl").exists() and (each / "initdb").exists()), None)
+    return next(
+        (each for each in folders if (each / "postgres").exists() and (each / "initdb").exists()), None
+    )
 
 
 @contextlib.contextmanager
@@ -48,27 +54,45 @@ def server(*, is_durable: bool = False, connections: int = 40, **options: str) -
         shutil.chown(home, "postgres", "postgres")
     data = str(home / "data")
     settings = {"fsync": "on" if is_durable else "off", "max_connections": str(connections)} | options
-    given = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     try:
         _run(home, "initdb", "-D", data, "-U", "clary", "-A", "trust", "-E", "UTF8", "--no-sync")
-        where = f"-k {home} -c listen_addresses='' {given}"
-        _run(home, "pg_ctl", "-D", data, "-w", "-l", str(home / "log"), "-o", where, "start")
-        try:
-            yield f"postgresql://clary@/postgres?host={home}"
-        finally:
-            _run(home, "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+        argv = _as_its_user(
+            "postgres", "-D", data, "-k", str(home), "-c", "listen_addresses=", *given, is_mortal=True
+        )
+        with (home / "log").open("wb") as log:
+            own = subprocess.Popen(argv, cwd=home, stdout=log, stderr=log)  # noqa: S603 - PostgreSQL's own
+            try:
+                _wait(home, own)
+                yield f"postgresql://clary@/postgres?host={home}"
+            finally:
+                own.send_signal(signal.SIGQUIT)  # at once: what is in it is over
+                own.wait()
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _run(home: Path, program: str, *arguments: str) -> None:
+def _wait(home: Path, server: "subprocess.Popen[bytes]") -> None:
+    """Wait until a server takes connections: the eighth line of its file says so, as `pg_ctl` reads it."""
+    told, deadline = home / "data/postmaster.pid", time.monotonic() + START_S
+    while not told.exists() or told.read_text().splitlines()[7:8] != ["ready   "]:
+        is_lost = server.poll() is not None or time.monotonic() > deadline
+        assert not is_lost, (home / "log").read_text(errors="replace")
+        time.sleep(0.02)
+
+
+def _as_its_user(program: str, *arguments: str, is_mortal: bool = False) -> list[str]:
+    """Return a command of PostgreSQL's as the user that it wants; a mortal one ends with this process."""
     folder = programs()
     assert folder is not None
-    drop = []
-    if os.geteuid() == 0:
-        drop = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"]
+    drop = ["--reuid", "postgres", "--regid", "postgres", "--clear-groups"] if os.geteuid() == 0 else []
+    drop += ["--pdeathsig", "QUIT"] if is_mortal and shutil.which("setpriv") else []
+    return [*(["setpriv", *drop] if drop else []), str(folder / program), *arguments]
+
+
+def _run(home: Path, program: str, *arguments: str) -> None:
     done = subprocess.run(  # noqa: S603, PLW1510 - PostgreSQL's own; checked below, with what it printed
-        [*drop, str(folder / program), *arguments],
+        _as_its_user(program, *arguments),
         cwd=home,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -45,6 +45,13 @@ sys.argv[0] = "clary"
 runpy.run_module("clary.cli.main", run_name="__main__")
 """
 
+_WATCH = """
+import sys
+if not sys.stdin.buffer.read():  # who would have said something is gone
+    from clary.testing import server
+    server.clear(sys.argv[1])
+"""
+
 
 @dataclass(frozen=True)
 class Account:
@@ -216,20 +223,20 @@ def clary_server() -> Iterator[ClaryServer]:
         return
     home = Path(tempfile.mkdtemp(prefix="clary-test-"))
     home.chmod(0o711)  # jobs of other user ids pass
-    server = ClaryServer.start(
-        home / "data",
-        audit_log=str(home / "audit.jsonl"),
-        access_log=str(home / "access.jsonl"),
-        notebook_python=str(stand_in(home / "notebooks")),
-        notebook_limit="3",
-    )
-    try:
-        yield server
-    finally:
-        server.stop()
-        end_agents(server.settings)
-        coverage.keep(home)
-        shutil.rmtree(home, ignore_errors=True)
+    with watched(home):
+        server = ClaryServer.start(
+            home / "data",
+            audit_log=str(home / "audit.jsonl"),
+            access_log=str(home / "access.jsonl"),
+            notebook_python=str(stand_in(home / "notebooks")),
+            notebook_limit="3",
+        )
+        try:
+            yield server
+        finally:
+            server.stop()
+            coverage.keep(home)
+            clear(str(home))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -242,6 +249,30 @@ def _room(request: pytest.FixtureRequest) -> Iterator[None]:
     server: ClaryServer = request.getfixturevalue("clary_server")
     yield
     server.end_runs()
+
+
+@contextlib.contextmanager
+def watched(home: Path) -> Iterator[None]:
+    """Have `home` cleared by another process, should this one be killed in the block.
+
+    A Clary ends with its tests, but jobs, replicas and notebooks go on without it, as they should.
+    """
+    argv = [sys.executable, "-c", _WATCH, str(home)]
+    watch = subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - this package
+    try:
+        yield
+    finally:
+        watch.communicate(b"done")
+
+
+def clear(home: str) -> None:
+    """End what runs on the folder `data` of `home` once no Clary does, and remove all of it."""
+    settings = Settings.load({}, data_dir=Path(home) / "data")
+    deadline = time.monotonic() + STOP_S
+    while state.is_locked(settings.data_dir) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    end_agents(settings)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def end_agents(settings: Settings) -> None:
