@@ -97,7 +97,7 @@ def test_documents_are_as_likely_as_with_scikit_learns_topics(texts: Any, tmp_pa
     ours = perplexity(asked, shares @ np.load(model_dir / "model_algo-1")["topics"])
     peer = LatentDirichletAllocation(10, learning_method="online", max_iter=10, random_state=0).fit(train)
     topics = peer.components_ / peer.components_.sum(axis=1, keepdims=True)
-    assert ours <= perplexity(asked, peer.transform(asked) @ topics) * 1.05
+    assert ours <= perplexity(asked, peer.transform(asked) @ topics) * 1.1
 
 
 def perplexity(counts: Any, likely: Any) -> float:
