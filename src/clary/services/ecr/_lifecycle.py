@@ -20,6 +20,7 @@ from clary.store.records import Record
 
 OWNER = "clary"
 """Account of the policies' records: the sweep finds those of every account in one list."""
+PREVIEW = "EcrLifecyclePreview"
 _STATUSES = ("tagged", "untagged", "any")
 _COUNTS = ("imageCountMoreThan", "sinceImagePushed")
 _FILTERS = ("tagPrefixList", "tagPatternList")
@@ -139,3 +140,24 @@ def keep(conn: Connection, place: Place, text: str, now: datetime) -> None:
 def forget(conn: Connection, place: Place) -> None:
     """Take a repository's policy away."""
     records.delete(conn, OWNER, EVERYWHERE, POLICY, _key(place))
+
+
+# What a policy would do.
+
+
+def previewed(conn: Connection, place: Place) -> Record | None:
+    """Return the record of the policy that a repository's preview is about."""
+    return records.find(conn, place.account, place.region, PREVIEW, place.name)
+
+
+def preview(conn: Connection, place: Place, text: str, now: datetime) -> None:
+    """Have a repository's preview be about a policy."""
+    forget_preview(conn, place)
+    records.insert(
+        conn, Record(place.account, place.region, PREVIEW, place.name, "", "", now, now, {"text": text})
+    )
+
+
+def forget_preview(conn: Connection, place: Place) -> None:
+    """Take a repository's preview away."""
+    records.delete(conn, place.account, place.region, PREVIEW, place.name)

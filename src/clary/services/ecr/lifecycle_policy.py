@@ -12,11 +12,19 @@ from clary.services.ecr._records import Place, place_of, repository_of
 from clary.store.records import Record
 
 
-def _answer(place: Place, text: str) -> dict[str, Any]:
+def answer(place: Place, text: str) -> dict[str, Any]:
+    """Return what every operation on a policy answers."""
     return {"registryId": place.account, "repositoryName": place.name, "lifecyclePolicyText": text}
 
 
-def _found(call: Call, place: Place) -> Record:
+def found(call: Call, place: Place) -> Record:
+    """Return a repository's policy.
+
+    Raises
+    ------
+    AwsError
+        `RepositoryNotFoundException`, `LifecyclePolicyNotFoundException`.
+    """
     call.read(repository_of, place)
     record: Record | None = call.read(_lifecycle.find, place)
     if record is None:
@@ -33,22 +41,22 @@ def put_lifecycle_policy(call: Call, request: Mapping[str, Any]) -> Mapping[str,
     _lifecycle.parse(request["lifecyclePolicyText"])
     text = json.dumps(json.loads(request["lifecyclePolicyText"]), separators=(",", ":"))
     call.write(_lifecycle.keep, place, text, call.now)
-    return _answer(place, text)
+    return answer(place, text)
 
 
 @operation("GetLifecyclePolicy")
 def get_lifecycle_policy(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a repository's policy, and when it was last applied."""
     place = place_of(call, request)
-    record = _found(call, place)
+    record = found(call, place)
     applied = record.document.get("evaluated")
-    return _answer(place, record.document["text"]) | ({"lastEvaluatedAt": applied} if applied else {})
+    return answer(place, record.document["text"]) | ({"lastEvaluatedAt": applied} if applied else {})
 
 
 @operation("DeleteLifecyclePolicy")
 def delete_lifecycle_policy(call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Take a repository's policy away."""
     place = place_of(call, request)
-    record = _found(call, place)
+    record = found(call, place)
     call.write(_lifecycle.forget, place)
-    return _answer(place, record.document["text"])
+    return answer(place, record.document["text"])

@@ -14,7 +14,7 @@ from clary.kernel.arns import Arn
 from clary.kernel.errors import AwsError
 from clary.resource.call import Call, as_tags, from_tags
 from clary.resource.operation import operation
-from clary.services.ecr._lifecycle import forget
+from clary.services.ecr._lifecycle import forget, forget_preview
 from clary.services.ecr._records import (
     NAME,
     PAGE,
@@ -152,6 +152,7 @@ def delete_repository(call: Call, request: Mapping[str, Any]) -> Mapping[str, An
         records.delete(conn, place.account, place.region, REPOSITORY, place.name)
         tags.drop(conn, record.arn)
         forget(conn, place)
+        forget_preview(conn, place)
         return record
 
     return {"repository": shown(call.world, call.write(unit))}
