@@ -69,9 +69,10 @@ estimator = Estimator(
         "num_training_samples": 800,
         "num_layers": 20,
         "image_shape": "3,32,32",
-        "mini_batch_size": 16,
-        "learning_rate": 0.02,
-        "epochs": 3,
+        "mini_batch_size": 32,
+        "optimizer": "adam",
+        "learning_rate": 0.003,
+        "epochs": 4,
     },
 )
 
@@ -130,7 +131,7 @@ np.testing.assert_allclose(answers, found, atol=1e-4)
 np.testing.assert_allclose(lines, found, atol=1e-4)
 
 right = np.mean(np.argmax(answers, axis=1) == digits.target[list(asked)])
-print(f"score     validation:accuracy {score:.3f} with sgd")
+print(f"score     validation:accuracy {score:.3f} with adam")
 print(f"tuned     {trials[['optimizer', 'FinalObjectiveValue']].to_dict('records')}")
 print(f"best      optimizer {trials.optimizer.iloc[0]}")
 print(f"first     {np.argmax(answers, axis=1)}, {right:.2f} of them right")

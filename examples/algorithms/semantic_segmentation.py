@@ -45,7 +45,7 @@ session = sagemaker.Session()
 place = f"s3://{session.default_bucket()}/examples/semantic-segmentation"
 with tempfile.TemporaryDirectory() as folder:
     channels = {}
-    for channel, numbers in (("train", range(40)), ("validation", range(100, 110))):
+    for channel, numbers in (("train", range(24)), ("validation", range(100, 106))):
         for name, part, content_type in (
             (channel, 0, "image/jpeg"),
             (f"{channel}_annotation", 1, "image/png"),
@@ -65,14 +65,14 @@ estimator = Estimator(
     sagemaker_session=session,
     hyperparameters={
         "num_classes": 3,
-        "num_training_samples": 40,
+        "num_training_samples": 24,
         "use_pretrained_model": "False",
         "algorithm": "fcn",
         "base_size": SIDE,
         "crop_size": SIDE,
         "mini_batch_size": 4,
         "optimizer": "adam",
-        "epochs": 4,
+        "epochs": 3,
     },
 )
 
