@@ -27,9 +27,10 @@ HEALTH = {
     "RAY_health_check_failure_threshold": "4",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",
+    "GRPC_ENABLE_FORK_SUPPORT": "0",
 }
-"""A lost node is noticed within ten seconds, Ray alone takes a minute; nothing is told to Ray's makers; and
-jobs do not give way to whatever else a node does."""
+"""A lost node is noticed within ten seconds, Ray alone takes a minute; nothing is told to Ray's makers; jobs
+do not give way to whatever else a node does; and no process dies that Ray's proxy forks for a client."""
 MEMBERS = ("head", "workers", "python", "environment", "port", "client_port")
 OF_A_HOST = ("host", "address", "cpus", "memory_gib", "gpus")
 _SSH = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10")

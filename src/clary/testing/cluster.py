@@ -39,6 +39,7 @@ QUICK_HEALTH = {
     "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "3",
     "RAY_worker_niceness": "0",
+    "GRPC_ENABLE_FORK_SUPPORT": "0",
 }
 """A lost node is noticed in seconds, and jobs do not give way to others."""
 _RANGES = range(60, 250)
@@ -235,7 +236,6 @@ class Cluster:
             _ip("link", "del", f"{self.bridge}v{number}", check=False)
             _ip("netns", "del", self.nodes[name].name, check=False)
             shutil.rmtree(NAMES / self.nodes[name].name, ignore_errors=True)
-            _unmount(self.nodes[name].folder)
         _ip("link", "del", self.bridge, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -252,11 +252,12 @@ def _below(pid: int) -> Iterator[int]:
 def _start_engine(node: Node) -> None:
     """Run a Podman in a node's network, with images of its own, as on a machine that has just started."""
     folder = node.folder / "e"
-    _unmount(folder)
     for name in ("run", "tmp"):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "net").mkdir(parents=True, exist_ok=True)
-    words = ["nsenter", f"--net=/run/netns/{node.name}", *service.podman(), "--root", str(folder / "root")]
+    words = ["nsenter", f"--net=/run/netns/{node.name}", "unshare", "--mount", "--propagation", "slave"]
+    words += ["sh", "-c", 'mount -t tmpfs tmpfs /run/netns && exec "$@"', "sh"]  # its mounts end with it
+    words += [*service.podman(), "--root", str(folder / "root")]
     words += ["--runroot", str(folder / "run"), "--tmpdir", str(folder / "tmp")]
     words += ["--network-config-dir", str(folder / "net"), "system", "service", "--time", "0", node.engine]
     with (folder / "log").open("ab") as log:
@@ -270,14 +271,6 @@ def _start_engine(node: Node) -> None:
             return
         time.sleep(0.1)
     raise RuntimeError(f"Podman does not start on {node.name}:\n{(folder / 'log').read_text()}")
-
-
-def _unmount(folder: Path) -> None:
-    """Let go of the file systems of containers that were killed."""
-    lines = Path("/proc/mounts").read_text().splitlines()
-    for path in sorted((line.split()[1] for line in lines), reverse=True):
-        if path.startswith(f"{folder}/"):
-            subprocess.run(["umount", "-l", path], check=False, capture_output=True)  # noqa: S603, S607
 
 
 def until(holds: Callable[[], Any], what: str) -> Any:
