@@ -30,7 +30,7 @@ def run(report: Report) -> None:
         "output_layer": "mean_squared_error",
         "mlp_layers": 1,
         "mlp_dim": 64,
-        "mlp_activation": "relu",
+        "mlp_activation": "tanh",
         "mini_batch_size": 300,
         "learning_rate": 0.001,
         "weight_decay": 0.004,
