@@ -202,4 +202,4 @@ def _smaller(width_in: int, width: int, width_out: int) -> nn.Sequential:
 
 
 def _flat(found: list[Tensor], n: int) -> Tensor:
-    return torch.cat([each.permute(0, 2, 3, 1).reshape(len(each), -1, n) for each in found], 1)
+    return torch.cat([each.permute(0, 2, 3, 1).reshape(each.shape[0], -1, n) for each in found], 1)

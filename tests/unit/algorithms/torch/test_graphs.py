@@ -190,6 +190,20 @@ def test_ip_insights_judges_from_its_file(place: int, tmp_path: Path) -> None:
         np.testing.assert_allclose(each, [one[name] for one in said], atol=1e-5)
 
 
+def test_boxes_of_several_images_stay_apart_in_a_file(tmp_path: Path) -> None:
+    from clary.algorithms import _torch  # noqa: PLC0415 - of torch
+    from clary.algorithms.object_detection._network import _flat  # noqa: PLC0415
+
+    class Heads(torch.nn.Module):
+        def forward(self, offsets: Any) -> Any:
+            return _flat([offsets, offsets], 4)
+
+    seen = torch.randn(3, 8, 5, 5)
+    _torch.export_onnx(tmp_path / "model.onnx", Heads(), (seen[:1],), ("offsets",), ("boxes",))
+    [found] = answered(tmp_path / "model.onnx", {"offsets": seen.numpy()})
+    np.testing.assert_allclose(found, Heads()(seen).numpy())
+
+
 def test_a_file_that_is_too_large_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_onnx, "MOST_BYTES", 100)
     graph = _onnx.Graph()
