@@ -64,6 +64,7 @@ def test_an_endpoint_shows_the_deployment_in_progress_and_no_other(account):
         )
         described = client.describe_endpoint(EndpointName="e")
     assert described["EndpointStatus"] == "Failed"  # its data is gone
+    assert container["ModelDataUrl"] in described["FailureReason"]
     assert "PendingDeploymentSummary" not in described
     client.delete_endpoint(EndpointName="e")
 

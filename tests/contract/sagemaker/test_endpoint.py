@@ -132,15 +132,6 @@ def test_an_update_moves_to_the_other_configuration_without_a_dropped_request(en
     assert seen >= {"v0", "v1"}
 
 
-def test_a_missing_artefact_fails_the_endpoint_with_its_uri(trained):
-    account, bucket, _artefact = trained
-    name = create_endpoint(account, f"s3://{bucket}/nowhere/model.tar.gz")
-    described = wait_for_endpoint(account, name)
-    assert described["EndpointStatus"] == "Failed"
-    assert f"s3://{bucket}/nowhere/model.tar.gz" in described["FailureReason"]
-    account.client("sagemaker").delete_endpoint(EndpointName=name)
-
-
 def test_deleting_frees_the_name(trained):
     account, _bucket, artefact = trained
     sagemaker = account.client("sagemaker")
