@@ -194,7 +194,7 @@ def test_boxes_of_several_images_stay_apart_in_a_file(tmp_path: Path) -> None:
     from clary.algorithms import _torch  # noqa: PLC0415 - of torch
     from clary.algorithms.object_detection._network import _flat  # noqa: PLC0415
 
-    class Heads(torch.nn.Module):
+    class Heads(torch.nn.Module):  # type: ignore[misc, name-defined]  # torch is imported if it is there
         def forward(self, offsets: Any) -> Any:
             return _flat([offsets, offsets], 4)
 
