@@ -203,6 +203,14 @@ class Cluster:
         """Return the processes of a node: all that is in its namespace."""
         return [int(each) for each in _ip("netns", "pids", self.nodes[name].name, check=False).split()]
 
+    def is_kept(self, name: str) -> bool:
+        """Return whether a Clary has its keeper on a node: it then knows of the node."""
+        for pid in self.processes(name):
+            with contextlib.suppress(OSError):
+                if b"RayKeeper" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return True
+        return False
+
     def where(self, name: str) -> list[str]:
         """Return the nodes on which a job or an endpoint has a live agent, one a host."""
         return [key for key in self.nodes for _ in self.hosts(key, f"{name[:40]}-*")]

@@ -39,6 +39,7 @@ def on_nodes(hosting: Hosting, script: str, n: int) -> str:
 
 
 def test_replicas_are_spread_and_answer(hosting: Hosting, cluster: Cluster) -> None:
+    until(lambda: all(map(cluster.is_kept, cluster.nodes)), "a node that was killed is back")
     name = on_nodes(hosting, saying("here"), 3)
     assert hosting.shares(name, 30) == {"here": 30}
     assert sorted(cluster.where(name)) == ["n1", "n2", "n3"]

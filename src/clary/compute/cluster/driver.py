@@ -248,8 +248,19 @@ class Driver:
         self._tell({"event": "forsaken", "name": name})
 
     def _free(self, run: str) -> None:
+        """Give places back, and again where the keeper that was asked is gone: else nobody would."""
+
+        def again(_: object = None) -> None:
+            self._later(AGAIN_S, freed)
+
+        def freed() -> None:
+            if run not in self._seating and run not in self._placed:
+                self._free(run)
+
         if self._keepers:
-            self._then(self._clerk().free.remote(run), _nothing, _nothing)
+            self._then(self._clerk().free.remote(run), _nothing, again)
+        else:
+            again()
 
     def _gone(self, run: str, host: str, why: str) -> None:
         self._tell({"event": "gone", "run": run, "host": host, "why": why})
