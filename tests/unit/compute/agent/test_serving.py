@@ -174,6 +174,7 @@ def test_an_uncompressed_model_and_its_code_are_staged(launch: Any, s3: MemoryS3
     receiver.wait_for(lambda: addresses(receiver))
     arguments = json.loads((agent.home / "ml/model/arguments.json").read_text())
     assert (arguments["handler"], arguments["name"]) == ("script", "xgboost")
+    receiver.wait_for(receiver.lines)  # they come apart from the address
     assert receiver.lines() == ["model ['arguments.json', 'code', 'deep', 'how']"]
     agent.stop(outcome="stopped", grace_s=0)
     assert agent.result().outcome is Outcome.STOPPED
