@@ -20,6 +20,7 @@ from clary.testing.deployment import deployment
 from clary.testing.onslaught import Onslaught
 
 MOST_WRONG = 0.0
+MOST_SHOWN = 10
 
 
 def main() -> int:
@@ -56,14 +57,14 @@ def judge(report: Report, attack: Onslaught, seconds: float) -> None:
     title = f"{seconds:g} s, {len(attack.kills)} control planes killed: requests, ms with all their retries"
     report.table(title, ("", "n", "median", "p99", "least", "most"), rows)
     print(f"\ncreates that a retry found carried out already: {sum(attack.n_repeated.values())}")
-    for text in wrong[:20]:
-        print(text)
     kinds = {
         "acknowledged writes lost or listed twice": [each for each in wrong if each.startswith("experiment")],
         "jobs not Completed, or run more than once": [each for each in wrong if each.startswith("job")],
         "requests unanswered past their retries": attack.faults,
     }
     for name, found_wrong in kinds.items():
+        for text in found_wrong[:MOST_SHOWN]:
+            print(text)
         report.bar(name, float(len(found_wrong)), MOST_WRONG, unit="")
     report.facts["kills"] = len(attack.kills)
     report.facts["wrong"] = wrong

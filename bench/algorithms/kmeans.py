@@ -17,8 +17,8 @@ def run(report: Report) -> None:
     rows = (groups[draw.integers(0, 300, N_ROWS)] + draw.normal(size=(N_ROWS, N_COLUMNS))).astype(np.float32)
 
     def msd(centres: np.ndarray) -> float:
-        sums = _lloyd.Sums(K, N_COLUMNS)
-        _lloyd.add(sums, rows, centres.astype(np.float32))
+        sums = _lloyd.Sums(centres.astype(np.float32))
+        sums.add(rows)
         return float(sums.loss.sum() / N_ROWS)
 
     asked = {"feature_dim": N_COLUMNS, "k": K}

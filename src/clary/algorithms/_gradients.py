@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from clary.algorithms._gpu import Gpu
     from clary.algorithms._hosts import Hosts
 
 
@@ -44,10 +45,13 @@ def by_row(
     return touched.astype(np.intp), np.asarray(uses.T @ gradient)
 
 
-def summed(hosts: Hosts, gradients: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """Return the sums of all hosts' gradients, in one exchange."""
+def summed(hosts: Hosts, gradients: Mapping[str, Any], gpu: Gpu | None = None) -> dict[str, Any]:
+    """Return the sums of all hosts' gradients, in one exchange; tensors of a device come back to it."""
     if hosts.n_hosts == 1:
         return dict(gradients)
+    if gpu is not None:
+        own = {name: gpu.take(each) for name, each in gradients.items()}
+        return {name: gpu.put(each) for name, each in summed(hosts, own).items()}
     total = hosts.sum(np.concatenate([each.reshape(-1) for each in gradients.values()]))
     found, start = {}, 0
     for name, each in gradients.items():
@@ -56,12 +60,13 @@ def summed(hosts: Hosts, gradients: Mapping[str, NDArray[np.float32]]) -> dict[s
     return found
 
 
-def summed_rows(
-    hosts: Hosts, rows: NDArray[np.intp], gradient: NDArray[np.float32]
-) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Return the rows that any host touched, and the sums of their gradients."""
+def summed_rows(hosts: Hosts, rows: Any, gradient: Any, gpu: Gpu | None = None) -> tuple[Any, Any]:
+    """Return the rows that any host touched, and the sums of their gradients, where these were."""
     if hosts.n_hosts == 1:
         return rows, gradient
+    if gpu is not None:
+        found, total = summed_rows(hosts, gpu.take(rows), gpu.take(gradient))
+        return gpu.put(found), gpu.put(total)
     return by_row(np.concatenate(hosts.arrays(rows)), None, np.concatenate(hosts.arrays(gradient)))
 
 

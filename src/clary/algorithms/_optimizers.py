@@ -3,7 +3,8 @@
     sgd · adagrad · adam · rmsprop · adadelta
 
 Parameters are changed in place. Statistics of rows that were never touched cost no memory: they are pages
-of zeros that nobody wrote.
+of zeros that nobody wrote. Tensors of a GPU take the same steps as arrays, by the same lines; statistics lie
+where their parameters do.
 
 Source
 ------
@@ -13,18 +14,22 @@ constants are those of MXNet, on which the service's containers stand.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+Values: TypeAlias = Any
+"""Float32: an array, or a tensor of a device. Factors are Python's numbers, which both take as float32."""
 
 BLOCK_VALUES = 1 << 16
-"""Values of a dense step that are worked on at once: they stay in the processor's cache."""
+"""Values of a step that are worked on at once: they stay in the processor's cache."""
+DEVICE_BLOCK_VALUES = 1 << 26
+"""The same of a device: few calls, and 256 MiB for what lies between."""
 
 
 class Optimizer(ABC):
@@ -48,45 +53,43 @@ class Optimizer(ABC):
         Biases do not decay, as in MXNet.
         """
         self.learning_rate = learning_rate
-        self._decay = np.float32(weight_decay)
+        self._decay = weight_decay
         self._clip = clip
-        self._rescale = np.float32(rescale)
-        self._statistics: dict[str, list[NDArray[np.float32]]] = {}
+        self._rescale = rescale
+        self._statistics: dict[str, list[Values]] = {}
         self._n_steps: dict[str, int] = {}
 
     @abstractmethod
-    def change(
-        self, gradient: NDArray[np.float32], statistics: list[NDArray[np.float32]], n_steps: int
-    ) -> NDArray[np.float32]:
+    def change(self, gradient: Values, statistics: list[Values], n_steps: int) -> Values:
         """Return what is taken from the parameters; statistics are renewed in place."""
 
     def step(self, parameters: Mapping[str, Any], gradients: Mapping[str, Any]) -> None:
-        """Change every parameter that has a gradient; arrays are C-contiguous float32."""
+        """Change every parameter that has a gradient; all are C-contiguous float32."""
         for name, gradient in gradients.items():
             values = parameters[name].reshape(-1)
             flat = gradient.reshape(-1)
             statistics = [each.reshape(-1) for each in self._remembered(name, parameters[name])]
             n_steps, is_free = self._count(name), name.startswith("bias") or name.endswith("bias")
-            for start in range(0, values.size, BLOCK_VALUES):
-                part = slice(start, start + BLOCK_VALUES)
-                ready = self._ready(flat[part], values[part], 0.0 if is_free else self._decay)
-                values[part] -= self.change(ready, [each[part] for each in statistics], n_steps)
+            block = _at_once(values)
+            for start in range(0, len(values), block):
+                part = slice(start, start + block)
+                own = values[part]
+                ready = self._ready(flat[part], own, 0.0 if is_free else self._decay)
+                own -= self.change(ready, [each[part] for each in statistics], n_steps)
 
-    def step_rows(
-        self, name: str, table: NDArray[np.float32], rows: NDArray[np.intp], gradient: NDArray[np.float32]
-    ) -> None:
+    def step_rows(self, name: str, table: Values, rows: Any, gradient: Values) -> None:
         """Change some rows of a table.
 
         Parameters
         ----------
-        rows : ndarray, shape (n_touched,)
+        rows : ndarray or tensor, shape (n_touched,)
             Each row once.
-        gradient : ndarray, shape (n_touched, n_columns)
+        gradient : ndarray or tensor, shape (n_touched, n_columns)
             Float32.
         """
         statistics = self._remembered(name, table)
         n_steps = self._count(name)
-        height = max(1, BLOCK_VALUES // max(1, table.shape[1]))
+        height = max(1, _at_once(table) // max(1, table.shape[1]))
         for start in range(0, len(rows), height):
             part = rows[start : start + height]
             values = table[part]
@@ -97,24 +100,34 @@ class Optimizer(ABC):
             for each, renewed in zip(statistics, found, strict=True):
                 each[part] = renewed
 
-    def _remembered(self, name: str, values: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def _remembered(self, name: str, values: Values) -> list[Values]:
         if name not in self._statistics:
-            self._statistics[name] = [np.zeros(values.shape, np.float32) for _ in range(self.n_statistics)]
+            self._statistics[name] = [_zeros(values) for _ in range(self.n_statistics)]
         return self._statistics[name]
 
     def _count(self, name: str) -> int:
         self._n_steps[name] = self._n_steps.get(name, 0) + 1
         return self._n_steps[name]
 
-    def _ready(
-        self, gradient: NDArray[np.float32], values: NDArray[np.float32], decay: np.float32 | float
-    ) -> NDArray[np.float32]:
+    def _ready(self, gradient: Values, values: Values, decay: float) -> Values:
         ready = gradient * self._rescale
         if self._clip < np.inf:
-            np.clip(ready, -self._clip, self._clip, out=ready)
+            ready = ready.clip(-self._clip, self._clip)
         if decay:
             ready += decay * values
         return ready
+
+
+def _zeros(values: Values) -> Values:
+    return (
+        np.zeros(values.shape, np.float32)
+        if isinstance(values, np.ndarray)
+        else values.new_zeros(values.shape)
+    )
+
+
+def _at_once(values: Values) -> int:
+    return BLOCK_VALUES if isinstance(values, np.ndarray) else DEVICE_BLOCK_VALUES
 
 
 class Sgd(Optimizer):
@@ -122,11 +135,9 @@ class Sgd(Optimizer):
 
     name = "sgd"
 
-    def change(
-        self, gradient: NDArray[np.float32], statistics: list[NDArray[np.float32]], n_steps: int
-    ) -> NDArray[np.float32]:
+    def change(self, gradient: Values, statistics: list[Values], n_steps: int) -> Values:
         """Return what is taken from the parameters."""
-        gradient *= np.float32(self.learning_rate)
+        gradient *= self.learning_rate
         return gradient
 
 
@@ -141,16 +152,14 @@ class Adagrad(Optimizer):
     """Of a square that is added."""
     tiny: ClassVar[float] = 1e-7
 
-    def change(
-        self, gradient: NDArray[np.float32], statistics: list[NDArray[np.float32]], n_steps: int
-    ) -> NDArray[np.float32]:
+    def change(self, gradient: Values, statistics: list[Values], n_steps: int) -> Values:
         """Return what is taken from the parameters."""
         [squares] = statistics
         if self.keep < 1:
-            squares *= np.float32(self.keep)
-        squares += np.float32(self.share) * gradient * gradient
-        gradient *= np.float32(self.learning_rate)
-        gradient /= np.sqrt(squares + np.float32(self.tiny))
+            squares *= self.keep
+        squares += self.share * gradient * gradient
+        gradient *= self.learning_rate
+        gradient /= (squares + self.tiny) ** 0.5
         return gradient
 
 
@@ -160,23 +169,21 @@ class Adam(Optimizer):
     name = "adam"
     n_statistics = 2
 
-    def change(
-        self, gradient: NDArray[np.float32], statistics: list[NDArray[np.float32]], n_steps: int
-    ) -> NDArray[np.float32]:
+    def change(self, gradient: Values, statistics: list[Values], n_steps: int) -> Values:
         """Return what is taken from the parameters."""
         mean, square = statistics
-        mean *= np.float32(0.9)
-        mean += np.float32(0.1) * gradient
+        mean *= 0.9
+        mean += 0.1 * gradient
         gradient *= gradient
-        gradient *= np.float32(0.001)
-        square *= np.float32(0.999)
+        gradient *= 0.001
+        square *= 0.999
         square += gradient
-        rate = self.learning_rate * np.sqrt(1 - 0.999**n_steps) / (1 - 0.9**n_steps)
-        np.sqrt(square, out=gradient)
-        gradient += np.float32(1e-8)
-        np.divide(mean, gradient, out=gradient)
-        gradient *= np.float32(rate)
-        return gradient
+        rate = self.learning_rate * math.sqrt(1 - 0.999**n_steps) / (1 - 0.9**n_steps)
+        root = square**0.5
+        root += 1e-8
+        found = mean / root
+        found *= rate
+        return found
 
 
 class Rmsprop(Adagrad):
@@ -186,23 +193,24 @@ class Rmsprop(Adagrad):
     keep, share, tiny = 0.9, 0.1, 1e-8
 
 
+_REST = float(1 - np.float32(0.9))
+"""What single precision leaves beside 0.9."""
+
+
 class Adadelta(Optimizer):
     """Steps as long as those before; the learning rate plays no part."""
 
     name = "adadelta"
     n_statistics = 2
 
-    def change(
-        self, gradient: NDArray[np.float32], statistics: list[NDArray[np.float32]], n_steps: int
-    ) -> NDArray[np.float32]:
+    def change(self, gradient: Values, statistics: list[Values], n_steps: int) -> Values:
         """Return what is taken from the parameters."""
         square, moved = statistics
-        keep, tiny = np.float32(0.9), np.float32(1e-5)
-        square *= keep
-        square += (1 - keep) * gradient * gradient
-        gradient *= np.sqrt((moved + tiny) / (square + tiny))
-        moved *= keep
-        moved += (1 - keep) * gradient * gradient
+        square *= 0.9
+        square += _REST * gradient * gradient
+        gradient *= ((moved + 1e-5) / (square + 1e-5)) ** 0.5
+        moved *= 0.9
+        moved += _REST * gradient * gradient
         return gradient
 
 

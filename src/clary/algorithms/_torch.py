@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import datetime
 import io
+import json
 import os
 import socket
 import warnings
@@ -35,9 +36,12 @@ if TYPE_CHECKING:
 
     from clary.algorithms._hosts import Hosts
     from clary.algorithms.base import Training
+    from clary.toolkit.hyperparameters import Params
 
 CHECKPOINT = "checkpoint.pt"
 """File below `Training.checkpoint_dir`."""
+MAY_DIFFER = ("epochs", "early_stopping", "max_num_", "min_num_epochs", "checkpoint_", "num_training_samples")
+"""Beginnings of hyperparameters that say when training ends: those of a checkpoint may be others."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Of glibc's malloc.h."""
 _KEPT_BYTES = 1 << 30
@@ -190,8 +194,15 @@ def checkpoint(training: Training, state: Mapping[str, Any]) -> None:
         return
     training.checkpoint_dir.mkdir(parents=True, exist_ok=True)
     draft = training.checkpoint_dir / f".{CHECKPOINT}"
-    torch.save(dict(state), draft)
+    of = {"hyperparameters": json.dumps(dict(training.params), default=str), "draws": _draws()}
+    torch.save({**state, **of}, draft)
     draft.replace(training.checkpoint_dir / CHECKPOINT)  # a job that is stopped leaves a whole one
+
+
+def _draws() -> dict[str, torch.Tensor]:
+    """Return where torch's random numbers stand: those that leave out features go on, not begin again."""
+    found = {"cpu": torch.get_rng_state()}
+    return {**found, "cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else found
 
 
 def resumed(training: Training, group: Group) -> dict[str, Any] | None:
@@ -200,7 +211,7 @@ def resumed(training: Training, group: Group) -> dict[str, Any] | None:
     Raises
     ------
     CustomerError
-        The file is none of ours.
+        The file is none of ours, or of a training with other hyperparameters; the text names one.
     """
     content = b""
     if training.checkpoint_dir is not None and group.hosts.is_first:
@@ -215,7 +226,29 @@ def resumed(training: Training, group: Group) -> dict[str, Any] | None:
         raise CustomerError(
             f"Unable to resume: {CHECKPOINT} in the checkpoint folder is none ({error})"
         ) from error
+    _compare(training.params, json.loads(state.get("hyperparameters", "{}")))
+    for kind, draws in state.get("draws", {}).items():
+        if kind == "cpu":
+            torch.set_rng_state(draws)
+        elif torch.cuda.is_available():
+            torch.cuda.set_rng_state(draws)
     return state
+
+
+def _compare(params: Params, theirs: Mapping[str, Any]) -> None:
+    """Make sure that a checkpoint's hyperparameters are those of the training that finds it."""
+    ours = json.loads(json.dumps(dict(params), default=str))
+    for name in sorted({*ours, *theirs} if theirs else ()):
+        if ours.get(name) != theirs.get(name) and not name.startswith(MAY_DIFFER):
+            raise CustomerError(
+                f"Unable to resume: hyperparameter {name} is {_shown(ours.get(name))}, and "
+                f"{_shown(theirs.get(name))} in the training that left the checkpoint; give the same, or "
+                "a CheckpointConfig with nothing in it"
+            )
+
+
+def _shown(value: Any) -> str:
+    return "not given" if value is None else json.dumps(value)
 
 
 def save(path: Path, module: torch.nn.Module, **more: Any) -> None:

@@ -97,17 +97,23 @@ class Onslaught:
             described = wait_for_job(self.account, name, limit_s=JOB_WITHIN_S)
             if described["TrainingJobStatus"] != "Completed":
                 wrong.append(f"job {name} {described['TrainingJobStatus']}: {described.get('FailureReason')}")
-            if (n := self._n_begun(name)) != 1:
-                wrong.append(f"job {name} ran {n} times")
+            if len(begun := self._begun(name)) != 1:
+                steps = described["SecondaryStatusTransitions"]
+                history = [f"{each['Status']} {each.get('StatusMessage', '')}".strip() for each in steps]
+                wrong.append(f"job {name} ran {len(set(begun))} times, by its log {begun}, through {history}")
         return wrong
 
-    def _n_begun(self, name: str) -> int:
+    def _begun(self, name: str) -> list[str]:
         events = self.account.client("logs").get_paginator("filter_log_events")
         pages = events.paginate(
             logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{name}/algo-1-"
         )
-        lines = [event["message"] for page in pages for event in page["events"]]
-        return sum(line.startswith("began ") for line in lines)
+        lines = [
+            f"{event['logStreamName']} {event['timestamp']} {event['message']}"
+            for page in pages
+            for event in page["events"]
+        ]
+        return [line for line in lines if " began " in line]
 
     # What threads do.
 

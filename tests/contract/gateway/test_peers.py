@@ -1,9 +1,12 @@
 """Two edges of two nodes: what one cannot answer the other does, as the client signed it."""
 
 import json
-from collections.abc import Iterator
+import select
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -134,6 +137,43 @@ def test_whichever_control_plane_comes_back_first_answers(sites: tuple[Site, Sit
     eventually(lambda: _is_answered(client))
     assert here.control.requests
     there.control.start()
+
+
+def test_who_is_told_to_try_again_meets_somebody_then(own_site: Callable[..., Site]) -> None:
+    site = own_site(Limits(sweep_s=0.05, drain_s=0.1, away_s=30.0))
+    told: list[str] = []
+
+    def create() -> None:
+        with pytest.raises(ClientError, match="does not answer"):
+            site.client("sagemaker").create_experiment(ExperimentName="e")
+        told.append("try again")
+
+    site.control.stop()
+    client = Thread(target=create)
+    _die_with(b"CreateExperiment", site.control.path, client.start)
+    client.join(0.3)
+    told.append("it is back")
+    site.control.start()
+    client.join(20.0)
+    assert told == ["it is back", "try again"]
+    assert site.client("sagemaker").create_experiment(ExperimentName="e")
+
+
+def _die_with(request: bytes, path: Path, begin: Callable[[], None]) -> None:
+    """Be a control plane that is killed while it has a request."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listening.bind(str(path))
+        stack.callback(path.unlink)
+        listening.listen()
+        begin()
+        heard: dict[socket.socket, bytes] = {}
+        while not any(request in each for each in heard.values()):
+            for ready in select.select([listening, *heard], [], [], 20.0)[0]:
+                if ready is listening:
+                    heard[stack.enter_context(listening.accept()[0])] = b""
+                else:
+                    heard[ready] += ready.recv(1 << 16)
 
 
 def _is_answered(client: Any) -> bool:

@@ -28,6 +28,7 @@ def finished(place):
     account, bucket = place
     request = tuning_request(account, bucket, strategy="Bayesian", n=6, RandomSeed=7)
     request["Tags"] = [{"Key": "team", "Value": "fraud"}]
+    request["TrainingJobDefinition"]["CheckpointConfig"] = {"S3Uri": f"s3://{bucket}/checkpoints/"}
     return account, bucket, request, tuned(account, request)
 
 
@@ -60,7 +61,7 @@ def test_a_bayesian_job_says_everything_the_sdks_index(finished):
 
 
 def test_trials_are_ordinary_training_jobs_with_the_tags_and_the_tuned_values(finished):
-    account, _bucket, request, described = finished
+    account, bucket, request, described = finished
     client = account.client("sagemaker")
     name = request["HyperParameterTuningJobName"]
     trials = trials_of(account, name)
@@ -71,6 +72,8 @@ def test_trials_are_ordinary_training_jobs_with_the_tags_and_the_tuned_values(fi
         assert job["TuningJobArn"] == described["HyperParameterTuningJobArn"]
         assert each["TunedHyperParameters"].items() <= job["HyperParameters"].items()
         assert job["HyperParameters"]["_tuning_objective_metric"] == "validation:auc"
+        checkpoints = f"s3://{bucket}/checkpoints/{each['TrainingJobName']}"  # none goes on from another's
+        assert job["CheckpointConfig"]["S3Uri"] == checkpoints
         final = {metric["MetricName"]: metric["Value"] for metric in job["FinalMetricDataList"]}
         value = each["FinalHyperParameterTuningJobObjectiveMetric"]["Value"]
         assert final["validation:auc"] == final["ObjectiveMetric"] == pytest.approx(value)

@@ -53,7 +53,7 @@ class Classifier:
         for epoch in range(epochs):
             for _ in turns.run(epoch, places, min(PARTS, max(1, len(places) // 1000)), self._step):
                 pass
-            if not np.isfinite(self.outs).all():
+            if not self._is_finite():
                 raise CustomerError(
                     f"Training diverged: rows are no numbers with learning_rate {params['learning_rate']}; "
                     "choose a smaller one"
@@ -67,7 +67,7 @@ class Classifier:
             n_stale += 1
             if accuracy > best:
                 turns.log("Validation accuracy improved! Storing best weights...")
-                best, kept, n_stale = accuracy, (self.ins[self._rows], self.outs.copy()), 0
+                best, kept, n_stale = accuracy, self._kept(), 0
             elif n_stale >= params.int("patience"):
                 turns.log(
                     f"Validation accuracy has not improved for last {n_stale} epochs. Stopping training..."
@@ -75,8 +75,17 @@ class Classifier:
                 epochs = epoch + 1
                 break
         if kept is not None:
-            self.ins[self._rows], self.outs = kept
+            self._recall(kept)
         return epochs
+
+    def _is_finite(self) -> bool:
+        return bool(np.isfinite(self.outs).all())
+
+    def _kept(self) -> tuple[Any, Any]:
+        return self.ins[self._rows], self.outs.copy()
+
+    def _recall(self, kept: tuple[Any, Any]) -> None:
+        self.ins[self._rows], self.outs = kept
 
     def _step(self, places: NDArray[np.int64], rate: Any, last_rate: Any, seed: Any) -> None:
         texts = self._texts

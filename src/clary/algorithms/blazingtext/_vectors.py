@@ -64,20 +64,23 @@ class Vectors:
 
     def learn(self, turns: Turns, hosts: Hosts) -> None:
         """Learn all epochs; hosts learn a part of the sentences each, and exchange what changed."""
-        mode, text = self._params["mode"], self._text
-        n_sentences = len(text.starts) - 1
-        places = np.arange(hosts.rank, n_sentences, hosts.n_hosts, dtype=np.int64)
-        n_parts = max(1, min(PARTS, len(text.tokens) // hosts.n_hosts // PART_WORDS))
-        step = self._batches() if mode == BATCH_SKIPGRAM else self._words(is_bag=mode == CBOW)
-        for epoch in range(self._params.int("epochs")):
-            before = self._copies(hosts)
-            for _ in turns.run(epoch, places, n_parts, step, hosts.rank):
-                self._exchange(hosts, before)
+        self._run(turns, hosts)
         if not np.isfinite(self.outs).all():
             raise CustomerError(
                 f"Training diverged: vectors are no numbers with learning_rate "
                 f"{self._params['learning_rate']}; choose a smaller one"
             )
+
+    def _run(self, turns: Turns, hosts: Hosts) -> None:
+        text = self._text
+        n_sentences = len(text.starts) - 1
+        places = np.arange(hosts.rank, n_sentences, hosts.n_hosts, dtype=np.int64)
+        n_parts = max(1, min(PARTS, len(text.tokens) // hosts.n_hosts // PART_WORDS))
+        step = self._step()
+        for epoch in range(self._params.int("epochs")):
+            before = self._copies(hosts)
+            for _ in turns.run(epoch, places, n_parts, step, hosts.rank):
+                self._exchange(hosts, before)
 
     def _copies(self, hosts: Hosts) -> list[NDArray[np.float32]]:
         return [self.ins.copy(), self.outs.copy()] if hosts.n_hosts > 1 else []
@@ -89,6 +92,11 @@ class Vectors:
             n_changed = hosts.sum(np.asarray(change.any(axis=1), np.float32))
             np.add(old, hosts.sum(change) / np.maximum(n_changed, 1)[:, None], out=old)
             now[:] = old
+
+    def _step(self) -> Callable[..., object]:
+        """Return what learns some sentences."""
+        mode = self._params["mode"]
+        return self._batches() if mode == BATCH_SKIPGRAM else self._words(is_bag=mode == CBOW)
 
     def _batches(self) -> Callable[..., object]:
         from clary.toolkit.kernels import _embeddings  # noqa: PLC0415 - an extra

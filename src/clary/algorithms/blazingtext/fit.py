@@ -10,11 +10,13 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from clary.algorithms import _hosts
+from clary.algorithms import _gpu, _hosts
 from clary.algorithms._log import say
 from clary.algorithms.blazingtext import _fasttext, _similarity
 from clary.algorithms.blazingtext._classifier import Classifier
 from clary.algorithms.blazingtext._corpus import read_sentences, read_texts
+from clary.algorithms.blazingtext._device_labels import DeviceClassifier
+from clary.algorithms.blazingtext._device_words import DeviceVectors
 from clary.algorithms.blazingtext._hyperparameters import BATCH_SKIPGRAM, SUPERVISED
 from clary.algorithms.blazingtext._turns import Turns
 from clary.algorithms.blazingtext._vectors import Vectors
@@ -61,7 +63,7 @@ def _turns(training: Training, n_words: int) -> Turns:
     return Turns(
         epochs=training.params.int("epochs"),
         rate=training.params.float("learning_rate"),
-        n_threads=training.n_threads or os.cpu_count() or 1,
+        n_threads=1 if _gpu.find() else training.n_threads or os.cpu_count() or 1,
         n_words=n_words,
     )
 
@@ -72,7 +74,8 @@ def _words(training: Training) -> None:
     with _hosts.joined(training) as hosts:
         text = read_sentences(training.source("train"), params.int("min_count"))
         say(f"Read {text.n_read} words; vocabulary: {len(text.vocabulary.words)}")
-        vectors = Vectors(params, text)
+        gpu = _gpu.find()
+        vectors = Vectors(params, text) if gpu is None else DeviceVectors(gpu, params, text)
         turns = _turns(training, text.n_read)
         vectors.learn(turns, hosts)
         turns.finish(params.int("epochs"))
@@ -114,7 +117,8 @@ def _labels(training: Training) -> None:
         validation, _, _ = read_texts(training.source("validation"), 0, (words, labels))
     n_read = int(words.counts.sum())
     say(f"Read {n_read} words; vocabulary: {len(words.words)}; labels: {len(labels.words)}")
-    model, turns = Classifier(params, texts, words, labels), _turns(training, n_read)
+    gpu, given, turns = _gpu.find(), (params, texts, words, labels), _turns(training, n_read)
+    model = Classifier(*given) if gpu is None else DeviceClassifier(gpu, *given)
     epochs = model.learn(turns, validation)
     turns.finish(epochs)
     for channel, found in (("train", texts), ("validation", validation)):

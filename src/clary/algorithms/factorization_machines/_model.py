@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clary.algorithms.factorization_machines._sums import Sums
 from clary.algorithms.factorization_machines.definition import BINARY, GROUPS, SIGMAS
 from clary.toolkit.kernels import factors as kernels
 
@@ -57,18 +58,30 @@ class Machine:
         """
         if batch is None:
             empty = np.zeros(0, np.int32), np.zeros((0, self.weights.shape[1]), np.float32)
-            touched, slope, bias_slope, scores = *empty, 0.0, np.zeros(0, np.float32)
+            slopes, scores = (*empty, 0.0), np.zeros(0, np.float32)
         else:
-            touched, slope, bias_slope, scores = self._slopes.of(
-                *batch, self.weights, self.bias, is_binary=self.is_binary
-            )
+            slopes, scores = self._said(*batch)
         n_rows = len(scores)
         if hosts.n_hosts > 1:
-            touched, slope, bias_slope, n_rows = _exchanged(hosts, touched, slope, bias_slope, n_rows)
+            slopes, n_rows = _exchanged(hosts, *self._as_arrays(*slopes), n_rows)
         if not n_rows:
             return 0, scores
         self._n_steps += 1
         scale = 1.0 / n_rows if self._scale is None else float(self._scale)
+        self._move(*slopes, scale, share)
+        return n_rows, scores
+
+    def _said(self, table: Any, labels: Any, chosen: Any) -> tuple[tuple[Any, Any, Any], Any]:
+        """Return the columns that occur, their slopes' sums and that of the bias; and the scores."""
+        found = self._slopes.of(table, labels, chosen, self.weights, self.bias, is_binary=self.is_binary)
+        return found[:3], found[3]
+
+    def _as_arrays(self, touched: Any, slope: Any, bias_slope: Any) -> tuple[Any, Any, float]:
+        """Return what other hosts are told."""
+        return touched, slope, bias_slope
+
+    def _move(self, touched: Any, slope: Any, bias_slope: Any, scale: float, share: float) -> None:
+        """Take a step against slopes' sums."""
         kernels.step(
             touched,
             slope,
@@ -86,7 +99,13 @@ class Machine:
         self._bias_mean = memory * self._bias_mean + (1 - memory) * own * own
         size = np.sqrt(self._bias_mean / (1 - memory**self._n_steps)) + self._epsilon
         self.bias -= float(share * self._rates[0] * own / size)
-        return n_rows, scores
+
+    def bring(self) -> None:
+        """Have what was learned in `weights` and `bias`: here they are."""
+
+    def sums(self) -> Sums:
+        """Return what counts the scores of steps."""
+        return Sums(is_binary=self.is_binary)
 
     def scores(self, rows: Any) -> Any:
         """Return predictions of rows."""
@@ -124,7 +143,7 @@ def _begun(params: Params, group: str, shape: tuple[int, ...], draw: np.random.G
 
 def _exchanged(
     hosts: Hosts, touched: Any, slope: Any, bias_slope: float, n_rows: int
-) -> tuple[Any, Any, float, int]:
+) -> tuple[tuple[Any, Any, float], int]:
     """Return what all hosts' batches say together: each sends the columns that occur, and their slopes."""
     head = _HEAD.pack(n_rows, len(touched), bias_slope)
     parts = hosts.gather(
@@ -143,4 +162,4 @@ def _exchanged(
     for values in slopes:
         result[places[start : start + len(values)]] += values
         start += len(values)
-    return merged, result, total, count
+    return (merged, result, total), count

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clary.algorithms import _artifact, _hosts
+from clary.algorithms import _artifact, _gpu, _hosts
 from clary.algorithms._feed import Feed, class_flaw
 from clary.algorithms._log import Log
+from clary.algorithms.factorization_machines._device import DeviceMachine
 from clary.algorithms.factorization_machines._model import SEED, Machine
+from clary.algorithms.factorization_machines._sums import Sums
 from clary.kernel.errors import CustomerError
 
 if TYPE_CHECKING:
@@ -38,7 +40,9 @@ def fit(training: Training) -> None:
     """
     params = training.params
     epochs = params.int("epochs")
-    machine, log = Machine(params), Log(training, "factorization-machines")
+    gpu = _gpu.find()
+    machine = Machine(params) if gpu is None else DeviceMachine(gpu, params)
+    log = Log(training, "factorization-machines")
     with _hosts.joined(training) as hosts:
         rows = _Rows(_feed(training.source("train"), machine))
         for epoch in range(epochs):
@@ -49,6 +53,7 @@ def fit(training: Training) -> None:
                 if epoch == epochs - 1:
                     log.quality(f"train {name}", value, kind=kind)
             log.progress(epoch + 1, epochs)
+        machine.bring()
         if not np.isfinite(machine.weights).all():
             raise CustomerError(
                 "Training diverged: weights are not finite. Lower factors_lr, linear_lr and bias_lr, "
@@ -104,7 +109,7 @@ def _epoch(
 ) -> Sums:
     """Learn all rows once; return what the model said of them before it learned each."""
     order = np.random.default_rng((SEED, epoch, hosts.rank))
-    found, started, number = Sums(is_binary=machine.is_binary), time.time(), 0
+    found, started, number = machine.sums(), time.time(), 0
     batches = _batches(rows, hosts, order, size)
     while True:
         batch = next(batches, None)
@@ -131,55 +136,6 @@ def _batches(
         n_batches = max(1, min(n_batches, len(labels)))
         for part in np.array_split(shuffled, n_batches):
             yield table, labels, part
-
-
-class Sums:
-    """What is counted while rows are scored."""
-
-    def __init__(self, *, is_binary: bool) -> None:
-        self._is_binary = is_binary
-        self._sums = np.zeros(6)
-
-    @property
-    def n_rows(self) -> int:
-        """Rows counted."""
-        return int(self._sums[0])
-
-    def add(self, scores: Any, labels: Any) -> None:
-        """Count some rows."""
-        found, truth = scores.astype(np.float64), labels.astype(np.float64)
-        if not self._is_binary:
-            self._sums[:2] += len(found), ((found - truth) ** 2).sum()
-            return
-        own = np.clip(np.where(truth == 1, found, 1 - found), 1e-15, 1)
-        chosen = found >= 0.5
-        both = (chosen & (truth == 1)).sum()
-        counts = (
-            len(found),
-            -np.log(own).sum(),
-            (chosen == (truth == 1)).sum(),
-            both,
-            chosen.sum(),
-            truth.sum(),
-        )
-        self._sums += counts
-
-    def of_all(self, hosts: Hosts) -> dict[str, tuple[str, float]]:
-        """Return the metrics over all hosts' rows."""
-        merged = Sums(is_binary=self._is_binary)
-        merged._sums = hosts.sum(self._sums)
-        return merged.metrics()
-
-    def metrics(self) -> dict[str, tuple[str, float]]:
-        """Return name, kind and value of every metric."""
-        count, loss, right, both, chosen, positive = self._sums.tolist()
-        if not self._is_binary:
-            return {"rmse": ("loss", (loss / count) ** 0.5)}
-        return {
-            "binary_classification_accuracy": ("score", right / count),
-            "binary_classification_cross_entropy": ("loss", loss / count),
-            "binary_f_1.000": ("score", 2 * both / max(chosen + positive, 1.0)),
-        }
 
 
 def _test(training: Training, machine: Machine, log: Log) -> None:

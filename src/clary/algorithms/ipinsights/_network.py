@@ -10,14 +10,17 @@ networks are handed out by prefix; an address of none of them has its bits.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import sparse
 
+from clary.algorithms._gradients import by_row
 from clary.toolkit.kernels.pairs import LENGTHS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
     from clary.algorithms._hosts import Hosts
@@ -40,7 +43,9 @@ class Tape:
 
 
 class Network:
-    """The parameters, and both ways through them."""
+    """The parameters, and both ways through them; `_device.OnDevice` is the same on a GPU."""
+
+    gpu: ClassVar[None] = None
 
     def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Take parameters as the model file names them."""
@@ -95,6 +100,86 @@ class Network:
         found["bit_weight"] = tape.bits.T @ gradient
         return found, gradient
 
+    def learn(
+        self,
+        rows: NDArray[np.int64],
+        addresses: NDArray[np.uint32],
+        drawn: NDArray[np.uint32],
+        offsets: Sequence[int],
+        n_pairs: int,
+    ) -> tuple[NDArray[np.float64], dict[str, NDArray[Any]], dict[str, tuple[Any, Any]]]:
+        """Return what was seen of events, and the gradients of their loss.
+
+        Parameters
+        ----------
+        drawn : ndarray, shape (n_drawn * n_events,)
+            Addresses that the events do not have.
+        offsets : sequence of int
+            How far away the events lie whose addresses are borrowed.
+        n_pairs : int
+            By which the loss is divided.
+
+        Returns
+        -------
+        seen : ndarray, shape (3,)
+            The sum of the loss, the pairs judged rightly, and their number.
+        dense : dict
+            Gradients of parameters.
+        tables : dict
+            Touched rows of tables, and their gradients.
+        """
+        n = len(rows)
+        vectors, tape = self.encode(np.concatenate((addresses, drawn)))
+        entities = self.arrays["entity_vectors"][rows]
+        to_entities, to_vectors = np.zeros_like(entities), np.zeros_like(vectors)
+        seen = np.zeros(3)
+
+        def judge(others: NDArray[Any], label: float) -> NDArray[np.float32]:
+            scores = np.einsum("ij,ij->i", entities, others)
+            chance = 1 / (1 + np.exp(-np.clip(scores, -60, 60)))
+            right = chance if label else 1 - chance
+            seen[:] += np.array([-np.log(np.maximum(right, 1e-12)).sum(), np.count_nonzero(right > 0.5), n])
+            slope: NDArray[np.float32] = ((chance - label) / n_pairs).astype(np.float32)[:, None]
+            return slope
+
+        for place, part in enumerate(_parts(len(vectors), n)):
+            slope = judge(vectors[part], float(place == 0))
+            to_entities += slope * vectors[part]
+            to_vectors[part] += slope * entities
+        for offset in offsets:
+            borrowed = np.roll(vectors[:n], offset, axis=0)
+            slope = judge(borrowed, 0.0)
+            to_entities += slope * borrowed
+            to_vectors[:n] += np.roll(slope * entities, -offset, axis=0)
+        dense, to_prefixes = self.back(to_vectors, tape)
+        return (
+            seen,
+            dense,
+            {
+                "entity_vectors": by_row(rows, None, to_entities),
+                "prefix_vectors": by_row(tape.rows, tape.starts, to_prefixes),
+            },
+        )
+
+    def scores(
+        self,
+        rows: NDArray[np.int64],
+        addresses: NDArray[np.uint32],
+        drawn: NDArray[np.uint32],
+        offsets: Sequence[int],
+    ) -> NDArray[Any]:
+        """Return how well events' pairs go together, the real one of each first: (pairs, n_events)."""
+        n = len(rows)
+        vectors, _ = self.encode(np.concatenate((addresses, drawn)))
+        others = [vectors[part] for part in _parts(len(vectors), n)]
+        others += [np.roll(vectors[:n], offset, axis=0) for offset in offsets]
+        entities = self.arrays["entity_vectors"][rows]
+        return np.stack([np.einsum("ij,ij->i", entities, each) for each in others])
+
+    def numbers(self, seen: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return sums of what `learn` saw, as the log takes them."""
+        return seen
+
     def _known(self, addresses: NDArray[np.uint32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         prefixes = self.arrays["prefixes"]
         if not len(prefixes):
@@ -104,6 +189,11 @@ class Network:
         is_known = prefixes[places] == asked
         starts = np.concatenate(([0], np.cumsum(is_known.sum(axis=1))))
         return places[is_known], starts
+
+
+def _parts(n_vectors: int, n_events: int) -> Iterator[slice]:
+    """Yield where the real addresses of events lie, and where each drawn one of all."""
+    return (slice(start, start + n_events) for start in range(0, n_vectors, max(1, n_events)))
 
 
 def keys_of(addresses: NDArray[np.uint32], length: int) -> NDArray[np.uint64]:

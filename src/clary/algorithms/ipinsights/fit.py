@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clary.algorithms import _artifact, _hosts
-from clary.algorithms._gradients import Batches, by_row, summed, summed_rows
+from clary.algorithms import _artifact, _gpu, _hosts
+from clary.algorithms._gradients import Batches, summed, summed_rows
 from clary.algorithms._log import Log, say
 from clary.algorithms._optimizers import Optimizer, optimizer
 from clary.algorithms.ipinsights import _graph, events
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from clary.algorithms._hosts import Hosts
     from clary.algorithms.base import Training
+    from clary.algorithms.ipinsights._device import OnDevice
     from clary.toolkit.hyperparameters import Params
 
 SEED = 17
@@ -56,7 +57,16 @@ def fit(training: Training) -> None:
             params.int("num_ip_encoder_layers"),
             prefixes_of(events.addresses, hosts),
         )
-        _learn(training, hosts, network, events, validation)
+        gpu = _gpu.find()
+        if gpu is None:
+            _learn(training, hosts, network, events, validation)
+        else:
+            from clary.algorithms.ipinsights._device import OnDevice  # noqa: PLC0415 - it imports torch
+
+            there = OnDevice(gpu, network)
+            _learn(training, hosts, there, events, validation)
+            network.arrays |= there.taken()
+        say(f"{len(network.arrays['prefixes'])} prefixes have vectors of their own")
         if hosts.is_first:
             _artifact.save(training.model_dir / _artifact.MODEL_FILE, network.arrays)
             _graph.write(training.model_dir, network)
@@ -104,7 +114,7 @@ class Negatives:
 
 
 def _learn(
-    training: Training, hosts: Hosts, network: Network, events: Events, validation: Events | None
+    training: Training, hosts: Hosts, network: Network | OnDevice, events: Events, validation: Events | None
 ) -> None:
     params, log = training.params, Log(training, "AWS/IPInsights")
     draw = np.random.default_rng((SEED, hosts.rank))
@@ -114,19 +124,21 @@ def _learn(
     epochs, every = params.int("epochs"), params.int("batch_metrics_publish_interval")
     for epoch in range(epochs):
         started, order = time.time(), draw.permutation(len(events.rows))
-        total, since = np.zeros(3), np.zeros(3)
+        total: Any = 0.0
+        since: Any = 0.0
         for step in range(batches.n_steps):
             part = order[batches.part(step)]
             n_pairs = batches.n_together(step) * negatives.n_pairs
             seen = _step(network, steps, hosts, events.rows[part], events.addresses[part], negatives, n_pairs)
             total, since = total + seen, since + seen
             if (step + 1) % every == 0:
+                since = network.numbers(since)
                 log.quality(f"batch={step + 1} train {_LOSS}", since[0] / since[2], epoch=epoch)
                 log.quality(
                     f"batch={step + 1} train {_ACCURACY}", since[1] / since[2], epoch=epoch, kind="score"
                 )
-                since = np.zeros(3)
-        total = hosts.sum(total)
+                since = 0.0
+        total = hosts.sum(network.numbers(total))
         log.throughput(len(events.rows), time.time() - started)
         log.quality(f"train {_LOSS}", total[0] / total[2], epoch=epoch)
         log.quality(f"train {_ACCURACY}", total[1] / total[2], epoch=epoch, kind="score")
@@ -140,69 +152,42 @@ def _learn(
             auc = _auc(network, validation, params, hosts if is_sharded else None)
             log.quality("validation discriminator_auc", auc, epoch=epoch, kind="score")
         log.progress(epoch + 1, epochs)
-    say(f"{len(network.arrays['prefixes'])} prefixes have vectors of their own")
 
 
 def _step(
-    network: Network,
+    network: Network | OnDevice,
     steps: Optimizer,
     hosts: Hosts,
     rows: NDArray[np.int64],
     addresses: NDArray[np.uint32],
     negatives: Negatives,
     n_pairs: int,
-) -> NDArray[np.float64]:
-    """Take one step; return the loss, the pairs judged rightly, and their number, of this host."""
-    n = len(rows)
-    drawn = negatives.addresses(n)
-    vectors, tape = network.encode(np.concatenate((addresses, drawn)))
-    entities = network.arrays["entity_vectors"][rows]
-    to_entities, to_vectors = np.zeros_like(entities), np.zeros_like(vectors)
-    seen = np.zeros(3)
-
-    def judge(others: NDArray[Any], label: float) -> NDArray[np.float32]:
-        scores = np.einsum("ij,ij->i", entities, others)
-        chance = 1 / (1 + np.exp(-np.clip(scores, -60, 60)))
-        right = chance if label else 1 - chance
-        seen[:] += np.array([-np.log(np.maximum(right, 1e-12)).sum(), np.count_nonzero(right > 0.5), n])
-        slope: NDArray[np.float32] = ((chance - label) / n_pairs).astype(np.float32)[:, None]
-        return slope
-
-    for place in range(1 + negatives.n_drawn):
-        part = slice(place * n, (place + 1) * n)
-        slope = judge(vectors[part], float(place == 0))
-        to_entities += slope * vectors[part]
-        to_vectors[part] += slope * entities
-    for offset in negatives.offsets(n):
-        borrowed = np.roll(vectors[:n], offset, axis=0)
-        slope = judge(borrowed, 0.0)
-        to_entities += slope * borrowed
-        to_vectors[:n] += np.roll(slope * entities, -offset, axis=0)
-    dense, to_prefixes = network.back(to_vectors, tape)
-    steps.step(network.arrays, summed(hosts, dense))
-    for name, parts in (
-        ("entity_vectors", by_row(rows, None, to_entities)),
-        ("prefix_vectors", by_row(tape.rows, tape.starts, to_prefixes)),
-    ):
-        touched, gradient = summed_rows(hosts, *parts)
+) -> Any:
+    """Take one step; return what `learn` saw of this host's events."""
+    drawn, offsets = negatives.addresses(len(rows)), negatives.offsets(len(rows))
+    seen, dense, tables = network.learn(rows, addresses, drawn, offsets, n_pairs)
+    steps.step(network.arrays, summed(hosts, dense, network.gpu))
+    for name, (own, own_gradient) in tables.items():
+        touched, gradient = summed_rows(hosts, own, own_gradient, network.gpu)
         steps.step_rows(name, network.arrays[name], touched, gradient)
     return seen
 
 
-def _auc(network: Network, events: Events, params: Params, hosts: Hosts | None) -> float:
+def _auc(network: Network | OnDevice, events: Events, params: Params, hosts: Hosts | None) -> float:
     """Return how well real events are told from drawn ones, by the strategy of training."""
     negatives = Negatives(params, np.random.default_rng(SEED))
     order = np.random.default_rng(SEED).permutation(len(events.rows))
     real, drawn = [np.zeros(0)], [np.zeros(0)]
     for start in range(0, len(order), _EVALUATED):
         part = order[start : start + _EVALUATED]
-        n = len(part)
-        entities = network.arrays["entity_vectors"][events.rows[part]]
-        vectors, _ = network.encode(np.concatenate((events.addresses[part], negatives.addresses(n))))
-        others = [vectors[k * n : (k + 1) * n] for k in range(1, 1 + negatives.n_drawn)]
-        others += [np.roll(vectors[:n], offset, axis=0) for offset in negatives.offsets(n)]
-        real.append(np.einsum("ij,ij->i", entities, vectors[:n]))
-        drawn += [np.einsum("ij,ij->i", entities, each) for each in others]
+        scores = network.scores(
+            events.rows[part],
+            events.addresses[part],
+            negatives.addresses(len(part)),
+            negatives.offsets(len(part)),
+        )
+        real.append(scores[0])
+        drawn.append(scores[1:].ravel())
     good, bad = np.concatenate(real), np.concatenate(drawn)
     if hosts is not None:
         good, bad = np.concatenate(hosts.arrays(good)), np.concatenate(hosts.arrays(bad))

@@ -15,7 +15,7 @@ doi:10.1145/1772690.1772862.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from clary.algorithms._feed import Feed
 from clary.algorithms._log import Log, say
 from clary.algorithms._sample import Sample
 from clary.algorithms.kmeans import _lloyd
-from clary.algorithms.kmeans._lloyd import Stream, Sums
+from clary.algorithms.kmeans._lloyd import Sums
 from clary.kernel.errors import CustomerError
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from clary.algorithms._hosts import Hosts
     from clary.algorithms.base import Training
+    from clary.algorithms.kmeans._device import Stream as DeviceStream
+    from clary.algorithms.kmeans._lloyd import Stream
 
 SEED = 17
 SAMPLE_ROWS = 20_000
@@ -79,7 +81,7 @@ def _sampled(training: Training, hosts: Hosts, feed: Feed, log: Log) -> tuple[ND
     for table in feed.blocks():
         sample.add(table.features)
     _check_rows(feed, hosts, k)
-    rows = sample.merged(hosts)
+    rows = _lloyd.placed(sample.merged(hosts))
     log.throughput(feed.n_rows, time.time() - started)
     say("No shrinking is required as extra_center_factor is 1.")
     draw = np.random.default_rng(SEED)
@@ -90,7 +92,7 @@ def _sampled(training: Training, hosts: Hosts, feed: Feed, log: Log) -> tuple[ND
     for epoch in range(1, epochs):
         sums = _passed(feed, hosts, centres)
         before, msd = msd, float(sums.loss.sum() / sums.weight.sum())
-        centres = sums.means(centres)
+        centres = sums.means()
         log.quality("train msd", msd, epoch=epoch)
         log.progress(epoch + 1, epochs)
         if epoch > 1 and before - msd <= 1e-6 * before:
@@ -106,18 +108,19 @@ def _streamed(training: Training, hosts: Hosts, feed: Feed, log: Log) -> tuple[N
     given = params["extra_center_factor"]
     n_centres = k * (1 if given == "auto" else int(given))
     batch, half_life = params.int("mini_batch_size"), params.int("half_life_time_size")
-    stream: Stream | None = None
+    stream: Stream | DeviceStream | None = None
     draw = np.random.default_rng(SEED)
     msd = 0.0
     for epoch in range(epochs):
-        started, loss = time.time(), 0.0
+        started = time.time()
+        loss: Any = 0.0  # stays on the device until all batches are added up
         batches = _batches(feed, batch)
         if stream is None:
             first = _first(batches, n_centres, params.int("feature_dim"))
             rows = np.concatenate(hosts.arrays(first))
             if len(rows):
                 seeds = _lloyd.seed(rows, n_centres, draw, method=params.text("init_method"))
-                stream = Stream(seeds, half_life)
+                stream = _lloyd.stream_of(seeds, half_life)
                 loss += stream.add(first) if len(first) else 0.0
         for rows in batches:
             assert stream is not None
@@ -125,22 +128,23 @@ def _streamed(training: Training, hosts: Hosts, feed: Feed, log: Log) -> tuple[N
         n_rows = _check_rows(feed, hosts, k)
         assert stream is not None
         _merge(stream, hosts)
-        msd = float(hosts.sum(np.array([loss]))[0]) / n_rows
+        msd = float(hosts.sum(np.array([float(loss)]))[0]) / n_rows
         log.throughput(feed.n_rows, time.time() - started)
         log.quality("train msd", msd, epoch=epoch)
         log.progress(epoch + 1, epochs)
     assert stream is not None
-    seen = stream.weight > 0
+    centres, weight = stream.state()
+    seen = weight > 0
     if seen.sum() <= k:
-        return stream.centres[np.argsort(-stream.weight)[:k]], msd
-    say(f"Shrinking {len(stream.centres)} centers to {k}")
-    points, weights = stream.centres[seen], stream.weight[seen].astype(np.float32)
+        return centres[np.argsort(-weight)[:k]], msd
+    say(f"Shrinking {len(centres)} centers to {k}")
+    points, weights = _lloyd.placed(centres[seen]), weight[seen].astype(np.float32)
     return _finished(training, points, weights, draw, iter(()))[0], msd
 
 
 def _finished(
     training: Training,
-    rows: NDArray[np.float32],
+    rows: Any,
     weights: NDArray[np.float32] | None,
     draw: np.random.Generator,
     first: Iterator[NDArray[np.float32]],
@@ -173,10 +177,11 @@ def _finished(
 
 def _passed(feed: Feed, hosts: Hosts, centres: NDArray[np.float32]) -> Sums:
     """Return the sums of all hosts' rows."""
-    sums = Sums(*centres.shape)
+    own = _lloyd.sums_of(centres)
     for table in feed.blocks():
-        _lloyd.add(sums, table.features, centres)
-    packed = hosts.sum(np.column_stack((sums.total, sums.weight, sums.loss)))
+        own.add(table.features)
+    packed = hosts.sum(np.column_stack(own.taken()))
+    sums = Sums(centres)
     sums.total, sums.weight, sums.loss = packed[:, :-2], packed[:, -2], packed[:, -1]
     return sums
 
@@ -197,15 +202,16 @@ def _first(batches: Iterator[NDArray[np.float32]], n_least: int, n_columns: int)
     return rows
 
 
-def _merge(stream: Stream, hosts: Hosts) -> None:
+def _merge(stream: Stream | DeviceStream, hosts: Hosts) -> None:
     """Give every host the mean of all hosts' centres, weighted by the rows they have seen."""
     if hosts.n_hosts == 1:
         return
-    packed = hosts.sum(np.column_stack((stream.centres * stream.weight[:, None], stream.weight)))
+    centres, weight = stream.state()
+    packed = hosts.sum(np.column_stack((centres * weight[:, None], weight)))
     weight = packed[:, -1]
     seen = weight > 0
-    stream.centres[seen] = packed[seen, :-1] / weight[seen, None]
-    stream.weight = weight / hosts.n_hosts  # the next pass of every host adds to its own share
+    centres[seen] = packed[seen, :-1] / weight[seen, None]
+    stream.restore(centres, weight / hosts.n_hosts)  # the next pass of every host adds to its own share
 
 
 def _check_rows(feed: Feed, hosts: Hosts, k: int) -> int:
@@ -220,10 +226,10 @@ def _check_rows(feed: Feed, hosts: Hosts, k: int) -> int:
 def _test(training: Training, hosts: Hosts, centres: NDArray[np.float32], log: Log) -> None:
     source = training.sources["test"]
     feed = Feed(source, feature_dim=centres.shape[1], has_labels=False, is_dense=True, keep_bytes=0)
-    sums = Sums(*centres.shape)
+    sums = _lloyd.sums_of(centres)
     for table in feed.blocks():
-        _lloyd.add(sums, table.features, centres)
-    together = np.array([sums.loss.sum(), sums.weight.sum()])
+        sums.add(table.features)
+    together = np.array([float(sums.loss.sum()), float(sums.weight.sum())])
     if source.distribution == "ShardedByS3Key":
         together = hosts.sum(together)
     if not together[1]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from clary.algorithms import _gpu
+from clary.algorithms.knn import _device
 from clary.algorithms.knn.definition import FLAT, IVF_PQ
 from clary.kernel.errors import CustomerError
 
@@ -100,14 +102,16 @@ def _merged(scores: Any, places: Any, row: Any, place: Any, score: Any) -> tuple
 
 
 class FaissIndex:
-    """An index of faiss."""
+    """An index of faiss, and where there is a GPU that faiss computes on, the same there."""
 
-    def __init__(self, index: Any) -> None:
+    def __init__(self, index: Any, lent: Any) -> None:
         self._index = index
+        self._lent = lent
 
     def search(self, rows: Any, k: int) -> tuple[Any, Any]:
         """Return what faiss finds; its own order and distances."""
-        distances, places = self._index.search(np.ascontiguousarray(rows, np.float32), k)
+        index = self._lent if k <= _device.FAISS_K else self._index
+        distances, places = index.search(np.ascontiguousarray(rows, np.float32), k)
         return distances, places
 
 
@@ -143,17 +147,26 @@ def build(vectors: NDArray[np.float32], params: Params) -> Any:
         )
     metric = module.METRIC_INNER_PRODUCT if is_product else module.METRIC_L2
     index = module.index_factory(vectors.shape[1], f"IVF{n_lists},{kind}", metric)
-    index.cp.min_points_per_centroid = 1
-    index.train(vectors)
-    index.add(vectors)
-    return index
+    lent = _device.lent(module, index)
+    lent.cp.min_points_per_centroid = 1
+    lent.train(vectors)
+    lent.add(vectors)
+    return _device.returned(module, lent, index)
 
 
 def restore(kind: str, content: Any, metric: str) -> Index:
     """Return an index from its file's content: an array of vectors, or faiss' own bytes."""
     if kind == FLAT:
-        return FlatIndex(np.ascontiguousarray(content, np.float32), is_product=metric != "L2")
+        return _flat(np.ascontiguousarray(content, np.float32), is_product=metric != "L2")
     module = faiss()
     index = module.deserialize_index(np.frombuffer(content, np.uint8))
     index.nprobe = min(PROBES, index.nlist)
-    return FaissIndex(index)
+    return FaissIndex(index, _device.lent(module, index))
+
+
+def _flat(vectors: NDArray[np.float32], *, is_product: bool) -> Index:
+    """Return an exact index, on the device if there is one that has room for the vectors."""
+    gpu = _gpu.find()
+    if gpu is None or vectors.nbytes > gpu.room():
+        return FlatIndex(vectors, is_product=is_product)
+    return _device.FlatIndex(gpu, vectors, is_product=is_product, spare=SPARE)

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clary.algorithms import _artifact
-from clary.algorithms._answers import product
-from clary.algorithms.knn import _index
-from clary.algorithms.knn._reduction import projection
+from clary.algorithms.knn import _index, _reduction
 from clary.algorithms.knn.definition import FLAT
 from clary.kernel.errors import CustomerError
 
@@ -37,18 +35,20 @@ class Vectors:
     """Columns of a vector, padded with zeros."""
 
     def matrix(self) -> Any:
-        """Return the projection; None without."""
+        """Return the projection, placed; None without."""
         if self.reduction is None:
             return None
-        return projection(
-            self.reduction["type"], self.n_columns, self.reduction["target_dim"], self.reduction["seed"]
+        return _reduction.placed(
+            _reduction.projection(
+                self.reduction["type"], self.n_columns, self.reduction["target_dim"], self.reduction["seed"]
+            )
         )
 
     def of(self, rows: Matrix, matrix: Any) -> Any:
         """Return float32 vectors of rows."""
         dense = rows if isinstance(rows, np.ndarray) else rows.toarray()
         if matrix is not None:
-            dense = product(dense, matrix).astype(np.float32)
+            dense = _reduction.reduced(dense, matrix)
         if self.normalize:
             lengths = np.sqrt(np.einsum("ij,ij->i", dense, dense, dtype=np.float64))
             dense = (dense / np.maximum(lengths, 1e-30)[:, None]).astype(np.float32)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from clary.algorithms._feed import Feed, Flaw
+    from clary.algorithms._gpu import Gpu
     from clary.algorithms._hosts import Hosts
     from clary.toolkit.hyperparameters import Params
 
@@ -148,9 +149,18 @@ class Rows:
         self._feed = feed
         self._scaler = scaler
         self._whole: Table | None = None
+        self._moved: Table | None = None
         if feed.is_kept:
             self._whole = self._gathered()
             feed.forget()
+
+    def move(self, gpu: Gpu) -> None:
+        """Keep dense rows on a device, where there is room; others travel there in their turn."""
+        whole = self._whole
+        if whole is None or whole.labels is None or not isinstance(whole.features, np.ndarray):
+            return
+        if whole.features.nbytes <= gpu.room():
+            self._moved = Table(gpu.put(whole.features), gpu.put(whole.labels))
 
     def _gathered(self) -> Table:
         tables = list(self._feed.blocks())
@@ -191,10 +201,10 @@ class Rows:
         n_rows : int
             Rows of all hosts.
         """
-        for table in self.blocks():
+        for table in self.blocks() if self._moved is None else (self._moved,):
             share = size if self._whole is not None else max(1, size * table.n_rows // max(n_rows, 1))
             n_batches = -(-n_rows // size) if self._whole is not None else -(-table.n_rows // share)
-            for start in order.permutation(n_batches):
+            for start in order.permutation(n_batches).tolist():
                 labels = table.labels
                 assert labels is not None
                 yield Table(table.features[start::n_batches], labels[start::n_batches])

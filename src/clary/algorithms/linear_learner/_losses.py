@@ -36,10 +36,10 @@ class Loss:
     def __init__(self, params: Params) -> None:
         kind = params.text("predictor_type")
         self.name = LOSSES[kind][0] if params["loss"] == "auto" else params.text("loss")
-        self._margin = np.float32(params.float("margin"))
-        self._quantile = np.float32(params.float("quantile"))
-        self._epsilon = np.float32(params.float("loss_insensitivity"))
-        self._delta = np.float32(params.float("huber_delta"))
+        self.margin = np.float32(params.float("margin"))
+        self.quantile = np.float32(params.float("quantile"))
+        self.epsilon = np.float32(params.float("loss_insensitivity"))
+        self.delta = np.float32(params.float("huber_delta"))
 
     def slope(self, scores: Any, labels: Any) -> Any:  # noqa: PLR0911 - one for each loss
         """Return the derivative of every row's loss by its scores; may be written over the scores."""
@@ -53,7 +53,7 @@ class Loss:
             return scores
         if self.name == "hinge_loss":
             sides = (2 * labels - 1)[:, None]
-            return np.where(scores * sides < self._margin, -sides, np.float32(0))
+            return np.where(scores * sides < self.margin, -sides, np.float32(0))
         apart = scores - labels[:, None]
         match self.name:
             case "squared_loss":
@@ -61,13 +61,13 @@ class Loss:
             case "absolute_loss":
                 return np.sign(apart)
             case "eps_insensitive_squared_loss":
-                return 2 * np.sign(apart) * np.maximum(np.abs(apart) - self._epsilon, 0)
+                return 2 * np.sign(apart) * np.maximum(np.abs(apart) - self.epsilon, 0)
             case "eps_insensitive_absolute_loss":
-                return np.where(np.abs(apart) > self._epsilon, np.sign(apart), np.float32(0))
+                return np.where(np.abs(apart) > self.epsilon, np.sign(apart), np.float32(0))
             case "quantile_loss":
-                return np.where(apart > 0, 1 - self._quantile, -self._quantile)
+                return np.where(apart > 0, 1 - self.quantile, -self.quantile)
             case _:
-                return np.clip(apart, -self._delta, self._delta)
+                return np.clip(apart, -self.delta, self.delta)
 
     def value(self, scores: Any, labels: Any) -> Any:  # noqa: PLR0911 - one for each loss
         """Return every row's loss, shape (n_rows, n_models)."""
@@ -79,7 +79,7 @@ class Loss:
             own = shifted[np.arange(len(labels)), :, labels.astype(np.int64)]
             return np.log(np.exp(shifted).sum(axis=2)) - own
         if self.name == "hinge_loss":
-            return np.maximum(self._margin - scores * (2 * labels - 1)[:, None], 0)
+            return np.maximum(self.margin - scores * (2 * labels - 1)[:, None], 0)
         apart = scores - labels[:, None]
         size = np.abs(apart)
         match self.name:
@@ -88,19 +88,19 @@ class Loss:
             case "absolute_loss":
                 return size
             case "eps_insensitive_squared_loss":
-                return np.maximum(size - self._epsilon, 0) ** 2
+                return np.maximum(size - self.epsilon, 0) ** 2
             case "eps_insensitive_absolute_loss":
-                return np.maximum(size - self._epsilon, 0)
+                return np.maximum(size - self.epsilon, 0)
             case "quantile_loss":
-                return np.where(apart > 0, (1 - self._quantile) * apart, -self._quantile * apart)
+                return np.where(apart > 0, (1 - self.quantile) * apart, -self.quantile * apart)
             case _:
-                outer = self._delta * (size - self._delta / 2)
-                return np.where(size <= self._delta, apart * apart / 2, outer)
+                outer = self.delta * (size - self.delta / 2)
+                return np.where(size <= self.delta, apart * apart / 2, outer)
 
     def scaled(self, scale: float) -> None:
         """Measure labels in units of `scale`: losses that bend at a distance bend at the same one."""
-        self._epsilon = np.float32(self._epsilon / scale)
-        self._delta = np.float32(self._delta / scale)
+        self.epsilon = np.float32(self.epsilon / scale)
+        self.delta = np.float32(self.delta / scale)
 
 
 def sigmoid(scores: Any) -> Any:

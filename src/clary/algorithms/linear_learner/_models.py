@@ -1,7 +1,11 @@
-"""Many linear models trained at once: one product scores a mini-batch for all of them."""
+"""Many linear models trained at once: one product scores a mini-batch for all of them.
+
+What reads alike for arrays and for tensors is here; `_device.py` has the rest of a GPU.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +24,19 @@ SEED = 23
 AVERAGED = 0.5
 """Share of an epoch's steps, the last ones, whose weights are averaged. Source: Polyak and Juditsky (1992),
 doi:10.1137/0330046."""
+
+
+@dataclass
+class Batch:
+    """A mini-batch where it is computed on."""
+
+    features: Any
+    """Of all columns, or of `columns`."""
+    labels: Any
+    classes: Any = None
+    """Labels as integers; None where all rows weigh the same."""
+    columns: Any = None
+    """Columns of sparse rows that are not empty; None where most are."""
 
 
 class Models:
@@ -57,10 +74,12 @@ class Models:
     @property
     def weights(self) -> tuple[Any, Any]:
         """Weights and bias: the mean of those of the steps since `forget`, or the last."""
+        return self._present()
+
+    def _present(self) -> tuple[Any, Any]:
         if not self._n_summed:
             return self._weights.weights, self._bias.weights[0]
-        count = np.float32(self._n_summed)
-        return self._sum[0] / count, self._sum[1][0] / count
+        return self._sum[0] / self._n_summed, self._sum[1][0] / self._n_summed
 
     @property
     def n_steps(self) -> int:
@@ -86,7 +105,8 @@ class Models:
         """Go back to the best weights."""
         if self._kept is not None:
             self.forget()
-            self._weights.weights[:], self._bias.weights[0] = self._kept
+            self._weights.go_to(self._kept[0])
+            self._bias.go_to(self._kept[1][None])
 
     def forget(self) -> None:
         """Begin a new mean."""
@@ -100,39 +120,50 @@ class Models:
         self._sum[1] += self._bias.weights
         self._n_summed += 1
 
-    def step(self, batch: Table | None, hosts: Hosts, share: float) -> bool:
+    def step(self, table: Table | None, hosts: Hosts, share: float) -> bool:
         """Move all models by one mini-batch of all hosts; False where no host has rows left."""
-        features = None if batch is None else batch.features
-        columns = None
-        if features is not None and not isinstance(features, np.ndarray) and hosts.n_hosts == 1:
-            features, columns = _touched(features)
-        slope, bias_slope, n_rows = self._slopes(batch, features, columns)
-        if hosts.n_hosts > 1:
-            packed = hosts.sum(np.concatenate((slope.ravel(), bias_slope, [np.float32(n_rows)])))
-            slope = packed[: slope.size].reshape(slope.shape)
-            bias_slope, n_rows = packed[slope.size : -1], int(packed[-1])
+        is_alone = hosts.n_hosts == 1
+        batch = None if table is None or not table.n_rows else self._batch(table, is_alone=is_alone)
+        slope, bias_slope = self._slopes(batch)
+        n_rows = len(batch.labels) if batch is not None else 0
+        if not is_alone:
+            slope, bias_slope, n_rows = self._of_all(hosts, slope, bias_slope, n_rows)
         if not n_rows:
             return False
-        slope *= np.float32(1 / n_rows)
-        self._weights.step(slope, share, columns)
+        slope *= 1 / n_rows
+        self._weights.step(slope, share, batch.columns if batch is not None else None)
         if self._has_bias:
-            self._bias.step(bias_slope[None] * np.float32(1 / n_rows), share)
+            self._bias.step(bias_slope[None] * (1 / n_rows), share)
         return True
 
-    def _slopes(self, batch: Table | None, features: Any, columns: Any) -> tuple[Any, Any, int]:
+    def _batch(self, table: Table, *, is_alone: bool) -> Batch:
+        features, columns = table.features, None
+        if is_alone and not isinstance(features, np.ndarray):
+            features, columns = _touched(features)
+        labels: Any = table.labels
+        classes = None if self._row_weights is None else labels.astype(np.int64)
+        return Batch(features, labels, classes, columns)
+
+    def _slopes(self, batch: Batch | None) -> tuple[Any, Any]:
         weights = self._weights.weights
-        if batch is None or not batch.n_rows:
-            return np.zeros_like(weights), np.zeros(weights.shape[1], np.float32), 0
-        if columns is not None:
-            weights = weights[columns]
-        scores = np.asarray(features @ weights)
+        if batch is None:
+            zeros_like = self._weights.library.zeros_like
+            return zeros_like(weights), zeros_like(self._bias.weights[0])
+        if batch.columns is not None:
+            weights = weights[batch.columns]
+        scores = batch.features @ weights
         scores += self._bias.weights
         slope = self._loss.slope(self.shaped(scores), batch.labels)
         if self._row_weights is not None:
-            weighted = self._row_weights[batch.labels.astype(np.int64)]  # type: ignore[union-attr]
+            weighted = self._row_weights[batch.classes]
             slope *= weighted.reshape(weighted.shape + (1,) * (slope.ndim - 2))
         slope = slope.reshape(scores.shape)
-        return np.asarray(features.T @ slope), slope.sum(axis=0), batch.n_rows
+        return batch.features.T @ slope, slope.sum(axis=0)
+
+    def _of_all(self, hosts: Hosts, slope: Any, bias_slope: Any, n_rows: int) -> tuple[Any, Any, int]:
+        """Return the sums of what all hosts have."""
+        packed = hosts.sum(np.concatenate((slope.ravel(), bias_slope, [np.float32(n_rows)])))
+        return packed[: slope.size].reshape(slope.shape), packed[slope.size : -1], int(packed[-1])
 
     def shaped(self, scores: Any) -> Any:
         """Return scores as the loss wants them."""

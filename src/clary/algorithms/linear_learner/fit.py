@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clary.algorithms import _artifact, _hosts
+from clary.algorithms import _artifact, _gpu, _hosts
 from clary.algorithms._feed import Feed
 from clary.algorithms._log import Log, say
 from clary.algorithms.linear_learner import _checkpoint, _grid, _metrics, _thresholds
 from clary.algorithms.linear_learner._checkpoint import Standing
 from clary.algorithms.linear_learner._data import Rows, Scaler, label_flaw, survey
+from clary.algorithms.linear_learner._device import DeviceModels
 from clary.algorithms.linear_learner._hyperparameters import BINARY, CLASSES, REGRESSOR
 from clary.algorithms.linear_learner._losses import SHOWN, Loss, sigmoid, softmax
 from clary.algorithms.linear_learner._models import AVERAGED, Models
@@ -116,7 +117,12 @@ def _learn(
     """Train all models until the best gets no better; return them at their best, and what compared them."""
     params = training.params
     grid = _grid.grid(params)
-    models = Models(params, grid, loss, scaler.counts)
+    gpu = _gpu.find()
+    if gpu is None:
+        models = Models(params, grid, loss, scaler.counts)
+    else:
+        models = DeviceModels(gpu, params, grid, loss, scaler.counts)
+        channels["train"].move(gpu)
     say(f"Training {grid.n_models} models at once, optimizer {grid.optimizer}, loss {loss.name}")
     judge = "validation" if "validation" in channels else "train"
     sample = _sample(training, hosts, channels[judge], judge)

@@ -12,7 +12,7 @@ spaces", arXiv:1907.04907.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_WIDEST = 8.0
+WIDEST = 8.0
 """Log variances are kept within, so that their exponentials stay numbers."""
-_MOMENTUM = np.float32(0.9)
+UNLIKELIEST = 1e-30
+"""The chance of a word, at least, so that its logarithm stays a number."""
+MOMENTUM = 0.9
 """Of the running means of batch normalisation."""
+_MOMENTUM = np.float32(MOMENTUM)
 
 
 def activate(name: str, values: NDArray[Any]) -> NDArray[Any]:
@@ -56,18 +59,26 @@ def shares(documents: Any) -> Any:
 
 
 class Loss(NamedTuple):
-    """Sums over documents."""
+    """Sums over documents: numbers, or a device's numbers until somebody asks for them."""
 
-    words: float
+    words: Any = 0.0
     """Of the cross-entropy of words."""
-    divergence: float
+    divergence: Any = 0.0
     """From the prior, Kullback and Leibler's."""
-    n_words: float
+    n_words: float = 0.0
+
+    def plus(self, other: Loss) -> Loss:
+        """Return the sums over both's documents."""
+        return Loss(*(one + another for one, another in zip(self, other, strict=True)))
+
+    def numbers(self) -> NDArray[np.float64]:
+        """Return the three of them."""
+        return np.array([float(each) for each in self])
 
     @property
     def total(self) -> float:
         """Of a word, the divergence included."""
-        return (self.words + self.divergence) / max(self.n_words, 1e-9)
+        return float(self.words + self.divergence) / max(self.n_words, 1e-9)
 
 
 @dataclass
@@ -83,7 +94,9 @@ class _Tape:
 
 
 class Network:
-    """The parameters, and both ways through them."""
+    """The parameters, and both ways through them; `_device.OnDevice` is the same on a GPU."""
+
+    gpu: ClassVar[None] = None
 
     def __init__(
         self,
@@ -141,7 +154,7 @@ class Network:
             layers.append(values)
         mean = values @ arrays["mean_weight"] + arrays["mean_bias"]
         spread = values @ arrays["spread_weight"] + arrays["spread_bias"]
-        return _Tape(inputs, layers, normal, mean, np.clip(spread, -_WIDEST, _WIDEST))
+        return _Tape(inputs, layers, normal, mean, np.clip(spread, -WIDEST, WIDEST))
 
     def _normalised(
         self, layer: int, values: NDArray[Any], *, is_training: bool
@@ -162,7 +175,7 @@ class Network:
         """Return the loss of documents, without chance."""
         tape = self._encode(shares(documents), is_training=False)
         chances = _chances(softmax(tape.mean), self.topics(), documents)
-        words = -float((documents.data * np.log(np.maximum(chances, 1e-30))).sum())
+        words = -float((documents.data * np.log(np.maximum(chances, UNLIKELIEST))).sum())
         return Loss(words, float(_divergence(tape).sum()), float(documents.data.sum()))
 
     def learn(
@@ -176,7 +189,7 @@ class Network:
         noise = draw.standard_normal(tape.mean.shape, np.float32)
         deviation = np.exp(0.5 * tape.spread)
         mixture, topics = softmax(tape.mean + noise * deviation), self.topics()
-        chances = np.maximum(_chances(mixture, topics, documents), np.float32(1e-30))
+        chances = np.maximum(_chances(mixture, topics, documents), np.float32(UNLIKELIEST))
         loss = Loss(
             -float((documents.data * np.log(chances)).sum()),
             float(_divergence(tape).sum()),

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from clary.algorithms import _artifact, _hosts
-from clary.algorithms._feed import Feed
+from clary.algorithms import _artifact, _gpu, _hosts
+from clary.algorithms._feed import Feed, count_flaw
 from clary.algorithms._gradients import summed
 from clary.algorithms._log import Log, say
 from clary.algorithms._optimizers import Optimizer, optimizer
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from clary.algorithms._hosts import Hosts
     from clary.algorithms.base import Training
+    from clary.algorithms.ntm._device import OnDevice
 
 SEED = 17
 SAMPLE_VALUES = 16 << 20
@@ -61,11 +62,14 @@ def fit(training: Training) -> None:
         network = _begin(training, hosts, counts, sample)
         log = Log(training, "AWS/NTM")
         words = network.arrays["word_vectors"].copy()
-        _learn(training, hosts, network, train, log)
+        there = _on_device(network)
+        _learn(training, hosts, there or network, train, log)
         if "test" in training.sources:
-            loss = _total(Documents(training, "test", hosts).loss(network))
+            loss = _total(Documents(training, "test", hosts).loss(there or network))
             log.quality("test total_loss", loss)
             log.score("total_loss", loss)
+        if there is not None:
+            there.leave(network)
         _describe(network.topics(), words, vocabulary)
         if hosts.is_first:
             arrays = network.frozen()
@@ -73,13 +77,23 @@ def fit(training: Training) -> None:
             _graph.write(training.model_dir, arrays)
 
 
+def _on_device(network: Network) -> OnDevice | None:
+    """Bring a network to the GPU, where there is one."""
+    gpu = _gpu.find()
+    if gpu is None:
+        return None
+    from clary.algorithms.ntm._device import OnDevice  # noqa: PLC0415 - it imports torch
+
+    return OnDevice(gpu, network)
+
+
 class Documents:
     """The documents of a channel, as sparse counts."""
 
     def __init__(self, training: Training, channel: str, hosts: Hosts) -> None:
-        self._name = channel
         source = training.source(channel)
-        self._feed = Feed(source, feature_dim=training.params.int("feature_dim"), has_labels=False)
+        n_words = training.params.int("feature_dim")
+        self._feed = Feed(source, feature_dim=n_words, has_labels=False, flaw=count_flaw)
         self._hosts = hosts
         self.n_words = self._feed.feature_dim
         self._is_shared = channel != "train" and source.distribution != "ShardedByS3Key"
@@ -88,11 +102,6 @@ class Documents:
         """Yield one pass; CustomerError where a count is negative."""
         for table in self._feed.blocks():
             block = sparse.csr_matrix(table.features, dtype=np.float32)
-            if block.nnz and block.data.min() < 0:
-                raise CustomerError(
-                    f"Unable to read data channel '{self._name}': a count is {block.data.min():g}; "
-                    "counts of words must not be negative"
-                )
             block.sum_duplicates()
             yield block[
                 np.argsort(block @ _marks(block.shape[1]), kind="stable")
@@ -117,14 +126,14 @@ class Documents:
         if rest is not None and rest.shape[0]:
             yield rest
 
-    def loss(self, network: Network) -> NDArray[np.float64]:
+    def loss(self, network: Network | OnDevice) -> NDArray[np.float64]:
         """Return the sums of a loss over all hosts' documents; CustomerError where there are none."""
-        sums = np.zeros(3)
+        sums = Loss()
         for block in self.blocks():
             for start in range(0, block.shape[0], 1024):
-                sums += network.loss(block[start : start + 1024])
+                sums = sums.plus(network.loss(block[start : start + 1024]))
         self._feed.require_rows(self._hosts)
-        return sums if self._is_shared else self._hosts.sum(sums)
+        return sums.numbers() if self._is_shared else self._hosts.sum(sums.numbers())
 
 
 def _marks(n_words: int) -> NDArray[np.float64]:
@@ -200,7 +209,7 @@ def _first_topics(
     return np.asarray(centres / lengths * FIRST_TOPICS, np.float32)
 
 
-def _learn(training: Training, hosts: Hosts, network: Network, train: Documents, log: Log) -> None:
+def _learn(training: Training, hosts: Hosts, network: Network | OnDevice, train: Documents, log: Log) -> None:
     params = training.params
     steps = optimizer(
         params.text("optimizer"),
@@ -217,7 +226,7 @@ def _learn(training: Training, hosts: Hosts, network: Network, train: Documents,
     for epoch in range(epochs):
         started = time.time()
         warmth = min(1.0, (epoch + 1) / n_warm)
-        sums, n_rows = np.zeros(3), 0
+        sums, n_rows = Loss(), 0
         empty = sparse.csr_matrix((0, params.int("feature_dim")), dtype=np.float32)
         batches = train.minibatches(size, params.float("sub_sample"), draw)
         while True:
@@ -226,9 +235,10 @@ def _learn(training: Training, hosts: Hosts, network: Network, train: Documents,
                 break
             part = empty if batch is None else batch
             n_rows += part.shape[0]
-            sums += _step(network, steps, hosts, part, warmth, draw)
+            sums = sums.plus(_step(network, steps, hosts, part, warmth, draw))
+        own = sums.numbers()
         log.throughput(n_rows, time.time() - started)
-        loss = _total(hosts.sum(sums))
+        loss = _total(hosts.sum(own))
         if not np.isfinite(loss):
             raise CustomerError(
                 f"Training diverged: the loss is no number with learning_rate {params['learning_rate']}; "
@@ -254,20 +264,20 @@ def is_over(history: list[float], patience: int, tolerance: float) -> bool:
 
 
 def _step(
-    network: Network,
+    network: Network | OnDevice,
     steps: Optimizer,
     hosts: Hosts,
     documents: Any,
     warmth: float,
     draw: np.random.Generator,
-) -> NDArray[np.float64]:
+) -> Loss:
     """Take one step; return the sums of the loss of this host's documents."""
     loss, gradients = network.learn(documents, warmth, draw)
     n_words = float(hosts.sum(np.array([loss.n_words]))[0])
-    together = summed(hosts, gradients)
-    scale = np.float32(1 / max(n_words, 1))
+    together = summed(hosts, gradients, network.gpu)
+    scale = 1 / max(n_words, 1)
     steps.step(network.arrays, {name: each * scale for name, each in together.items()})
-    return np.array(loss)
+    return loss
 
 
 def _describe(topics: NDArray[Any], words: NDArray[np.float32], vocabulary: list[str] | None) -> None:

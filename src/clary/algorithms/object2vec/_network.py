@@ -100,7 +100,7 @@ class Shape:
 
 
 class Network:
-    """The parameters, and both ways through them."""
+    """The parameters, and both ways through them; `_device.OnDevice` is the same on a GPU."""
 
     def __init__(self, shape: Shape, arrays: dict[str, NDArray[Any]]) -> None:
         self.shape = shape
@@ -128,6 +128,26 @@ class Network:
         arrays["last_weight"] = glorot(draw, n_in, max(1, shape.n_classes))
         arrays["last_bias"] = np.full(max(1, shape.n_classes), middle, np.float32)
         return cls(shape, arrays)
+
+    def of(self, arrays: dict[str, NDArray[Any]]) -> Network:
+        """Return a network of the same shape with other parameters."""
+        return Network(self.shape, arrays)
+
+    def numbers(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return sums over pairs, as the log takes them."""
+        return sums
+
+    def whole(self, name: str, rows: NDArray[np.intp], gradient: NDArray[Any]) -> NDArray[Any]:
+        """Return the gradient of a table, from that of the rows that were touched."""
+        found = np.zeros_like(self.arrays[name])
+        found[rows] = gradient
+        return found
+
+    def measure(self, pairs: Pairs) -> NDArray[np.float64]:
+        """Return sums over pairs: the loss, how many were right, and their number."""
+        first, second = (self.encode(side, tokens)[0] for side, tokens in enumerate(pairs.sides))
+        said, _ = self.say(self.compare(first, second))
+        return self.judge(self.scores(said), pairs.labels)
 
     def encode(self, side: int, tokens: Tokens) -> tuple[NDArray[Any], Any]:
         """Return encodings of one side's sequences, and what the way back needs."""

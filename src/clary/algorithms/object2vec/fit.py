@@ -5,13 +5,14 @@ Source: developer guide, "How Object2Vec Works".
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clary.algorithms import _artifact
+from clary.algorithms import _artifact, _gpu
 from clary.algorithms._log import Log, say
 from clary.algorithms._optimizers import Optimizer, optimizer
 from clary.algorithms.object2vec import _graph, _pairs
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from clary.algorithms.base import Training
+    from clary.algorithms.object2vec._device import OnDevice
     from clary.toolkit.hyperparameters import Params
 
 SEED = 17
@@ -61,17 +63,30 @@ def fit(training: Training) -> None:
         and training.params.is_true(f"enc{side}_freeze_pretrained_embedding")
     }
     log = Log(training, "AWS/Object2Vec")
-    _learn(training.params, network, train, channels.get("validation"), frozen, log)
+    there = _on_device(network)
+    _learn(training.params, there or network, train, channels.get("validation"), frozen, log)
     if "test" in channels:
-        _report(log, network, "test", evaluate(network, channels["test"]), None)
+        _report(log, shape, "test", evaluate(there or network, channels["test"]), None)
+    if there is not None:
+        there.leave()
     arrays = {"shape": np.array(str(shape)), **network.arrays}
     _artifact.save(training.model_dir / _artifact.MODEL_FILE, arrays)
     _graph.write(training.model_dir, network)
 
 
+def _on_device(network: Network) -> OnDevice | None:
+    """Bring a network to the GPU, where there is one."""
+    gpu = _gpu.find()
+    if gpu is None:
+        return None
+    from clary.algorithms.object2vec._device import OnDevice  # noqa: PLC0415 - it imports torch
+
+    return OnDevice(gpu, network)
+
+
 def _learn(
     params: Params,
-    network: Network,
+    network: Network | OnDevice,
     train: Pairs,
     validation: Pairs | None,
     frozen: set[str],
@@ -84,14 +99,16 @@ def _learn(
     is_sparse = params[STORAGE] == "row_sparse"
     epochs, patience = params.int("epochs"), params.int("early_stopping_patience")
     n_stale, before, least = 0, np.inf, np.inf
-    best: dict[str, NDArray[Any]] = {}
+    best: dict[str, Any] = {}
     tail = _Tail(epochs)
     for epoch in range(epochs):
-        started, sums = time.time(), np.zeros(3)
+        started = time.time()
+        seen: Any = 0.0
         for batch in minibatches(train, params, draw):
-            sums += _step(network, steps, batch, draw, params.float("dropout"), frozen, is_sparse=is_sparse)
+            seen += _step(network, steps, batch, draw, params.float("dropout"), frozen, is_sparse=is_sparse)
+        sums = network.numbers(seen)
         log.throughput(len(train), time.time() - started)
-        _report(log, network, "train", sums, epoch)
+        _report(log, network.shape, "train", sums, epoch)
         if not np.isfinite(sums[0]):
             raise CustomerError(
                 f"Training diverged: the loss is no number with learning_rate {params['learning_rate']}; "
@@ -99,12 +116,12 @@ def _learn(
             )
         if validation is not None:
             sums = evaluate(network, validation)
-            _report(log, network, "validation", sums, epoch)
+            _report(log, network.shape, "validation", sums, epoch)
         loss = float(sums[0] / sums[2])
         log.progress(epoch + 1, epochs)
         tail.add(epoch, network.arrays)
         if validation is not None and loss < least:
-            least, best = loss, {name: values.copy() for name, values in network.arrays.items()}
+            least, best = loss, copy.deepcopy(network.arrays)
         n_stale = 0 if before - loss >= params.float("early_stopping_tolerance") else n_stale + 1
         before = loss
         if n_stale >= patience:
@@ -114,7 +131,7 @@ def _learn(
         network.arrays |= tail.mean
         return
     if tail.mean:
-        sums = evaluate(Network(network.shape, network.arrays | tail.mean), validation)
+        sums = evaluate(network.of(network.arrays | tail.mean), validation)
         best = tail.mean if sums[0] / sums[2] < least else best
     network.arrays |= best
 
@@ -128,21 +145,21 @@ class _Tail:
     def __init__(self, epochs: int) -> None:
         n_passes = epochs // TAIL
         self._first = epochs - n_passes
-        self.mean: dict[str, NDArray[Any]] = {}
+        self.mean: dict[str, Any] = {}
         self._n = 0
 
-    def add(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def add(self, epoch: int, arrays: Mapping[str, Any]) -> None:
         """Take a pass into the mean, if it is one of the last."""
         if epoch < self._first:
             return
         self._n += 1
         for name, values in arrays.items():
             before = self.mean.get(name, values)
-            self.mean[name] = before + (values - before) / np.float32(self._n)
+            self.mean[name] = before + (values - before) / self._n
 
 
 def _step(
-    network: Network,
+    network: Network | OnDevice,
     steps: Optimizer,
     batch: Pairs,
     draw: np.random.Generator,
@@ -150,7 +167,7 @@ def _step(
     frozen: set[str],
     *,
     is_sparse: bool,
-) -> NDArray[np.float64]:
+) -> Any:
     sums, gradients, touched = network.learn(batch, draw, dropout)
     for name, (rows, gradient) in touched.items():
         if name in frozen:
@@ -158,8 +175,7 @@ def _step(
         if is_sparse:
             steps.step_rows(name, network.arrays[name], rows, gradient)
         else:
-            gradients[name] = np.zeros_like(network.arrays[name])
-            gradients[name][rows] = gradient
+            gradients[name] = network.whole(name, rows, gradient)
     steps.step(network.arrays, gradients)
     return sums
 
@@ -189,21 +205,18 @@ def minibatches(pairs: Pairs, params: Params, draw: np.random.Generator) -> Iter
         yield batch
 
 
-def evaluate(network: Network, pairs: Pairs) -> NDArray[np.float64]:
+def evaluate(network: Network | OnDevice, pairs: Pairs) -> NDArray[np.float64]:
     """Return sums over pairs: the loss, how many were right, and their number."""
-    sums = np.zeros(3)
+    sums: Any = 0.0
     size = max(1, STEP_TOKENS // max(int(tokens.lengths.max(initial=1)) for tokens in pairs.sides))
     for start in range(0, len(pairs), size):
-        part = pairs.take(np.arange(start, min(start + size, len(pairs))))
-        first, second = (network.encode(side, tokens)[0] for side, tokens in enumerate(part.sides))
-        said, _ = network.say(network.compare(first, second))
-        sums += network.judge(network.scores(said), part.labels)
-    return sums
+        sums += network.measure(pairs.take(np.arange(start, min(start + size, len(pairs)))))
+    return network.numbers(sums)
 
 
-def _report(log: Log, network: Network, channel: str, sums: NDArray[np.float64], epoch: int | None) -> None:
+def _report(log: Log, shape: Shape, channel: str, sums: NDArray[np.float64], epoch: int | None) -> None:
     loss, right, n_pairs = sums.tolist()
-    if not network.shape.n_classes:
+    if not shape.n_classes:
         log.quality(f"{channel} mean_squared_error", loss / n_pairs, epoch=epoch)
         return
     log.quality(f"{channel} cross_entropy", loss / n_pairs, epoch=epoch)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from clary.algorithms._gpu import Gpu
     from clary.algorithms._hosts import Hosts
 
 BLOCK_ROWS = 1024
@@ -21,25 +22,38 @@ class Moments:
     Only what `directions` ask for is summed of the scatter: all of it without, else its product with them.
     """
 
-    def __init__(self, about: NDArray[np.float32], directions: NDArray[np.float32] | None = None) -> None:
+    def __init__(
+        self,
+        about: NDArray[np.float32],
+        directions: NDArray[np.float32] | None = None,
+        gpu: Gpu | None = None,
+    ) -> None:
+        """Begin with no rows; on a device, sums stay there until `merge` takes them."""
         n_columns = len(about)
         self.about = about
         self.n_rows = 0.0
         self.total = np.zeros(n_columns)
         self.scatter = np.zeros((n_columns, n_columns if directions is None else directions.shape[1]))
         self._directions = directions
+        self._gpu = gpu
+        put: Any = np.asarray if gpu is None else gpu.put
+        self._sums = put(self.total), put(self.scatter)
+        self._ones, self._about = put(np.ones(BLOCK_ROWS, np.float32)), put(about)
+        self._towards = None if directions is None else put(directions)
 
-    def add(self, rows: NDArray[np.float32]) -> None:
-        """Add rows, shape (n_rows, n_columns), float32."""
-        directions = self._directions
+    def add(self, rows: Any) -> None:
+        """Add rows, shape (n_rows, n_columns), float32: an array, or a tensor of the device."""
+        (total, scatter), towards = self._sums, self._towards
         for start in range(0, len(rows), BLOCK_ROWS):
-            block = rows[start : start + BLOCK_ROWS] - self.about
-            self.total += np.ones(len(block), np.float32) @ block
-            self.scatter += block.T @ (block if directions is None else block @ directions)
+            block = rows[start : start + BLOCK_ROWS] - self._about
+            total += self._ones[: len(block)] @ block
+            scatter += block.T @ (block if towards is None else block @ towards)
         self.n_rows += len(rows)
 
     def merge(self, hosts: Hosts) -> None:
         """Add up over all hosts, which have the same `about`."""
+        if self._gpu is not None:
+            self.total, self.scatter = map(self._gpu.take, self._sums)
         if hosts.n_hosts == 1:
             return
         packed = hosts.sum(np.concatenate(([self.n_rows], self.total, self.scatter.ravel())))

@@ -12,17 +12,21 @@ read memory where the rows fit.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clary.algorithms import _artifact, _hosts
+from clary.algorithms import _artifact, _gpu, _hosts
 from clary.algorithms._feed import KEEP_BYTES, Feed
 from clary.algorithms._log import Log
+from clary.algorithms.pca import _device
 from clary.algorithms.pca._moments import Moments, leading, signed
 from clary.kernel.errors import CustomerError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
     from clary.algorithms._hosts import Hosts
@@ -72,7 +76,7 @@ def _regular(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return mean, eigenvalues and eigenvectors, exactly."""
     centred = training.params.is_true("subtract_mean")
-    moments = _passed(hosts, feed, None, None, log)
+    moments = _passed(hosts, feed, _blocks(feed, 1), None, None, log)
     values, vectors = leading(moments.product(centred=centred), training.params.int("num_components"))
     return _shown_mean(moments, centred=centred), values, vectors
 
@@ -88,10 +92,10 @@ def _randomized(
     size = min(n_columns, n_components + extra)
     centred = params.is_true("subtract_mean")
     basis = np.linalg.qr(np.random.default_rng(SEED).normal(size=(n_columns, size)))[0]
-    about = None
+    blocks, about = _blocks(feed, N_PASSES), None
     for number in range(N_PASSES):
         directions = basis.astype(np.float32)
-        moments = _passed(hosts, feed, directions, about, log)
+        moments = _passed(hosts, feed, blocks, directions, about, log)
         about = moments.mean.astype(np.float32) if centred else moments.about
         product = moments.product(centred=centred)
         if number < N_PASSES - 1:
@@ -100,28 +104,36 @@ def _randomized(
     return _shown_mean(moments, centred=centred), values, directions.astype(np.float64) @ small
 
 
+def _blocks(feed: Feed, n_passes: int) -> Callable[[], Iterator[Any]]:
+    """Return what yields the rows of each pass: arrays, or tensors of the device that there is."""
+    gpu = _gpu.find()
+    if gpu is not None:
+        return _device.Rows(gpu, feed, n_passes).blocks
+    return lambda: (table.features for table in feed.blocks())
+
+
 def _passed(
     hosts: Hosts,
     feed: Feed,
+    blocks: Callable[[], Iterator[Any]],
     directions: NDArray[np.float32] | None,
     about: NDArray[np.float32] | None,
     log: Log,
 ) -> Moments:
     """Return the moments of all hosts' rows; `about` is found from the first rows if not given."""
-    started = time.time()
-    blocks = feed.blocks()
+    started, gpu = time.time(), _gpu.find()
+    rows = blocks()
     if about is None:
-        first = next(blocks, None)
-        rows = np.zeros((0, feed.feature_dim), np.float32) if first is None else first.features
-        near = rows[:ABOUT_ROWS].sum(axis=0, dtype=np.float64)
-        found = hosts.sum(np.concatenate((near, [min(len(rows), ABOUT_ROWS)])))
+        first = list(islice(rows, 1))
+        near = np.zeros((0, feed.feature_dim), np.float32)
+        if first:
+            near = first[0][:ABOUT_ROWS] if gpu is None else gpu.take(first[0][:ABOUT_ROWS])
+        found = hosts.sum(np.concatenate((near.sum(axis=0, dtype=np.float64), [len(near)])))
         about = (found[:-1] / max(found[-1], 1)).astype(np.float32)
-        moments = Moments(about, directions)
-        moments.add(rows)
-    else:
-        moments = Moments(about, directions)
-    for table in blocks:
-        moments.add(table.features)
+        rows = chain(first, rows)
+    moments = Moments(about, directions, gpu)
+    for block in rows:
+        moments.add(block)
     feed.require_rows(hosts)
     log.throughput(feed.n_rows, time.time() - started)
     moments.merge(hosts)
@@ -134,13 +146,17 @@ def _shown_mean(moments: Moments, *, centred: bool) -> NDArray[np.float64]:
 
 def _test(training: Training, hosts: Hosts, model: dict[str, NDArray[np.float32]], log: Log) -> None:
     """Print how far test rows are from what their projections say of them."""
+    gpu = _gpu.find()
+    put: Any = np.asarray if gpu is None else gpu.put
+    mean, vectors = put(model["mean"]), put(model["v"])
     source = training.sources["test"]
     feed = Feed(source, feature_dim=len(model["mean"]), has_labels=False, is_dense=True, keep_bytes=0)
     found = np.zeros(2)
     for table in feed.blocks():
-        centred = table.features - model["mean"]
-        rest = centred - (centred @ model["v"]) @ model["v"].T
-        found += (float(np.einsum("ij,ij->", rest, rest, dtype=np.float64)), table.n_rows)
+        centred = put(table.features) - mean
+        rest = centred - (centred @ vectors) @ vectors.T
+        squares = np.einsum("ij,ij->", rest, rest, dtype=np.float64) if gpu is None else _device.squares(rest)
+        found += (float(squares), table.n_rows)
     if source.distribution == "ShardedByS3Key":
         found = hosts.sum(found)
     if not found[1]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
-from clary.compute.cluster.gated import CONTAINER, OPEN, PREFIX, REACHED, SCHEME, watch
+from clary.compute.cluster.gated import CONTAINER, OPEN, PREFIX, PULSE, REACHED, SCHEME, watch
 from clary.compute.invocations import is_owner_alive
 from clary.kernel import clock
 
@@ -34,7 +34,7 @@ TAKEN_BYTES = 1 << 26
 """Of a request that a replica is slow to read: an edge takes a gate that takes nothing for a dead one."""
 MOST_BYTES = 1 << 28
 """Of a file with a model as plain arrays, which an edge takes to answer in place."""
-_NAME = re.compile(r"[a-z]{1,16}\d{0,9}\.(sock|flat)|http")
+_NAME = re.compile(rf"[a-z]{{1,16}}\d{{0,9}}\.(sock|flat)|{CONTAINER}|{PULSE}")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
@@ -151,6 +151,7 @@ class _Caller(_End):
         self._gate = gate
         self._greeting = b""
         self._task: asyncio.Task[None] | None = None
+        self._is_pulse = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -160,6 +161,7 @@ class _Caller(_End):
     def data_received(self, data: bytes) -> None:
         if self.other is not None:
             self.other.transport.write(data)
+        if self.other is not None or self._is_pulse:
             return
         self._greeting += data
         line, end, rest = self._greeting.partition(b"\n")
@@ -171,7 +173,10 @@ class _Caller(_End):
     async def _open(self, line: bytes) -> None:
         try:
             reached, name = self._gate.found(line)
-            if name.endswith(".flat"):
+            if name == PULSE:
+                self._is_pulse = True
+                self.transport.write(OPEN)
+            elif name.endswith(".flat"):
                 text = await asyncio.to_thread(_read, Path(reached).with_name(name))
                 self.transport.write(OPEN + text)
                 self.transport.close()

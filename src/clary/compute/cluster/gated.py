@@ -6,12 +6,14 @@ the same replica, `http` to a real image. An address holds as long as its gate.
 """
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 SCHEME = "node:"
 CONTAINER = "http"
 """Name of a replica that is a real image, and speaks HTTP."""
+PULSE = "pulse"
+"""Name by which an edge asks a gate for nothing but to hear it."""
 PREFIX, REACHED = "gate", "reached"
 """Files in a host's folder: what its addresses begin with elsewhere, and where it answers on this machine."""
 OPEN = b"ok\n"
@@ -37,6 +39,12 @@ class Gated:
         node, _, port = where.rpartition(":")
         pin, _, secret = keys.partition(".")
         return cls(node, int(port), pin, f"{secret} {run} {host} {name}\n".encode())
+
+    @property
+    def pulse(self) -> "Gated":
+        """The way to the gate alone, with the same secret."""
+        secret, run, host, _ = self.greeting.split(b" ")
+        return replace(self, greeting=b" ".join((secret, run, host, PULSE.encode() + b"\n")))
 
 
 def told_as(home: Path, address: str) -> str:

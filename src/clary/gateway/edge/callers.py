@@ -35,7 +35,7 @@ class Caller(NamedTuple):
 
 
 class Callers:
-    """Checks signatures, without waiting where the credential is cached."""
+    """Checks signatures, without waiting where the credential is cached; else it is fetched first."""
 
     def __init__(self, control: ControlPlane) -> None:
         self._credentials = control.credentials
@@ -83,7 +83,7 @@ class Callers:
             query=head.query,
             headers=head.fields,
             body_sha256=body_sha256,
-            lookup=self._credentials.get,
+            lookup=self._credentials.at_hand,
             now=now or clock.now(),
             service=service,
             bucket=bucket,
@@ -107,7 +107,7 @@ class Callers:
             The signature does not hold, or the policy forbids the form.
         """
         credential, allowed = post_policy.verify(
-            fields, bucket, lookup=self._credentials.get, now=clock.now()
+            fields, bucket, lookup=self._credentials.at_hand, now=clock.now()
         )
         return credential.account, allowed
 

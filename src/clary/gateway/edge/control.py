@@ -14,7 +14,7 @@ from clary.gateway.edge.exchange import Exchange
 from clary.gateway.edge.head import Lines
 from clary.gateway.edge.legs import Routed
 from clary.gateway.edge.limits import Limits
-from clary.gateway.edge.peers import PASSED_ON, Nearest, Peers
+from clary.gateway.edge.peers import PASSED_ON, Nearest, Peers, someone_well
 from clary.gateway.edge.relay import AtMost, Away, Refused, connect, forward, framing, passed_on
 from clary.gateway.edge.tables import Table
 from clary.gateway.edge.upstream import Address, Pool, Upstream
@@ -212,8 +212,10 @@ class ControlPlane:
             exchange.answer(too_long.status, too_long.lines, too_long.body)
             return
         peer = b"x-clary-peer: %b\r\n" % exchange.peer.encode()
-        is_passed_on = PASSED_ON in head.fields
-        nearest = Nearest(self.pool, [] if is_passed_on else self._elsewhere())
+        patience_s = 0.0 if PASSED_ON in head.fields else self._limits.away_s
+        others = self._elsewhere() if patience_s else []
+        nearest, loop = Nearest(self.pool, others), asyncio.get_running_loop()
+        deadline = loop.time() + patience_s
 
         def whole() -> bytes:
             lines = [each for each in given or head.lines if not each[0].lower().startswith(b"x-clary-")]
@@ -226,7 +228,7 @@ class ControlPlane:
                 exchange,
                 lambda: nearest,
                 whole,
-                patience_s=0.0 if is_passed_on else self._limits.away_s,
+                patience_s=patience_s,
                 answer_s=self._limits.answer_s,
                 may_repeat=_is_safe(exchange),
                 is_chunked=head.chunked,
@@ -234,6 +236,7 @@ class ControlPlane:
             )
         except (Away, TimeoutError) as error:
             _LOG.warning("%s %s: the control plane is away: %s", head.method, head.path, error)
+            await someone_well([self.pool, *others], deadline)  # whom a client meets that tries again at once
             away = faults.away(head, "Clary's control plane does not answer; it may be restarting.")
             exchange.answer(away.status, away.lines, away.body)
 

@@ -1,6 +1,7 @@
 """Replicas on other machines, by the gates of their nodes (`compute/cluster/gate.py`).
 
 connect ─▶ the gate's own certificate? ─▶ greeting ─▶ "ok" ─▶ the protocol that speaks with the replica
+   └─ first one to a gate: a pulse beside it, with whose end all that lead there end
 """
 
 import asyncio
@@ -8,19 +9,22 @@ import hmac
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import cast
+from weakref import WeakKeyDictionary
 
-from clary.compute.cluster.gated import CONTAINER, OPEN, SCHEME, Gated, watch
+from clary.compute.cluster.gated import CONTAINER, OPEN, SCHEME, SILENCE_S, Gated, watch
 
 CONNECT_S = 1.0
 """A machine that does not answer by then is gone, or may as well be."""
 COPY_S = 10.0
 """For a pause within a file."""
 CHUNK_BYTES = 1 << 18
+PULSE_S, FAINT_S = 0.25, 0.6
+"""Between two beats; and without an answer after the kernel has said one again, which it does after 0.2 s."""
 HTTP_END = f"/{CONTAINER}"
 """Of addresses whose replica speaks HTTP."""
 
@@ -38,14 +42,10 @@ async def connect(address: str, protocol: asyncio.Protocol) -> None:
     OSError
         It cannot be reached.
     """
-    try:
-        async with asyncio.timeout(CONNECT_S):
-            greeting = await _greeted(Gated.parse(address))
-    except TimeoutError:
-        raise TimeoutError("its node does not answer") from None
-    except ssl.SSLError as error:
-        raise ConnectionError(f"its node's gate: {error.reason}") from error
+    gate = Gated.parse(address)
+    greeting = await _greeted(gate)
     greeting.hand_over(protocol)
+    _pulse_of(gate).followers.add(greeting.transport)
 
 
 @contextmanager
@@ -87,13 +87,23 @@ def _check(shown: bytes | None, gate: Gated) -> None:
         raise ConnectionRefusedError("another than its node's gate answers")
 
 
-async def _greeted(gate: Gated) -> "_Greeting":
+async def _greeted(gate: Gated, silence_s: float = SILENCE_S) -> "_Greeting":
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            return await _exchanged(gate, silence_s)
+    except TimeoutError:
+        raise TimeoutError("its node does not answer") from None
+    except ssl.SSLError as error:
+        raise ConnectionError(f"its node's gate: {error.reason}") from error
+
+
+async def _exchanged(gate: Gated, silence_s: float) -> "_Greeting":
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(gate.host, gate.port, type=socket.SOCK_STREAM)
     connection = socket.socket(*found[0][:3])
     try:
         connection.setblocking(False)
-        watch(connection)
+        watch(connection, silence_s)
         await loop.sock_connect(connection, found[0][4])
         greeting = _Greeting()
         await loop.create_connection(lambda: greeting, sock=connection, ssl=_context(), server_hostname="")
@@ -102,6 +112,52 @@ async def _greeted(gate: Gated) -> "_Greeting":
         raise
     await greeting.exchange(gate)
     return greeting
+
+
+class _Pulse(asyncio.Protocol):
+    """A connection on which there always is something to acknowledge: when a node is cut off it breaks first.
+
+    Others may be at rest, or wait for an answer; after those the kernel asks once a second at most.
+    """
+
+    def __init__(self) -> None:
+        self.followers: set[asyncio.Transport] = set()
+        """Connections that lead to the same gate."""
+        self.task: asyncio.Task[None] | None = None
+        self._is_lost = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
+        for each in self.followers:
+            each.abort()
+
+    async def beat(self, gate: Gated, known: "dict[str, _Pulse]") -> None:
+        """Beat until nobody follows."""
+        try:
+            with suppress(OSError):  # not reached: the kernel watches each connection, too
+                greeting = await _greeted(gate.pulse, FAINT_S)
+                greeting.hand_over(self)
+                while self.followers and not self._is_lost:
+                    greeting.transport.write(b".")
+                    await asyncio.sleep(PULSE_S)
+                    self.followers = {each for each in self.followers if not each.is_closing()}
+                greeting.transport.abort()
+        finally:
+            del known[gate.pin]
+
+
+_PULSES: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Pulse]] = WeakKeyDictionary()
+"""By the gates' certificates."""
+
+
+def _pulse_of(gate: Gated) -> _Pulse:
+    """Return the pulse of a gate, begun where there is none."""
+    loop = asyncio.get_running_loop()
+    known = _PULSES.setdefault(loop, {})
+    if gate.pin not in known:
+        pulse = known[gate.pin] = _Pulse()
+        pulse.task = loop.create_task(pulse.beat(gate, known))
+    return known[gate.pin]
 
 
 class _Greeting(asyncio.Protocol):

@@ -136,7 +136,7 @@ class Objects:
 
         The control plane knows buckets by path alone.
         """
-        credential = self._control.credentials.get(key)
+        credential = self._control.credentials.at_hand(key)
         own = sign(
             method=head.method,
             host=head.fields["host"],

@@ -8,7 +8,7 @@ request ────▶ the own control plane is away ──────▶ anot
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from clary.gateway.edge import faults
@@ -27,6 +27,8 @@ MARGIN_S = 5.0
 """Over the time that the other edge gives its replica."""
 CONNECT_S = 1.0
 """For a connection to another node, where a third may do as well."""
+PAUSE_S = 0.05
+"""Between two looks for somebody who answers."""
 
 
 class Peers:
@@ -139,8 +141,19 @@ class Nearest(Pool):
         self._source.give(upstream)
 
 
+async def someone_well(pools: Sequence[Pool], deadline: float) -> None:
+    """Wait until a control plane answers, the own one or another node's, but not longer than till then."""
+    loop = asyncio.get_running_loop()
+    while loop.time() < deadline:
+        for each in pools:
+            with contextlib.suppress(OSError, TimeoutError):
+                each.give(await asyncio.wait_for(_well(each), CONNECT_S))
+                return
+        await asyncio.sleep(PAUSE_S)
+
+
 async def _well(pool: Pool) -> Upstream:
-    """Return a connection to an edge whose own control plane answers.
+    """Return a connection to a control plane, or to an edge whose own one answers.
 
     Raises
     ------

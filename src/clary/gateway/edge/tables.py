@@ -65,6 +65,11 @@ class Table(Generic[V]):
             return None
         return self._keep(key, document)
 
+    def at_hand(self, key: str) -> V | None:
+        """Return what `find` returned last: the fresh entry, or the old one where nobody could be asked."""
+        value = self._fresh.get(key)
+        return self._old.get(key) if value is None else value
+
     def knows(self, key: str) -> bool:
         """Tell whether an old entry could serve for `key`."""
         return key in self._old

@@ -53,9 +53,12 @@ def caller(world: World, tuning: Record) -> Call:
 
 
 def training_request(definition: Definition, name: str, tuned: Mapping[str, str]) -> dict[str, Any]:
-    """Return the CreateTrainingJob request of one trial."""
+    """Return the CreateTrainingJob request of one trial, whose checkpoints have a place of their own."""
     document = definition.document
     request = {member: document[member] for member in COPIED if document.get(member) is not None}
+    if "CheckpointConfig" in request:
+        config = request["CheckpointConfig"]
+        request["CheckpointConfig"] = {**config, "S3Uri": f"{config['S3Uri'].rstrip('/')}/{name}"}
     request["TrainingJobName"] = name
     request["HyperParameters"] = {**definition.static, **tuned}
     return request

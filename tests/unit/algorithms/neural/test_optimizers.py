@@ -1,5 +1,6 @@
 """Optimisers: the same by rows as by tables, and down a slope."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -67,3 +68,36 @@ def test_weights_decay_and_biases_do_not() -> None:
         "bias_0": 1.0,
         "last_bias": 1.0,
     }
+
+
+def by_its_definition(name: str, gradients: list[float], rate: float) -> float:
+    """Return where one number that begins at 1 ends, in double precision, as MXNet's pages define it."""
+    value, mean, square, moved = 1.0, 0.0, 0.0, 0.0
+    for step, gradient in enumerate(gradients, 1):
+        if name == "sgd":
+            value -= rate * gradient
+        elif name == "adagrad":
+            square += gradient**2
+            value -= rate * gradient / math.sqrt(square + 1e-7)
+        elif name == "rmsprop":
+            square = 0.9 * square + 0.1 * gradient**2
+            value -= rate * gradient / math.sqrt(square + 1e-8)
+        elif name == "adadelta":
+            square = 0.9 * square + 0.1 * gradient**2
+            change = gradient * math.sqrt((moved + 1e-5) / (square + 1e-5))
+            moved = 0.9 * moved + 0.1 * change**2
+            value -= change
+        else:
+            mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+            bent = rate * math.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+            value -= bent * mean / (math.sqrt(square) + 1e-8)
+    return value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_optimizer_is_its_definition(name: str) -> None:
+    gradients = [0.5, -2.0, 1.0, 0.001, 0.3]
+    values, steps = {"x": np.array([1.0], np.float32)}, optimizer(name, 0.1)
+    for gradient in gradients:
+        steps.step(values, {"x": np.array([gradient], np.float32)})
+    assert values["x"][0] == pytest.approx(by_its_definition(name, gradients, 0.1), rel=1e-5)

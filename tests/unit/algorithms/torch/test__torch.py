@@ -18,9 +18,11 @@ from clary.algorithms import _torch  # noqa: E402 - where torch is
 pytestmark = pytest.mark.torch
 
 
-def training(folder: Path, host: str = "algo-1", hosts: tuple[str, ...] = ("algo-1",)) -> Training:
+def training(
+    folder: Path, host: str = "algo-1", hosts: tuple[str, ...] = ("algo-1",), **given: Any
+) -> Training:
     return Training(
-        params=Params({}),
+        params=Params(given),
         sources={},
         model_dir=folder / host / "model",
         output_data_dir=folder / host / "output",
@@ -107,6 +109,36 @@ def test_a_checkpoint_that_is_none_is_refused(tmp_path: Path) -> None:
         pytest.raises(CustomerError, match=r"Unable to resume: checkpoint\.pt"),
     ):
         _torch.resumed(one, group)
+
+
+def test_a_checkpoint_goes_on_where_random_numbers_stood(tmp_path: Path) -> None:
+    one = training(tmp_path, epochs=2)
+    torch.manual_seed(1)
+    torch.rand(5)
+    _torch.checkpoint(one, {})
+    wanted = torch.rand(5)
+    with _torch.joined(one) as group:
+        torch.manual_seed(1)
+        _torch.resumed(training(tmp_path, epochs=3), group)
+        assert torch.equal(torch.rand(5), wanted)
+
+
+@pytest.mark.parametrize(
+    ("left", "found", "text"),
+    [
+        ({"width": 3}, {"width": 4}, "hyperparameter width is 4, and 3 in the training that left"),
+        ({}, {"sizes": (1, 2)}, r"hyperparameter sizes is \[1, 2\], and not given in the training"),
+        ({"kind": "a"}, {}, 'hyperparameter kind is not given, and "a" in the training'),
+    ],
+)
+def test_a_checkpoint_of_other_hyperparameters_is_refused(
+    left: Any, found: Any, text: str, tmp_path: Path
+) -> None:
+    alike: dict[str, Any] = {"sides": (3, 4), "rate": 0.1}
+    _torch.checkpoint(training(tmp_path, **alike, **left), {"epoch": 1})
+    again = training(tmp_path, **alike, **found)
+    with _torch.joined(again) as group, pytest.raises(CustomerError, match=f"Unable to resume: {text}"):
+        _torch.resumed(again, group)
 
 
 def test_weights_are_a_numpy_archive_under_torchs_names(tmp_path: Path) -> None:

@@ -36,17 +36,18 @@ def training(folder: Path, n_images: int = 4, **given: str) -> Training:
     sources = {}
     for name, seed in (("train", 1), ("validation", 2)):
         path = folder / "input" / name
-        path.mkdir(parents=True)
+        path.mkdir(parents=True, exist_ok=True)
         (path / "a.rec").write_bytes(b"".join(examples.frames(n_images, seed, SIDE)))
         sources[name] = Source(name=name, path=path, content_type="application/x-recordio")
     common = base.examples("object_detection")[0].hyperparameters
     params = ALGORITHM.validate({**common, **given})
-    (folder / "model").mkdir()
+    (folder / "model").mkdir(exist_ok=True)
     return Training(
         params=Params({**params.values_by_name, "image_shape": SIDE}),
         sources=sources,
         model_dir=folder / "model",
         output_data_dir=folder / "output",
+        checkpoint_dir=folder / "checkpoints",
         n_threads=1,
     )
 
@@ -158,6 +159,30 @@ def test_a_model_answers_boxes_and_training_goes_on_from_it(tmp_path: Path) -> N
         CustomerError, match="num_classes: value 5 is not that of the model in channel 'model', 3"
     ):
         ALGORITHM.fit(Training(**{**vars(other), "sources": sources}))
+
+
+def test_a_training_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path, capsys: Any) -> None:
+    whole, first, rest = (
+        training(tmp_path / folder, epochs=epochs, optimizer="adam")
+        for folder, epochs in (("whole", "2"), ("parts", "1"), ("parts", "2"))
+    )
+    for each in (whole, first, rest):
+        ALGORITHM.fit(each)
+    printed = capsys.readouterr().out
+    assert "Resumed after epoch 1" in printed
+    assert printed.count("epoch=1, validation mAP") == 2
+    found, wanted = (np.load(each.model_dir / "object-detection.npz") for each in (rest, whole))
+    assert set(found.files) == set(wanted.files)
+    for name in wanted.files:
+        np.testing.assert_allclose(found[name], wanted[name], atol=1e-5, err_msg=name)
+
+
+def test_a_checkpoint_of_other_hyperparameters_is_refused(tmp_path: Path) -> None:
+    ALGORITHM.fit(training(tmp_path))
+    with pytest.raises(CustomerError, match="hyperparameter num_classes is 4, and 3 in the training that"):
+        ALGORITHM.fit(training(tmp_path, num_classes="4"))
+    with pytest.raises(CustomerError, match='hyperparameter optimizer is "adam", and "sgd" in the training'):
+        ALGORITHM.fit(training(tmp_path, optimizer="adam"))
 
 
 def test_pretrained_weights_are_the_default_and_need_a_folder(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_training_goes_on_from_a_model_of_the_same_network_alone(tmp_path: Path)
             Training(params=params, sources=sources, model_dir=folder, output_data_dir=folder, n_threads=1)
         )
 
-    fit(learning_rate="0")
+    fit(learning_rate="1e-30")
     assert json.loads((folder / "semantic-segmentation.json").read_text())["num_classes"] == 2
     first, second = (np.load(each / "semantic-segmentation.npz") for each in (model_dir, folder))
     np.testing.assert_array_equal(first["head.0.weight"], second["head.0.weight"])
@@ -96,6 +97,50 @@ def test_training_goes_on_from_a_model_of_the_same_network_alone(tmp_path: Path)
         CustomerError, match="algorithm: value psp is not that of the model in channel 'model', fcn"
     ):
         fit(algorithm="psp")
+
+
+def fitted(folder: Path, **given: str) -> Training:
+    """Train on drawn discs, with checkpoints, below `folder`; return the training."""
+    example = base.examples("semantic_segmentation")[0]
+    sources = {}
+    for name, frames in example.channels.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name / "part").write_bytes(b"".join(frames))
+        sources[name] = Source(name=name, path=folder / name, content_type=example.content_type)
+    training = Training(
+        params=ALGORITHM.validate({**example.hyperparameters, **given}),
+        sources=sources,
+        model_dir=folder / "model",
+        output_data_dir=folder / "output",
+        checkpoint_dir=folder / "checkpoints",
+        n_threads=1,
+    )
+    training.model_dir.mkdir(exist_ok=True)
+    ALGORITHM.fit(training)
+    return training
+
+
+def test_a_training_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path, capsys: Any) -> None:
+    steps = {"lr_scheduler": "step", "lr_scheduler_step": "1"}  # poly's rates depend on the epochs in all
+    whole = fitted(tmp_path / "whole", epochs="2", **steps)
+    fitted(tmp_path / "parts", epochs="1", **steps)
+    resumed = fitted(tmp_path / "parts", epochs="2", **steps)
+    printed = capsys.readouterr().out
+    assert "Resumed after epoch 1" in printed
+    losses = [line.rpartition(" ")[2] for line in printed.splitlines() if "Epoch: 1, train loss" in line]
+    assert losses == losses[:1] * 2
+    found, wanted = (np.load(each.model_dir / "semantic-segmentation.npz") for each in (resumed, whole))
+    assert set(found.files) == set(wanted.files)
+    for name in wanted.files:
+        np.testing.assert_allclose(found[name], wanted[name], atol=1e-5, err_msg=name)
+
+
+def test_a_checkpoint_of_other_hyperparameters_is_refused(tmp_path: Path) -> None:
+    fitted(tmp_path)
+    with pytest.raises(CustomerError, match='hyperparameter algorithm is "psp", and "fcn" in the training'):
+        fitted(tmp_path, algorithm="psp")
+    with pytest.raises(CustomerError, match=r"hyperparameter lr_scheduler_step is \[4\], and not given in"):
+        fitted(tmp_path, lr_scheduler_step="4")
 
 
 def test_pretrained_weights_are_the_default_and_need_a_folder(tmp_path: Path) -> None:

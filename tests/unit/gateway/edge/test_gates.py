@@ -126,6 +126,45 @@ async def test_who_asks_hears_that_the_replica_ended(replica: str) -> None:
         assert (await ask(replicas, replica, b"end")).told
 
 
+async def test_with_a_nodes_pulse_all_ends_that_leads_there(
+    replica: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gates, "PULSE_S", 0.01)
+    known = gates._PULSES.setdefault(asyncio.get_running_loop(), {})
+    server = await asyncio.get_running_loop().create_unix_server(asyncio.Protocol, str(home / "m1.sock"))
+    async with edge() as replicas:
+        waiting = Heard()
+        connection = await replicas.connect(str(Path(replica).with_name("m1.sock")))
+        connection.ask(waiting, head({}), 0.0)
+        assert (await ask(replicas, replica)).frames
+        [pulse] = known.values()
+        assert len(pulse.followers) == 2
+        pulse.connection_lost(TimeoutError())
+        await asyncio.wait_for(waiting.done.wait(), 30.0)
+        assert waiting.told
+        assert pulse.task is not None
+        await asyncio.wait_for(pulse.task, 30.0)
+        assert not known
+        assert (await ask(replicas, replica)).frames
+        assert pulse not in known.values()
+    server.close()
+
+
+async def test_a_pulse_goes_on_as_long_as_somebody_follows(
+    replica: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gates, "PULSE_S", 0.01)
+    known = gates._PULSES.setdefault(asyncio.get_running_loop(), {})
+    async with edge() as replicas:
+        assert (await ask(replicas, replica)).frames
+        [pulse] = known.values()
+        assert pulse.task is not None
+        done, _ = await asyncio.wait({pulse.task}, timeout=0.2)
+        assert not done
+    await asyncio.wait_for(pulse.task, 30.0)
+    assert not known
+
+
 @pytest.mark.parametrize("part", ["secret", "run", "host", "name", "climbing"])
 async def test_whoever_asks_for_something_else_is_refused(replica: str, home: Path, part: str) -> None:
     shutil.copytree(home, home.with_name("algo-2"), ignore=shutil.ignore_patterns("*.sock"))
