@@ -258,6 +258,7 @@ class Objects:
             may_repeat=True,
             is_chunked=is_chunked,
             alter=alter,
+            unwell_s=self._limits.unwell_s,
         )
 
 

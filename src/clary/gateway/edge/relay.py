@@ -26,6 +26,7 @@ HOP_BY_HOP = frozenset(
 """Headers of one connection, not of the request; framing is written anew for each side."""
 
 RETRY_AFTER = b"retry-after: 1\r\n"
+UNWELL = 500
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2)
 
 
@@ -85,9 +86,16 @@ class Relay:
     """Sink of an exchange and listener of an upstream at once."""
 
     def __init__(
-        self, exchange: Exchange, upstream: Upstream, *, is_chunked: bool, alter: Alter | None = None
+        self,
+        exchange: Exchange,
+        upstream: Upstream,
+        *,
+        is_chunked: bool,
+        alter: Alter | None = None,
+        hears: Callable[[int], bool] = lambda _: True,
     ) -> None:
         self._exchange = exchange
+        self._hears = hears
         self._upstream = upstream
         self._is_chunked = is_chunked
         self._alter = alter
@@ -168,7 +176,12 @@ class Relay:
     # From the neighbour.
 
     def answer_head(self, status: int, lines: Lines, length: int | None) -> None:
-        """Pass the answer's head on."""
+        """Pass the answer's head on, or let the request be sent again."""
+        if not self._hears(status):
+            self._upstream.abort()
+            self._exchange.unstream()
+            self._settle(Unwell(f"answered {status}"))
+            return
         self._exchange.begin(status, passed_on(lines), length)
 
     def answer_body(self, chunk: bytes) -> None:
@@ -204,6 +217,10 @@ class Away(ConnectionError):  # noqa: N818 - where it is, not what went wrong
     """The neighbour does not answer, and did not come back in time."""
 
 
+class Unwell(ConnectionError):  # noqa: N818 - how it is, not what went wrong
+    """The neighbour answers that something is wrong with it."""
+
+
 async def connect(pool: Pool, patience_s: float) -> Upstream:
     """Return a connection, waiting for a neighbour that is restarting.
 
@@ -235,10 +252,12 @@ async def forward(
     may_repeat: bool,
     is_chunked: bool,
     alter: Callable[[], Alter] | None = None,
+    unwell_s: float = 0.0,
 ) -> None:
     """Pass `exchange` to a neighbour; again, when it dies before it answers and the request allows it.
 
     `head` and `alter` are called for each try: a signature carries the time, a rewriter its place.
+    For `unwell_s` an answer of 500 counts as none.
 
     Raises
     ------
@@ -248,14 +267,20 @@ async def forward(
         No byte from the neighbour within `answer_s`; nothing was sent to the client.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + patience_s
+    deadline, unwell = loop.time() + patience_s, loop.time() + unwell_s
+
+    def hears(status: int) -> bool:
+        return status != UNWELL or loop.time() >= unwell or not (may_repeat and exchange.is_replayable)
+
+    turn = 0
     while True:
         source = pool()
         upstream = await connect(source, max(0.0, deadline - loop.time()))
         if exchange.is_gone:
             source.give(upstream)
             return
-        relay = Relay(exchange, upstream, is_chunked=is_chunked, alter=alter() if alter else None)
+        given = alter() if alter else None
+        relay = Relay(exchange, upstream, is_chunked=is_chunked, alter=given, hears=hears)
         relay.start(head())
         error = await _settled(relay, exchange, upstream, answer_s)
         if error is None:
@@ -263,7 +288,8 @@ async def forward(
             return
         if not exchange.is_replayable or not may_repeat or loop.time() > deadline:
             raise Away(str(error)) from error
-        await asyncio.sleep(_PAUSES_S[0])
+        await asyncio.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
+        turn += 1
 
 
 async def _settled(

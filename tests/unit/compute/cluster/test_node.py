@@ -19,7 +19,12 @@ def raylet(request: pytest.FixtureRequest) -> Iterator[int]:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": request.param}
     if request.param is None:
         del environment["CUDA_VISIBLE_DEVICES"]
-    with subprocess.Popen(["sleep", "60"], env=environment) as process:
+    with subprocess.Popen(["cat"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"runs\n")
+        process.stdin.flush()
+        process.stdout.readline()  # before its first line the kernel may show no environment yet
         yield process.pid
         process.kill()
 
