@@ -17,18 +17,25 @@ TIMEOUT_S = 30.0
 class Connection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_S)
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
         """Connect to the socket."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT_S)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
 
 
-def ask(settings: Settings, method: str, path: str, document: Mapping[str, Any] | None = None) -> Any:
+def ask(
+    settings: Settings,
+    method: str,
+    path: str,
+    document: Mapping[str, Any] | None = None,
+    *,
+    timeout_s: float = TIMEOUT_S,
+) -> Any:
     """Send a request to `/internal/…` and return the JSON answered.
 
     Raises
@@ -36,7 +43,7 @@ def ask(settings: Settings, method: str, path: str, document: Mapping[str, Any] 
     SetupError
         It does not answer, or refuses; the text is its own.
     """
-    connection = Connection(settings.control_socket)
+    connection = Connection(settings.control_socket, timeout_s)
     try:
         body = None if document is None else json.dumps(document)
         connection.request(method, urllib.parse.quote(path), body, {"content-type": "application/json"})

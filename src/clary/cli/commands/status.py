@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from clary.cli import agents, clients, control, display, far, options
@@ -17,8 +18,10 @@ from clary.kernel.errors import SetupError
 from clary.kernel.settings import Settings
 
 EXAMPLE = "clary status --json"
-EXIT_CODES = "0 all processes are well; 1 one of them is not; 3 Clary is not running; 4 it is still starting"
+EXIT_CODES = "0 all is well; 1 a process or the store is not; 3 Clary is not running; 4 it is still starting"
 PAGE = 100
+STORE_S = 5.0
+"""A store that has not answered for so long is away."""
 N_FAILING = 2
 """After so many ends in a row a process that starts once more is not taken to be well."""
 
@@ -39,7 +42,7 @@ def status(
         print(json.dumps(document, indent=2))
     else:
         _show(document)
-    if not all(_is_well(each) for each in running.processes):
+    if document["store_trouble"] or not all(_is_well(each) for each in running.processes):
         return 1
     return 4 if _is_starting(running) else 0
 
@@ -47,6 +50,8 @@ def status(
 def collect(settings: Settings, running: Running, account: str) -> dict[str, Any]:
     """Return all that is shown, as plain JSON."""
     hosts = agents.alive(settings)
+    trouble = _store_trouble(settings, running)
+    answers = running.is_ready and not trouble
     return {
         "url": running.url,
         "data_dir": running.data_dir,
@@ -63,10 +68,21 @@ def collect(settings: Settings, running: Running, account: str) -> dict[str, Any
             "count": len(hosts),
             "memory_bytes": sum(identity.memory_bytes(each.pid) for each in hosts),
         },
-        "nodes": _nodes(settings) if running.is_ready else [],
+        "store_trouble": trouble,
+        "nodes": _nodes(settings) if answers else [],
         "account": account,
-        "work": _work(running, account) if running.is_ready else {},
+        "work": _work(running, account) if answers else {},
     }
+
+
+def _store_trouble(settings: Settings, running: Running) -> str:
+    """Ask the control plane why its database does not answer; empty where it does, or nobody can tell."""
+    if not any(each.name == "control" and each.phase == "ready" for each in running.processes):
+        return ""
+    try:
+        return str(control.ask(settings, "GET", "/internal/store", timeout_s=STORE_S)["trouble"])
+    except SetupError as error:
+        return str(error).partition(";")[0]  # what it advises is this command
 
 
 def _nodes(settings: Settings) -> list[dict[str, Any]]:
@@ -123,6 +139,8 @@ def _show(document: dict[str, Any]) -> None:
         console.print(f"\n[yellow]{display.title(row.name)}[/] {why or row.phase}   [dim]{row.log}[/]")
         for line in row.last_lines:
             console.print(f"    {line}", markup=False, style="dim")
+    if document["store_trouble"]:
+        console.print(f"\n[yellow]{escape(document['store_trouble'])}[/]")
     for node in document["nodes"]:
         colour, how = ("yellow", "silent") if node["is_silent"] else ("green", "alive")
         mark = " (this one)" if node["is_own"] else ""

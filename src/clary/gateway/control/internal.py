@@ -9,7 +9,7 @@ from clary.gateway.control.console import ConsoleDoor
 from clary.gateway.control.paths import Paths
 from clary.gateway.control.platform import Platform
 from clary.kernel import ids
-from clary.kernel.errors import ResourceNotFound, ValidationException
+from clary.kernel.errors import InternalFailure, ResourceNotFound, ValidationException
 from clary.resource.call import Call
 from clary.services.s3.bucket import owner_of
 from clary.services.sagemaker._notebook_machine import noun_of
@@ -40,6 +40,7 @@ class Internal:
                 r"POST /internal/asynchronous": platform.invocations.answer,
                 r"GET /internal/objects": self._objects,
                 r"GET /internal/nodes": self._nodes,
+                r"GET /internal/store": self._store,
                 r"GET /internal/accounts": self._accounts,
                 r"POST /internal/accounts": self._create_account,
                 r"POST /internal/console/link": self._console_link,
@@ -75,6 +76,13 @@ class Internal:
 
     def _nodes(self, _request: Request) -> Response:
         return as_json({"nodes": self._platform.neighbours.nodes.every()})
+
+    def _store(self, _request: Request) -> Response:
+        try:
+            self._world.store.read(identities.find, "")
+        except InternalFailure as fault:
+            return as_json({"trouble": fault.message})
+        return as_json({"trouble": ""})
 
     def _accounts(self, _request: Request) -> Response:
         found = self._world.store.read(identities.accounts)
