@@ -29,7 +29,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TextIO
 
@@ -144,6 +144,10 @@ class Driver:
         self._keepers: dict[str, Any] = {}
         self._sought: set[str] = set()
         """Nodes whose keepers have not answered yet."""
+        self._doubted: set[str] = set()
+        """Nodes whose keepers have failed, and were not heard since."""
+        self._owed: set[str] = set()
+        """Runs whose places nobody could give back."""
 
     def run(self, orders: TextIO) -> None:
         """Work until the orders end."""
@@ -178,17 +182,22 @@ class Driver:
             if self._seating.get(run) is not mark:
                 return
             if self._keepers:
-                self._then(self._clerk().seat.remote(run, n, bundle, is_spread), seated, lambda _: again())
+                node = self._clerk(self._keepers)
+                asked = self._keepers[node].seat.remote(run, n, bundle, is_spread)
+                self._then(asked, seated, partial(failed, node))
             else:
                 again()
 
         def again() -> None:
             self._later(AGAIN_S, ask)
 
+        def failed(node: str, _: object) -> None:
+            self._doubted.add(node)
+            seated(())
+
         def seated(nodes: Sequence[str]) -> None:
             if self._seating.get(run) is not mark:
-                if run not in self._seating and run not in self._placed:
-                    self._free(run)  # it was dropped while this very group was made
+                self._free(run)  # it was dropped, perhaps while this very group was made
             elif nodes and all(each in self._keepers for each in nodes):
                 del self._seating[run]
                 self._placed.add(run)
@@ -198,9 +207,9 @@ class Driver:
 
         ask()
 
-    def _clerk(self) -> Any:
-        """Return the keeper that is asked about groups."""
-        return self._keepers[min(self._keepers)]
+    def _clerk(self, nodes: Iterable[str]) -> str:
+        """Return the node whose keeper is asked about groups: one that is not in doubt, where there is."""
+        return min(nodes, key=lambda node: (node in self._doubted, node))
 
     def begin(self, run: str, host: str, node: str, order: Mapping[str, Any]) -> None:
         """Start the agent."""
@@ -247,20 +256,28 @@ class Driver:
                     self._then(keeper.forsake.remote(), end, end)
         self._tell({"event": "forsaken", "name": name})
 
-    def _free(self, run: str) -> None:
-        """Give places back, and again where the keeper that was asked is gone: else nobody would."""
+    def _free(self, run: str, asked: frozenset[str] = frozenset()) -> None:
+        """Give places back by any keeper, asked once each, else by the first that is found or heard again."""
+        if run in self._seating or run in self._placed:
+            return
+        left = self._keepers.keys() - asked
+        if not left:
+            self._owed.add(run)
+            return
+        node = self._clerk(left)
 
-        def again(_: object = None) -> None:
-            self._later(AGAIN_S, freed)
+        def failed(_: object) -> None:
+            self._doubted.add(node)
+            self._free(run, asked | {node})
 
-        def freed() -> None:
-            if run not in self._seating and run not in self._placed:
-                self._free(run)
+        self._then(self._keepers[node].free.remote(run), _nothing, failed)
 
-        if self._keepers:
-            self._then(self._clerk().free.remote(run), _nothing, again)
-        else:
-            again()
+    def _trust(self, node: str) -> None:
+        """Have a keeper that has just answered give back what no other could."""
+        self._doubted.discard(node)
+        owed, self._owed = self._owed, set()
+        for run in owed:
+            self._free(run)
 
     def _gone(self, run: str, host: str, why: str) -> None:
         self._tell({"event": "gone", "run": run, "host": host, "why": why})
@@ -270,8 +287,8 @@ class Driver:
     def _look_at_nodes(self) -> None:
         found = nodes()
         alive = {each["id"] for each in found}
-        for node in set(self._keepers) - alive:
-            del self._keepers[node]
+        self._keepers = {node: keeper for node, keeper in self._keepers.items() if node in alive}
+        self._doubted &= alive
         for node in alive - set(self._keepers) - self._sought:
             self._find_keeper(node)
         self._tell({"event": "nodes", "nodes": found})
@@ -293,6 +310,7 @@ class Driver:
         def found(where: Mapping[str, Any]) -> None:
             self._sought.discard(node)
             self._keepers[node] = keeper
+            self._trust(node)
             self._tell({"event": "keeper", "node": node, **where})
             if len(self._keepers) == 1:
                 self._then(keeper.groups.remote(), self._found_groups, _nothing)
@@ -309,9 +327,11 @@ class Driver:
         def heard(news: Mapping[str, Any]) -> None:
             for each in news["hosts"]:
                 self._tell({"event": "news", **each})
+            self._trust(node)
             self._follow(node, keeper, news["n"])
 
         def failed(error: BaseException) -> None:
+            self._doubted.add(node)
             if type(error).__name__ == "ActorUnavailableError":  # it may come back
                 self._later(AGAIN_S, partial(self._follow, node, keeper, seen))
             elif self._keepers.get(node) is keeper:
