@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from clary.algorithms.knn._index import Index
     from clary.toolkit.formats.base import Matrix
 
-STEP_ROWS = 4096
-
 
 @dataclass(frozen=True)
 class Vectors:

@@ -24,7 +24,6 @@ from clary.toolkit.formats.base import Table
 from clary.toolkit.hyperparameters import Params
 
 torch = pytest.importorskip("torch", reason="needs pip install 'clary[torch]'")
-from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402 - where torch is
 
 pytestmark = pytest.mark.torch
 
@@ -184,19 +183,18 @@ def test_two_hosts_on_devices_learn_what_two_without_learn(
 
 @pytest.mark.parametrize(("kind", "loss"), ALL)
 @pytest.mark.parametrize("rows", [DENSE, THIN], ids=["dense", "thin"])
-def test_a_step_and_losses_stay_on_one_device(kind: str, loss: str, rows: Any) -> None:
+def test_a_step_and_losses_stay_on_one_device(kind: str, loss: str, rows: Any, nowhere: _gpu.Gpu) -> None:
     mixed = pytest.raises(RuntimeError, match="at least two devices")
     balance = {"positive_example_weight_mult": "balanced", "balance_multiclass_weights": "true"}
     given = params(kind, loss, feature_dim=rows.shape[1], num_models=2, **balance)
     table = Table(rows, labels(rows, kind))
-    with FakeTensorMode():
-        models = DeviceModels(gpu("meta"), given, _grid.grid(given), Loss(given), np.array([200, 120, 100]))
-        assert models.step(table, Hosts(0, (), 1), 0.5)
-        models.remember()
-        [(_, scores)] = models._scored(rows)
-        assert scores.shape == (N_ROWS, 2, 3) if kind == CLASSES else (N_ROWS, 2)
-        value = models._loss.value(scores, models._batch(table, is_alone=False).labels)
-        assert value.device == models._present()[0].device == torch.device("meta")
-        models._bias.weights = torch.zeros(models._bias.weights.shape)
-        with mixed:
-            models.step(table, Hosts(0, (), 1), 0.5)
+    models = DeviceModels(nowhere, given, _grid.grid(given), Loss(given), np.array([200, 120, 100]))
+    assert models.step(table, Hosts(0, (), 1), 0.5)
+    models.remember()
+    [(_, scores)] = models._scored(rows)
+    assert scores.shape == (N_ROWS, 2, 3) if kind == CLASSES else (N_ROWS, 2)
+    value = models._loss.value(scores, models._batch(table, is_alone=False).labels)
+    assert value.device == models._present()[0].device == torch.device("meta")
+    models._bias.weights = torch.zeros(models._bias.weights.shape)
+    with mixed:
+        models.step(table, Hosts(0, (), 1), 0.5)

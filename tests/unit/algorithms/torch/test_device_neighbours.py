@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +11,8 @@ from clary.algorithms import _gpu
 from clary.algorithms.knn import _device, _index, _reduction
 from clary.algorithms.knn.definition import FLAT
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 torch = pytest.importorskip("torch", reason="needs pip install 'clary[torch]'")
-from torch._subclasses.fake_tensor import (  # noqa: E402 - where torch is
-    FakeTensorDeviceMismatchError,
-    FakeTensorMode,
-)
+from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError  # noqa: E402 - where torch is
 
 pytestmark = pytest.mark.torch
 
@@ -30,15 +24,6 @@ HERE = _gpu.Gpu(torch, torch.device("cpu"))
 def device(monkeypatch: pytest.MonkeyPatch) -> _gpu.Gpu:
     monkeypatch.setattr(_gpu, "find", lambda: HERE)
     return HERE
-
-
-@pytest.fixture
-def nowhere() -> Iterator[_gpu.Gpu]:
-    """Yield a device whose tensors have no numbers, and go together with those of no other."""
-    mode = FakeTensorMode()
-    mode.allow_meta = True
-    with mode:
-        yield _gpu.Gpu(torch, torch.device("meta"))
 
 
 @pytest.fixture

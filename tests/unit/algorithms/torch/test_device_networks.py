@@ -1,7 +1,6 @@
 """The halves on a GPU of IP Insights, the neural topic model and Object2Vec: gradients, steps, devices."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,10 +21,7 @@ from clary.testing.algorithm_suite import train
 from clary.testing.several_hosts import HOSTS, together, training
 
 torch = pytest.importorskip("torch", reason="needs pip install 'clary[torch]'")
-from torch._subclasses.fake_tensor import (  # noqa: E402 - where torch is
-    FakeTensorDeviceMismatchError,
-    FakeTensorMode,
-)
+from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError  # noqa: E402 - where torch is
 
 from clary.algorithms.ipinsights import _device as ipinsights_device  # noqa: E402
 from clary.algorithms.ntm import _device as ntm_device  # noqa: E402
@@ -40,18 +36,6 @@ close = partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-6)
 def here() -> Gpu:
     """torch's processor, in the place of a device."""
     return Gpu(torch, torch.device("cpu"))
-
-
-@pytest.fixture
-def nowhere() -> Iterator[Gpu]:
-    """A device whose tensors have no numbers, and go together with those of no other.
-
-    `meta` stands for `cuda`: on that, a torch built without CUDA does not even take a slice.
-    """
-    mode = FakeTensorMode()
-    mode.allow_meta = True
-    with mode:
-        yield Gpu(torch, torch.device("meta"))
 
 
 def on(device: Any, tensors: Any) -> None:

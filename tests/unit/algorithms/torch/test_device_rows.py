@@ -23,32 +23,16 @@ from clary.testing.several_hosts import HOSTS, together
 from clary.toolkit.formats import recordio_protobuf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 torch = pytest.importorskip("torch", reason="needs pip install 'clary[torch]'")
-from torch._subclasses.fake_tensor import (  # noqa: E402 - where torch is
-    FakeTensorDeviceMismatchError,
-    FakeTensorMode,
-)
+from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError  # noqa: E402 - where torch is
 
 pytestmark = pytest.mark.torch
 
 HERE = _gpu.Gpu(torch, torch.device("cpu"))
 """torch's processor stands in for the device."""
 QUALITY = re.compile(r"#quality_metric: [^>]*>=([-+.e\d]+)")
-
-
-@pytest.fixture
-def nowhere() -> Iterator[_gpu.Gpu]:
-    """Yield a device whose tensors have no numbers, and go together with those of no other.
-
-    `meta` stands for `cuda`: on that, a torch built without CUDA does not even take a slice.
-    """
-    mode = FakeTensorMode()
-    mode.allow_meta = True
-    with mode:
-        yield _gpu.Gpu(torch, torch.device("meta"))
 
 
 @pytest.fixture
