@@ -165,6 +165,20 @@ def test_a_gang_waits_whole_while_a_node_is_away(account: Account, cluster: Clus
     assert lines(account, name).count("here") == 3
 
 
+def test_a_job_passes_a_gang_that_waits_for_a_busy_node(account: Account, cluster: Cluster) -> None:
+    until(lambda: all(map(cluster.is_kept, cluster.nodes)), "every node can be begun at")
+    one = {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1}  # all of a node
+    long = start(account, "import time; time.sleep(600)", ResourceConfig=one)
+    until(lambda: cluster.where(long), "a node is busy")
+    gang = start(account, "print('here', flush=True)", ResourceConfig={**one, "InstanceCount": 3})
+    passes = start(account, "print('passed', flush=True)")
+    assert wait_for_job(account, passes, limit_s=PATIENCE_S)["TrainingJobStatus"] == "Completed"
+    assert not cluster.where(gang)
+    account.client("sagemaker").stop_training_job(TrainingJobName=long)
+    described = wait_for_job(account, gang, limit_s=PATIENCE_S)
+    assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
+
+
 def test_down_with_jobs_ends_what_is_on_the_nodes(cluster: Cluster) -> None:
     folder = Path(tempfile.mkdtemp(prefix="cray", dir="/tmp"))
     server = ClaryServer.start(folder / "d", host=f"{cluster.net}.254", cluster=str(cluster.file))

@@ -6,15 +6,15 @@
 
 | order | does |
 | --- | --- |
-| `seat` `run` `n` `bundle` `is_spread` | asks for a placement group, a bundle a host: all or none |
+| `seat` `run` `n` `bundle` `is_spread` `turn` | asks for a placement group, a bundle a host: all or none |
 | `begin` `run` `host` `node` `order` | has the keeper of a node start the host's agent |
 | `stop` `run` `host` `node` `outcome` `grace_s` | has it asked to end |
 | `drop` `run` `at` (host: node) | ends hosts, whatever they do, and gives their places back |
 | `forsake` `name` | ends the keepers of another, lost Clary, and all that they have; tells `forsaken` |
 
 Events: `connected`, `nodes` (those alive) every three seconds, `groups` of an earlier life, `keeper` (`node`,
-`hosts` that it has), `unkept` (`node`, `why`), `seated` (`run`, `nodes`, one a host), `begun`, `news` and
-`gone` (`run`, `host`, …), `away` (`why`). An order may be repeated: groups and keepers are found by
+`hosts` that it has), `unkept` (`node`, `why`), `seated` (`run`, `turn`, `nodes`, one a host), `begun`, `news`
+and `gone` (`run`, `host`, …), `away` (`why`). An order may be repeated: groups and keepers are found by
 their names.
 
 It is a process of its own because Ray's client may end the process it is in, and cannot be trusted to connect
@@ -29,7 +29,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TextIO
 
@@ -44,6 +44,8 @@ from ray.util.placement_group import (
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from clary.compute.cluster.node import Keeper
+from clary.compute.cluster.places import AGAIN_S, Places
+from clary.compute.cluster.turns import GANG
 
 NODES_EVERY_S = 3.0
 """Between two looks at the nodes: also how soon a lost head is noticed."""
@@ -51,9 +53,6 @@ LOOK_EVERY_S = 0.02
 """Between two looks at a group that waits for its places."""
 SEAT_S = 20.0
 """How long a question for places stays open."""
-AGAIN_S = 0.5
-GANG = "clary_gang"
-"""Resource of nodes that take so many hosts of jobs of several hosts at once: they share the node's ports."""
 
 
 class RayKeeper(Keeper):
@@ -139,15 +138,10 @@ class Driver:
         self._lease_s = lease_s
         self._is_warm = is_warm
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._seating: dict[str, object] = {}
-        self._placed: set[str] = set()
         self._keepers: dict[str, Any] = {}
         self._sought: set[str] = set()
         """Nodes whose keepers have not answered yet."""
-        self._doubted: set[str] = set()
-        """Nodes whose keepers have failed, and were not heard since."""
-        self._owed: set[str] = set()
-        """Runs whose places nobody could give back."""
+        self._places = Places(self._keepers, self._then, self._later, tell)
 
     def run(self, orders: TextIO) -> None:
         """Work until the orders end."""
@@ -174,42 +168,9 @@ class Driver:
 
     # Orders.
 
-    def seat(self, run: str, n: int, bundle: Mapping[str, float], is_spread: bool) -> None:
+    def seat(self, run: str, **asked: Any) -> None:
         """Ask for a place for every host, until they are there or the run is dropped."""
-        mark = self._seating[run] = object()
-
-        def ask() -> None:
-            if self._seating.get(run) is not mark:
-                return
-            if self._keepers:
-                node = self._clerk(self._keepers)
-                asked = self._keepers[node].seat.remote(run, n, bundle, is_spread)
-                self._then(asked, seated, partial(failed, node))
-            else:
-                again()
-
-        def again() -> None:
-            self._later(AGAIN_S, ask)
-
-        def failed(node: str, _: object) -> None:
-            self._doubted.add(node)
-            seated(())
-
-        def seated(nodes: Sequence[str]) -> None:
-            if self._seating.get(run) is not mark:
-                self._free(run)  # it was dropped, perhaps while this very group was made
-            elif nodes and all(each in self._keepers for each in nodes):
-                del self._seating[run]
-                self._placed.add(run)
-                self._tell({"event": "seated", "run": run, "nodes": nodes})
-            else:
-                again()
-
-        ask()
-
-    def _clerk(self, nodes: Iterable[str]) -> str:
-        """Return the node whose keeper is asked about groups: one that is not in doubt, where there is."""
-        return min(nodes, key=lambda node: (node in self._doubted, node))
+        self._places.seat(run, **asked)
 
     def begin(self, run: str, host: str, node: str, order: Mapping[str, Any]) -> None:
         """Start the agent."""
@@ -229,22 +190,21 @@ class Driver:
 
     def drop(self, run: str, at: Mapping[str, str]) -> None:
         """End the hosts; places are free when nothing is left in them."""
-        self._seating.pop(run, None)
-        self._placed.discard(run)
+        self._places.let_go(run)
         nodes = {node for node in at.values() if node in self._keepers}
         left = set(nodes)
 
         def cleared(node: str, _: object) -> None:
             left.discard(node)
             if not left:
-                self._free(run)
+                self._places.free(run)
 
         for node in nodes:
             hosts = [host for host, its in at.items() if its == node]
             done = partial(cleared, node)
             self._then(self._keepers[node].clear.remote(run, hosts), done, done)
         if not nodes:
-            self._free(run)
+            self._places.free(run)
 
     def forsake(self, name: str) -> None:
         """End what another Clary has here; its keepers' guards end what they do not."""
@@ -256,29 +216,6 @@ class Driver:
                     self._then(keeper.forsake.remote(), end, end)
         self._tell({"event": "forsaken", "name": name})
 
-    def _free(self, run: str, asked: frozenset[str] = frozenset()) -> None:
-        """Give places back by any keeper, asked once each, else by the first that is found or heard again."""
-        if run in self._seating or run in self._placed:
-            return
-        left = self._keepers.keys() - asked
-        if not left:
-            self._owed.add(run)
-            return
-        node = self._clerk(left)
-
-        def failed(_: object) -> None:
-            self._doubted.add(node)
-            self._free(run, asked | {node})
-
-        self._then(self._keepers[node].free.remote(run), _nothing, failed)
-
-    def _trust(self, node: str) -> None:
-        """Have a keeper that has just answered give back what no other could."""
-        self._doubted.discard(node)
-        owed, self._owed = self._owed, set()
-        for run in owed:
-            self._free(run)
-
     def _gone(self, run: str, host: str, why: str) -> None:
         self._tell({"event": "gone", "run": run, "host": host, "why": why})
 
@@ -287,8 +224,8 @@ class Driver:
     def _look_at_nodes(self) -> None:
         found = nodes()
         alive = {each["id"] for each in found}
-        self._keepers = {node: keeper for node, keeper in self._keepers.items() if node in alive}
-        self._doubted &= alive
+        for node in set(self._keepers) - alive:
+            del self._keepers[node]
         for node in alive - set(self._keepers) - self._sought:
             self._find_keeper(node)
         self._tell({"event": "nodes", "nodes": found})
@@ -310,7 +247,7 @@ class Driver:
         def found(where: Mapping[str, Any]) -> None:
             self._sought.discard(node)
             self._keepers[node] = keeper
-            self._trust(node)
+            self._places.trust(node)
             self._tell({"event": "keeper", "node": node, **where})
             if len(self._keepers) == 1:
                 self._then(keeper.groups.remote(), self._found_groups, _nothing)
@@ -319,7 +256,8 @@ class Driver:
         self._then(keeper.where.remote(), found, lambda _: self._sought.discard(node))
 
     def _found_groups(self, groups: Sequence[str]) -> None:
-        self._tell({"event": "groups", "groups": [each for each in groups if each not in self._seating]})
+        earlier = [each for each in groups if not self._places.is_waiting(each)]
+        self._tell({"event": "groups", "groups": earlier})
 
     def _follow(self, node: str, keeper: Any, seen: int) -> None:
         """Hear what becomes of a node's hosts, for as long as its keeper lives."""
@@ -327,11 +265,11 @@ class Driver:
         def heard(news: Mapping[str, Any]) -> None:
             for each in news["hosts"]:
                 self._tell({"event": "news", **each})
-            self._trust(node)
+            self._places.trust(node)
             self._follow(node, keeper, news["n"])
 
         def failed(error: BaseException) -> None:
-            self._doubted.add(node)
+            self._places.doubt(node)
             if type(error).__name__ == "ActorUnavailableError":  # it may come back
                 self._later(AGAIN_S, partial(self._follow, node, keeper, seen))
             elif self._keepers.get(node) is keeper:

@@ -23,6 +23,10 @@ class RemoteRun(Run):
     """The cluster has been asked for places."""
     bundle: Mapping[str, float] = field(default_factory=dict)
     """Resources of each place that was asked for."""
+    n_asked: int = 0
+    """How often it has been: an answer to an earlier question counts for nothing."""
+    first_at: float | None = None
+    """When it was first of its line, by the monotonic clock."""
 
     @property
     def is_resident(self) -> bool:
@@ -111,7 +115,7 @@ class RemoteRun(Run):
     def could_start(self, nodes: Sequence[Mapping[str, Any]]) -> bool:
         """Return whether the cluster has nodes for all hosts, were nothing else there.
 
-        What could not start lets others pass: only who would be next holds the queue.
+        What could not start lets others pass: only who would be next holds the line (`turns.py`).
         """
         size = self.spec.size
         n_nodes = sum(each["resources"].get("GPU", 0) >= size.gpus * self.n_packed for each in nodes)

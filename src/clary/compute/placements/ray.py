@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from clary import __version__
 from clary.compute.base import Outcome, RunKind, RunPhase, RunSpec, RunState
+from clary.compute.cluster import turns
 from clary.compute.cluster.link import Event, Link, check
 from clary.compute.cluster.names import far_of, name_of, namespace, offer_gpus, offered_gpus, remember
 from clary.compute.cluster.remote import MIB, RemoteRun, roomiest
@@ -46,7 +47,8 @@ class RayPlacement:
 
     Notes
     -----
-    Places of jobs are asked for strictly in order of arrival, one run at a time: large ones do not starve.
+    Places of jobs are asked for in order of arrival. While the first does not fit, one that does may pass it,
+    but for a minute only: large ones do not starve (`cluster/turns.py`).
     Replicas do not wait behind jobs, and take no room from them. A job's host whose node is gone is lost only
     when its lease is over: by then its agent has ended, wherever it is. A replica is replaced at once.
     """
@@ -175,7 +177,7 @@ class RayPlacement:
     # The queue.
 
     def _seat_next(self) -> None:
-        """Place what waits: every replica for which there is room, of jobs the one that waits longest."""
+        """Place what waits: every replica for which there is room, of jobs those whose turn it is."""
         with self._lock:
             waiting = [run for run in self._runs.values() if not (run.is_started or run.is_ended)]
             if not self._keepers or not waiting:
@@ -190,16 +192,26 @@ class RayPlacement:
                 if node is not None:
                     run.bundle = node["resources"]
                     self._seated(run, [node["id"]])
-            for line in ([run for run in waiting if run.is_resident is each] for each in (False, True)):
-                jobs = (run for run in line if not run.is_guest)
-                first = next((run for run in jobs if run.could_start(self._nodes)), None)
-                if first is not None and not any(run.is_seating for run in line):
-                    self._ask_for_places(first)
+            jobs = [run for run in waiting if not run.is_guest]
+            room = turns.room_of(nodes, self._runs.values()) if jobs else {}
+            for line in ([run for run in jobs if run.is_resident is each] for each in (False, True)):
+                due = turns.due(line, self._nodes, room, time.monotonic())
+                for run in line:
+                    if run.is_seating and run not in due:
+                        self._call_back(run)
+                for run in due:
+                    if not run.is_seating:
+                        self._ask_for_places(run)
 
     def _ask_for_places(self, run: RemoteRun) -> None:
-        run.is_seating, run.bundle = True, run.wanted(self._nodes)
+        run.is_seating, run.bundle, run.n_asked = True, run.wanted(self._nodes), run.n_asked + 1
         given = {"n": len(run.spec.hosts), "bundle": run.bundle, "is_spread": run.is_spread}
-        self._link.send("seat", run=run.spec.run_id, **given)
+        self._link.send("seat", run=run.spec.run_id, turn=run.n_asked, **given)
+
+    def _call_back(self, run: RemoteRun) -> None:
+        """Ask no more for a run's places."""
+        self._link.send("drop", run=run.spec.run_id, at={})
+        run.is_seating = False
 
     def _drop(self, run: RemoteRun) -> None:
         """End what the run has in the cluster, and free its places."""
@@ -251,7 +263,7 @@ class RayPlacement:
 
     def _hear_of(self, run: RemoteRun, event: Event) -> None:
         match event["event"]:
-            case "seated":
+            case "seated" if run.is_seating and event["turn"] == run.n_asked:
                 self._seated(run, event["nodes"])
             case "begun":
                 run.begun(event["host"])
@@ -338,10 +350,9 @@ class RayPlacement:
 
     def _fit_again(self) -> None:
         """Ask anew for the place of a run that waits, where nodes that came or left have changed it."""
-        for run in [run for run in self._runs.values() if run.is_seating]:
-            if run.wanted(self._nodes) != run.bundle or not run.could_start(self._nodes):
-                self._link.send("drop", run=run.spec.run_id, at={})
-                run.is_seating = False
+        for run in self._runs.values():
+            if run.is_seating and run.wanted(self._nodes) != run.bundle:
+                self._call_back(run)
 
     def _look(self, run: RemoteRun) -> None:
         """Tell of a change, and free the places of a run that has ended."""

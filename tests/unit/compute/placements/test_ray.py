@@ -9,6 +9,7 @@ import pytest
 
 from clary import __version__
 from clary.compute.base import RunKind, RunPhase, RunSpec, Size
+from clary.compute.cluster import turns
 from clary.compute.cluster.names import namespace
 from clary.compute.cluster.remote import MIB
 from clary.compute.placements import ray
@@ -152,7 +153,7 @@ def test_a_job_that_no_node_could_hold_now_lets_others_pass_until_one_can(
     for spec in (waits, gang, passes):
         placement.launch(spec)
     assert [order["run"] for order in driver.of("seat")] == [passes.run_id]
-    driver.hear({"event": "seated", "run": passes.run_id, "nodes": ["n2"]})
+    driver.hear({"event": "seated", "turn": 1, "run": passes.run_id, "nodes": ["n2"]})
     monkeypatch.setitem(ROOM, "GPU", 1.0)
     driver.nodes("n2", "n3")
     assert driver.of("seat")[-1]["run"] == waits.run_id
@@ -169,6 +170,31 @@ def test_a_gang_gives_way_when_a_node_that_it_needs_leaves(placement: RayPlaceme
     assert driver.of("drop")[-1] == {"run": gang.run_id, "at": {}}
 
 
+def test_a_job_passes_a_gang_whose_node_is_busy_until_its_minute_is_over(
+    placement: RayPlacement, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver.nodes("n1", "n2")
+    driver.keepers("n1", "n2")
+    whole, small = Size(cpus=4, memory_mib=8_192), Size(cpus=1, memory_mib=64)
+    long, gang = spec_of("true", size=whole), spec_of("true", size=whole, hosts=("algo-1", "algo-2"))
+    first, second = spec_of("true", size=small), spec_of("true", size=small)
+    placement.launch(long)
+    driver.hear({"event": "seated", "turn": 1, "run": long.run_id, "nodes": ["n1"]})
+    for spec in (gang, first, second):
+        placement.launch(spec)
+    assert [order["run"] for order in driver.of("seat")] == [long.run_id, gang.run_id, first.run_id]
+    driver.hear({"event": "seated", "turn": 1, "run": first.run_id, "nodes": ["n2"]})
+    assert driver.of("seat")[-1]["run"] == second.run_id
+    monkeypatch.setattr(turns, "PASS_S", 0.0)
+    driver.nodes("n1", "n2")
+    assert driver.of("drop") == [{"run": second.run_id, "at": {}}]
+    driver.hear({"event": "seated", "turn": 1, "run": second.run_id, "nodes": ["n2"]})
+    assert placement.poll(second.run_id).phase is RunPhase.QUEUED, "it was called back"
+    placement.discard(long.run_id)
+    driver.hear({"event": "seated", "turn": 1, "run": gang.run_id, "nodes": ["n1", "n2"]})
+    assert driver.of("seat")[-1] == {**driver.of("seat")[-1], "run": second.run_id, "turn": 2}
+
+
 def test_a_replica_of_a_node_that_is_gone_is_lost_at_once_and_a_job_when_its_lease_is_over(
     placement: RayPlacement, driver: Driver
 ) -> None:
@@ -177,7 +203,7 @@ def test_a_replica_of_a_node_that_is_gone_is_lost_at_once_and_a_job_when_its_lea
     job, serving = spec_of("true"), replica()
     placement.launch(job)
     placement.launch(serving)
-    driver.hear({"event": "seated", "run": job.run_id, "nodes": ["n1"]})
+    driver.hear({"event": "seated", "turn": 1, "run": job.run_id, "nodes": ["n1"]})
     driver.nodes("n2")
     until(lambda: placement.poll(serving.run_id).phase is RunPhase.LOST, "the replica is lost")
     assert placement.poll(job.run_id).phase is RunPhase.STARTING
