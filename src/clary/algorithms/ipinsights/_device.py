@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from clary.algorithms._gpu import Gpu
-    from clary.algorithms.ipinsights._network import Network
+    from clary.algorithms.ipinsights._network import Batch, Network
 
 _TABLES = ("entity_vectors", "prefix_vectors")
 _WORST = float(-np.log(1e-12))
@@ -60,45 +60,30 @@ class OnDevice:
         """Return sums of what `learn` saw, as the log takes them."""
         return self.gpu.take(seen)
 
-    def learn(
-        self,
-        rows: NDArray[np.int64],
-        addresses: NDArray[np.uint32],
-        drawn: NDArray[np.uint32],
-        offsets: Sequence[int],
-        n_pairs: int,
-    ) -> tuple[Any, dict[str, Any], dict[str, tuple[Any, Any]]]:
+    def learn(self, batch: Batch, n_pairs: int) -> tuple[Any, dict[str, Any], dict[str, tuple[Any, Any]]]:
         """Return what was seen of events, and the gradients of their loss: see `Network.learn`."""
-        events = self._put(rows, addresses, drawn)
+        events = self._put(batch)
         touched, entities = torch.unique(events.entities, return_inverse=True)
         used, prefixes = torch.unique(events.prefixes, return_inverse=True)
         parameters = {name: values for name, values in self.arrays.items() if name not in _TABLES}
         parameters["entity_vectors"] = self.arrays["entity_vectors"][touched]
         parameters["prefix_vectors"] = self.arrays["prefix_vectors"][used]
         placed = events._replace(entities=entities, prefixes=prefixes)
-        seen, found = self.gradients(parameters, placed, offsets, n_pairs)
+        seen, found = self.gradients(parameters, placed, batch.offsets, n_pairs)
         to_entities, to_prefixes = (found.pop(name) for name in _TABLES)
         return seen, found, {"entity_vectors": (touched, to_entities), "prefix_vectors": (used, to_prefixes)}
 
-    def scores(
-        self,
-        rows: NDArray[np.int64],
-        addresses: NDArray[np.uint32],
-        drawn: NDArray[np.uint32],
-        offsets: Sequence[int],
-    ) -> NDArray[Any]:
+    def scores(self, batch: Batch) -> NDArray[Any]:
         """Return how well events' pairs go together, the real one of each first: (pairs, n_events)."""
         with torch.no_grad():
-            return self.gpu.take(self.judged(self.arrays, self._put(rows, addresses, drawn), offsets))
+            return self.gpu.take(self.judged(self.arrays, self._put(batch), batch.offsets))
 
-    def _put(
-        self, rows: NDArray[np.int64], addresses: NDArray[np.uint32], drawn: NDArray[np.uint32]
-    ) -> Events:
+    def _put(self, batch: Batch) -> Events:
         """Bring a mini-batch to the device, with its places in whole tables."""
-        every = self.gpu.put(np.concatenate((addresses, drawn)).astype(np.int64))
+        every = self.gpu.put(np.concatenate((batch.addresses, batch.drawn)).astype(np.int64))
         places, is_known = known(self._prefixes, every)
         starts = functional.pad(is_known.sum(dim=1).cumsum(dim=0), (1, 0))
-        return Events(self.gpu.put(rows), every, places[is_known], starts)
+        return Events(self.gpu.put(batch.rows), every, places[is_known], starts)
 
     def gradients(
         self, parameters: Mapping[str, Any], events: Events, offsets: Sequence[int], n_pairs: int

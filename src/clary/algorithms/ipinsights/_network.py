@@ -10,7 +10,7 @@ networks are handed out by prefix; an address of none of them has its bits.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -28,6 +28,17 @@ if TYPE_CHECKING:
 MOST_PREFIXES = 1 << 17
 """Prefixes that have vectors: those used most."""
 _SHIFTS = np.arange(31, -1, -1, dtype=np.uint32)
+
+
+class Batch(NamedTuple):
+    """Events, and which addresses they are judged with but do not have."""
+
+    rows: NDArray[np.int64]
+    addresses: NDArray[np.uint32]
+    drawn: NDArray[np.uint32]
+    """Shape (n_drawn * n_events,)."""
+    offsets: Sequence[int]
+    """How far away the events lie whose addresses are borrowed."""
 
 
 @dataclass
@@ -101,21 +112,12 @@ class Network:
         return found, gradient
 
     def learn(
-        self,
-        rows: NDArray[np.int64],
-        addresses: NDArray[np.uint32],
-        drawn: NDArray[np.uint32],
-        offsets: Sequence[int],
-        n_pairs: int,
+        self, batch: Batch, n_pairs: int
     ) -> tuple[NDArray[np.float64], dict[str, NDArray[Any]], dict[str, tuple[Any, Any]]]:
         """Return what was seen of events, and the gradients of their loss.
 
         Parameters
         ----------
-        drawn : ndarray, shape (n_drawn * n_events,)
-            Addresses that the events do not have.
-        offsets : sequence of int
-            How far away the events lie whose addresses are borrowed.
         n_pairs : int
             By which the loss is divided.
 
@@ -128,8 +130,8 @@ class Network:
         tables : dict
             Touched rows of tables, and their gradients.
         """
-        n = len(rows)
-        vectors, tape = self.encode(np.concatenate((addresses, drawn)))
+        rows, n = batch.rows, len(batch.rows)
+        vectors, tape = self.encode(np.concatenate((batch.addresses, batch.drawn)))
         entities = self.arrays["entity_vectors"][rows]
         to_entities, to_vectors = np.zeros_like(entities), np.zeros_like(vectors)
         seen = np.zeros(3)
@@ -146,7 +148,7 @@ class Network:
             slope = judge(vectors[part], float(place == 0))
             to_entities += slope * vectors[part]
             to_vectors[part] += slope * entities
-        for offset in offsets:
+        for offset in batch.offsets:
             borrowed = np.roll(vectors[:n], offset, axis=0)
             slope = judge(borrowed, 0.0)
             to_entities += slope * borrowed
@@ -161,19 +163,13 @@ class Network:
             },
         )
 
-    def scores(
-        self,
-        rows: NDArray[np.int64],
-        addresses: NDArray[np.uint32],
-        drawn: NDArray[np.uint32],
-        offsets: Sequence[int],
-    ) -> NDArray[Any]:
+    def scores(self, batch: Batch) -> NDArray[Any]:
         """Return how well events' pairs go together, the real one of each first: (pairs, n_events)."""
-        n = len(rows)
-        vectors, _ = self.encode(np.concatenate((addresses, drawn)))
+        n = len(batch.rows)
+        vectors, _ = self.encode(np.concatenate((batch.addresses, batch.drawn)))
         others = [vectors[part] for part in _parts(len(vectors), n)]
-        others += [np.roll(vectors[:n], offset, axis=0) for offset in offsets]
-        entities = self.arrays["entity_vectors"][rows]
+        others += [np.roll(vectors[:n], offset, axis=0) for offset in batch.offsets]
+        entities = self.arrays["entity_vectors"][batch.rows]
         return np.stack([np.einsum("ij,ij->i", entities, each) for each in others])
 
     def numbers(self, seen: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from clary.algorithms._gradients import Batches, summed, summed_rows
 from clary.algorithms._log import Log, say
 from clary.algorithms._optimizers import Optimizer, optimizer
 from clary.algorithms.ipinsights import _graph, events
-from clary.algorithms.ipinsights._network import Network, prefixes_of
+from clary.algorithms.ipinsights._network import Batch, Network, prefixes_of
 from clary.kernel.errors import CustomerError
 
 if TYPE_CHECKING:
@@ -102,15 +102,12 @@ class Negatives:
         """Pairs of one event, the real one included."""
         return 1 + self.n_drawn + self.n_shuffled
 
-    def addresses(self, n_events: int) -> NDArray[np.uint32]:
-        """Return random addresses for some events."""
-        return self._draw.integers(0, 1 << 32, n_events * self.n_drawn, dtype=np.uint32)
-
-    def offsets(self, n_events: int) -> list[int]:
-        """Return how far away the events lie whose addresses are borrowed."""
-        if n_events < 2:
-            return [0] * self.n_shuffled
-        return [int(each) for each in self._draw.integers(1, n_events, self.n_shuffled)]
+    def of(self, rows: NDArray[np.int64], addresses: NDArray[np.uint32]) -> Batch:
+        """Return events with what is drawn for them."""
+        n = len(rows)
+        drawn = self._draw.integers(0, 1 << 32, n * self.n_drawn, dtype=np.uint32)
+        away = self._draw.integers(1, n, self.n_shuffled) if n > 1 else [0] * self.n_shuffled
+        return Batch(rows, addresses, drawn, [int(each) for each in away])
 
 
 def _learn(
@@ -129,7 +126,8 @@ def _learn(
         for step in range(batches.n_steps):
             part = order[batches.part(step)]
             n_pairs = batches.n_together(step) * negatives.n_pairs
-            seen = _step(network, steps, hosts, events.rows[part], events.addresses[part], negatives, n_pairs)
+            batch = negatives.of(events.rows[part], events.addresses[part])
+            seen = _step(network, steps, hosts, batch, n_pairs)
             total, since = total + seen, since + seen
             if (step + 1) % every == 0:
                 since = network.numbers(since)
@@ -154,18 +152,9 @@ def _learn(
         log.progress(epoch + 1, epochs)
 
 
-def _step(
-    network: Network | OnDevice,
-    steps: Optimizer,
-    hosts: Hosts,
-    rows: NDArray[np.int64],
-    addresses: NDArray[np.uint32],
-    negatives: Negatives,
-    n_pairs: int,
-) -> Any:
+def _step(network: Network | OnDevice, steps: Optimizer, hosts: Hosts, batch: Batch, n_pairs: int) -> Any:
     """Take one step; return what `learn` saw of this host's events."""
-    drawn, offsets = negatives.addresses(len(rows)), negatives.offsets(len(rows))
-    seen, dense, tables = network.learn(rows, addresses, drawn, offsets, n_pairs)
+    seen, dense, tables = network.learn(batch, n_pairs)
     steps.step(network.arrays, summed(hosts, dense, network.gpu))
     for name, (own, own_gradient) in tables.items():
         touched, gradient = summed_rows(hosts, own, own_gradient, network.gpu)
@@ -180,12 +169,7 @@ def _auc(network: Network | OnDevice, events: Events, params: Params, hosts: Hos
     real, drawn = [np.zeros(0)], [np.zeros(0)]
     for start in range(0, len(order), _EVALUATED):
         part = order[start : start + _EVALUATED]
-        scores = network.scores(
-            events.rows[part],
-            events.addresses[part],
-            negatives.addresses(len(part)),
-            negatives.offsets(len(part)),
-        )
+        scores = network.scores(negatives.of(events.rows[part], events.addresses[part]))
         real.append(scores[0])
         drawn.append(scores[1:].ravel())
     good, bad = np.concatenate(real), np.concatenate(drawn)

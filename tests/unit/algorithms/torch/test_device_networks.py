@@ -107,10 +107,10 @@ def test_gradients_of_logins_are_those_by_hand(
     n_events: int, n_drawn: int, n_layers: int, offsets: list[int], has_prefixes: bool, here: Gpu
 ) -> None:
     network, (rows, addresses, drawn) = logins(n_events, n_drawn, n_layers, has_prefixes=has_prefixes)
-    batch: dict[str, Any] = {"rows": rows, "addresses": addresses, "drawn": drawn, "offsets": offsets}
+    batch = ipinsights.Batch(rows, addresses, drawn, offsets)
     there = ipinsights_device.OnDevice(here, network)
-    seen, dense, tables = network.learn(**batch, n_pairs=40)
-    seen_there, dense_there, tables_there = there.learn(**batch, n_pairs=40)
+    seen, dense, tables = network.learn(batch, n_pairs=40)
+    seen_there, dense_there, tables_there = there.learn(batch, n_pairs=40)
     close(there.numbers(seen_there), seen)
     assert set(dense_there) == set(dense)
     for name, gradient in dense.items():
@@ -119,7 +119,7 @@ def test_gradients_of_logins_are_those_by_hand(
         np.testing.assert_array_equal(here.take(tables_there[name][0]), rows)
         close(here.take(tables_there[name][1]), gradient, err_msg=name)
     if n_events:
-        close(there.scores(**batch), network.scores(**batch))
+        close(there.scores(batch), network.scores(batch))
 
 
 def test_logins_stay_on_their_device(nowhere: Gpu) -> None:
