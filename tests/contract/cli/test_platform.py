@@ -50,8 +50,9 @@ def start_job(account: Account, hyperparameters: dict[str, str]) -> str:
 
 
 def test_status_shows_every_process_and_what_it_works_on(clary_server):
-    done = command(clary_server, "status", "--json")
-    assert done.returncode == 0, done.stderr
+    deadline = time.monotonic() + 60
+    while (done := command(clary_server, "status", "--json")).returncode:  # a busy machine answers late
+        assert time.monotonic() < deadline, done.stdout + done.stderr
     document = json.loads(done.stdout)
     names = [each["name"] for each in document["processes"]]
     assert names == ["objects", "zygote-base", "control", "accelerator", "edge"]
