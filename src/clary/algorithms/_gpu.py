@@ -45,11 +45,15 @@ class Gpu:
         """Return a tensor as an array of this process's memory."""
         return np.asarray(values.detach().cpu().numpy())
 
+    def free(self) -> int:
+        """Return the bytes that are free on the device."""
+        if self.device.type != "cuda":
+            return 2 * STAND_IN_BYTES
+        return int(self.torch.cuda.mem_get_info(self.device)[0])
+
     def room(self) -> int:
         """Return the bytes that may stay on the device for long: half of what is free there."""
-        if self.device.type != "cuda":
-            return STAND_IN_BYTES
-        return int(self.torch.cuda.mem_get_info(self.device)[0]) // 2
+        return self.free() // 2
 
 
 @cache

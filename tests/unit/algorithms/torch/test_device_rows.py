@@ -18,6 +18,7 @@ from clary.algorithms.kmeans import _device as kmeans
 from clary.algorithms.kmeans import _lloyd
 from clary.algorithms.pca import _device as pca
 from clary.algorithms.pca import _moments
+from clary.algorithms.pca import fit as pca_fit
 from clary.algorithms.pca._moments import Moments
 from clary.testing.several_hosts import HOSTS, together
 from clary.toolkit.formats import recordio_protobuf
@@ -159,6 +160,29 @@ def test_no_tensor_of_pca_is_left_on_the_host(nowhere: _gpu.Gpu, rows: Any) -> N
         with pytest.raises(FakeTensorDeviceMismatchError):
             moments.add(torch.ones(rows.shape))
     assert pca.squares(nowhere.put(rows)).device == nowhere.device
+
+
+def test_a_scatter_without_room_on_the_device_is_summed_on_the_processor(
+    rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cuda = _gpu.Gpu(torch, torch.device("cuda", 0))  # it is not there: what is put on it fails
+    monkeypatch.setattr(_gpu, "find", lambda: cuda)
+    given = {"feature_dim": "6", "mini_batch_size": "9", "num_components": "2"}
+    params = base.find("pca").validate(given)
+    for free, wanted in ((480, cuda), (479, None)):  # nine tenths of which are 12 x 6 x 6 bytes, or less
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, 1 << 30))
+        assert pca_fit.device(params) is wanted
+    assert pca_fit.device(base.find("pca").validate({**given, "algorithm_mode": "randomized"})) is cuda
+    assert "mode regular with feature_dim 6 takes 0.0 GiB" in capfd.readouterr().out
+    for name in ("train", "test"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part").write_bytes(recordio_protobuf.write(rows, None))
+    sources = {name: Source(name=name, path=tmp_path / name) for name in ("train", "test")}
+    model = tmp_path / "model"
+    base.find("pca").fit(
+        Training(params=params, sources=sources, model_dir=model, output_data_dir=tmp_path, n_threads=1)
+    )
+    assert len(np.load(model / "model_algo-1")["s"]) == 2
 
 
 @pytest.mark.parametrize(("room", "n_travels"), [(1 << 20, 1), (100, 3)])
