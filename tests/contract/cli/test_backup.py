@@ -35,19 +35,33 @@ def clary(*arguments, data_dir, **environ):
     return subprocess.run(given, check=False, capture_output=True, text=True, env=os.environ | environ)
 
 
-@pytest.fixture(scope="module")
-def used(tmp_path_factory):
+def use(folder):
     """Return a server that was used, still running, and its account."""
-    server = ClaryServer.start(tmp_path_factory.mktemp("backup") / "used")
+    server = ClaryServer.start(folder)
     account = server.account("team")
     s3, sagemaker = account.client("s3"), account.client("sagemaker")
     s3.create_bucket(Bucket="kept-bucket")
     for key in ("a/b.txt", "sp ace/ü.txt"):
         s3.put_object(Bucket="kept-bucket", Key=key, Body=key.encode(), **ABOUT, Tagging="k=v&z=a%20b")
+    s3.put_object(Bucket="kept-bucket", Key="sp ace/ü~.txt", Body=b"no tags", **ABOUT)
+    s3.put_object(Bucket="kept-bucket", Key="empty/", Body=b"")
     s3.create_bucket(Bucket="versioned-bucket")
     s3.put_bucket_versioning(Bucket="versioned-bucket", VersioningConfiguration={"Status": "Enabled"})
     s3.put_object(Bucket="kept-bucket", Key="big", Body=bytes(range(256)) * 80_000)
     sagemaker.create_experiment(ExperimentName="kept", Tags=[{"Key": "k", "Value": "v"}])
+    return server, account
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory):
+    server, account = use(tmp_path_factory.mktemp("backup") / "used")
+    yield server, account
+    server.stop()
+
+
+@pytest.fixture
+def moving(tmp_path):
+    server, account = use(tmp_path / "moving")
     yield server, account
     server.stop()
 
@@ -61,6 +75,10 @@ def check(server, account):
     answer = s3.get_object(Bucket="kept-bucket", Key="sp ace/ü.txt")
     assert answer["Body"].read() == "sp ace/ü.txt".encode()
     assert {name: answer[name] for name in ABOUT} == ABOUT
+    answer = s3.get_object(Bucket="kept-bucket", Key="sp ace/ü~.txt")
+    assert answer["Body"].read() == b"no tags"
+    assert {name: answer[name] for name in ABOUT} == ABOUT
+    assert s3.get_object(Bucket="kept-bucket", Key="empty/")["ContentLength"] == 0
     tags = s3.get_object_tagging(Bucket="kept-bucket", Key="sp ace/ü.txt")["TagSet"]
     assert {each["Key"]: each["Value"] for each in tags} == {"k": "v", "z": "a b"}
     assert s3.get_bucket_versioning(Bucket="versioned-bucket")["Status"] == "Enabled"
@@ -75,7 +93,7 @@ def test_a_backup_of_a_running_clary_stands_up_elsewhere(used, tmp_path):
     file = tmp_path / "clary.tar"
     done = clary("backup", str(file), data_dir=server.data_dir)
     assert done.returncode == 0, done.stderr
-    assert "3 objects" in done.stdout
+    assert "5 objects" in done.stdout
     assert file.stat().st_mode & 0o777 == 0o600
     done = clary("restore", str(file), data_dir=tmp_path / "restored")
     assert done.returncode == 0, done.stderr
@@ -116,8 +134,8 @@ def test_objects_that_come_and_go_meanwhile_do_no_harm(used, tmp_path):
         thread.join()
 
 
-def test_a_store_moves_to_another_database(used, tmp_path):
-    server, account = used
+def test_a_store_moves_to_another_database(moving, tmp_path):
+    server, account = moving
     url = f"sqlite:///{tmp_path / 'other.db'}"
     done = clary("migrate", "--to", url, data_dir=server.data_dir)
     assert "Clary is running on this data" in done.stderr

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from clary.cli import backups, options
+from clary.cli import options
+from clary.cli.backups import reading, writing
 from clary.gateway import objects
 
 EXAMPLE = "clary backup /backups/clary-2026-01-31.tar"
@@ -21,11 +22,11 @@ def backup(
 ) -> None:
     """Write store, objects, keys and notebook volumes into one file. Keep it as secret as the keys."""
     if is_check:
-        found = backups.verify(file)
+        found = reading.verify(file)
         print(f"{file} is whole: {found.n_objects} objects, {found.n_bytes / 1e6:.1f} MB.")
         return
     settings = options.settings_of(data_dir)
-    written = backups.write(settings, file)
+    written = writing.write(settings, file)
     what = f"{written.n_rows} rows, {written.n_objects} objects, {written.n_bytes / 1e6:.1f} MB"
     print(f"{file} has {what}. Put it back with `clary restore {file} --data-dir FOLDER`.")
     if not objects.is_embedded(settings):
