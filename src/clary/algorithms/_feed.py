@@ -9,6 +9,7 @@ the platform writes one per epoch.
 from __future__ import annotations
 
 import gzip
+import zlib
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeAlias, cast
 
 import numpy as np
 
+from clary.algorithms import _packed
 from clary.kernel.errors import CustomerError
 from clary.toolkit.formats import csv, recordio_protobuf
 from clary.toolkit.formats.base import FormatError, MediaType, Table, concatenate, shown
@@ -236,7 +238,7 @@ class Feed:
             yield from self._file(path, shown(path, folder))
 
     def _file(self, path: Path, name: str) -> Iterator[Table]:
-        done = 0
+        done, block = 0, memoryview(b"")
         try:
             for block in _blocks(path, self._format.whole):
                 table = self._format.read(block, name, done)
@@ -251,11 +253,11 @@ class Feed:
                 if self._source.content_type
                 else (f"; channel {self.name} has no ContentType, so it is read as recordio-protobuf")
             )
+            hint += _packed.hint(self._source, block)
             raise CustomerError(f"Unable to read data channel '{self.name}': {text}{hint}") from error
-        except (EOFError, gzip.BadGzipFile) as error:
-            raise CustomerError(
-                f"Unable to read data channel '{self.name}': {name} is broken gzip: {error}"
-            ) from error
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            text = _packed.broken(self._source, name, error)
+            raise CustomerError(f"Unable to read data channel '{self.name}': {text}") from error
 
     def _checked(self, table: Table, name: str) -> Iterator[Table]:
         if not table.n_rows:

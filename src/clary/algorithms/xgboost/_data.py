@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xgboost
 
+from clary.algorithms import _packed
 from clary.algorithms.xgboost import _artifact
 from clary.kernel.errors import CustomerError
 from clary.toolkit.formats import csv, libsvm, parquet, recordio_protobuf
@@ -68,7 +69,7 @@ def _drained(source: Source, folder: Path) -> list[Path]:
             packed = stream.peek(2)[:2] == GZIP
             shutil.copyfileobj(gzip.GzipFile(fileobj=stream) if packed else stream, whole, 1 << 20)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise CustomerError(f"Failed to load data: {fifo.name} is broken gzip: {error}") from error
+        raise CustomerError(f"Failed to load data: {_packed.broken(source, fifo.name, error)}") from error
     if MediaType.parse(source.content_type).name not in parquet.CONTENT_TYPES:
         return [folder / fifo.name]
     pieces = (folder / fifo.name).read_bytes().split(2 * _PARQUET)
@@ -119,6 +120,8 @@ def _table(source: Source, paths: list[Path], folder: Path | None, *, has_weight
         hint = (
             "" if media.name else f"; channel {source.name} has no ContentType, so it is read as text/libsvm"
         )
+        if source.mode == "Pipe":
+            hint += _packed.hint(source, b"".join(path.read_bytes() for path in paths))
         raise CustomerError(f"Failed to load data of channel {source.name}: {error}{hint}") from error
     known = (
         *csv.CONTENT_TYPES,

@@ -69,6 +69,8 @@ class Table:
     """Shape (n_rows,)."""
     groups: NDArray[np.int64] | None = None
     """Query of each row, shape (n_rows,), for ranking."""
+    name: str = ""
+    """The file that the rows are of, where it is one."""
 
     @property
     def n_rows(self) -> int:
@@ -87,7 +89,8 @@ def concatenate(tables: Iterable[Table]) -> Table:
     Raises
     ------
     FormatError
-        Some have labels, weights or queries and others have none, or dense ones differ in width.
+        Some have labels, weights or queries and others have none, or dense ones differ in width; the text
+        names the first that differs.
     """
     parts = [table for table in tables if table.n_rows]
     if not parts:
@@ -95,18 +98,23 @@ def concatenate(tables: Iterable[Table]) -> Table:
     if len(parts) == 1:
         return parts[0]
     return Table(
-        features=_stack([part.features for part in parts]),
+        features=_stack(parts),
         labels=_joined("labels", [part.labels for part in parts]),
         weights=_joined("weights", [part.weights for part in parts]),
         groups=_joined("queries", [part.groups for part in parts]),
     )
 
 
-def _stack(matrices: list[Matrix]) -> Matrix:
+def _stack(parts: list[Table]) -> Matrix:
+    matrices = [part.features for part in parts]
     if all(isinstance(matrix, np.ndarray) for matrix in matrices):
-        widths = sorted({matrix.shape[1] for matrix in matrices})
-        if len(widths) > 1:
-            raise FormatError(f"files differ in their number of columns: {', '.join(map(str, widths))}")
+        first = parts[0]
+        for part in parts:
+            if part.n_columns != first.n_columns:
+                raise FormatError(
+                    f"{part.name or 'a file'} has {part.n_columns} features, "
+                    f"and {first.name or 'one before it'} has {first.n_columns}"
+                )
         return np.concatenate(matrices)
     from scipy import sparse  # noqa: PLC0415 - 40 ms that dense data need not pay
 

@@ -82,6 +82,7 @@ def read(
                 np.ascontiguousarray(rows[:, lead:]),
                 rows[:, 0].copy() if n_labels else None,
                 rows[:, n_labels].copy() if has_weights else None,
+                name=shown(path, folder),
             )
         )
     return concatenate(tables)

@@ -45,7 +45,7 @@ def read(paths: Sequence[Path], *, n_labels: int = 1, folder: Path | None = None
             raise FormatError(f"{name} has no columns")
         rows = np.column_stack(columns) if columns else np.zeros((0, 0), np.float32)
         labels = rows[:, 0].copy() if n_labels else None
-        tables.append(Table(np.ascontiguousarray(rows[:, n_labels:]), labels))
+        tables.append(Table(np.ascontiguousarray(rows[:, n_labels:]), labels, name=name))
     return concatenate(tables)
 
 

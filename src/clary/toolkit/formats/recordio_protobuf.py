@@ -68,6 +68,7 @@ def read(paths: Sequence[Path], *, folder: Path | None = None) -> Table:
     for path in paths:
         try:
             tables.append(decode(path.read_bytes()))
+            tables[-1].name = shown(path, folder)
         except FormatError as error:
             raise FormatError(f"{shown(path, folder)}: {error}") from error
     return concatenate(tables)

@@ -1,6 +1,7 @@
 """Training rows from files: blocks, several files, gzip, labels, and what is wrong with them."""
 
 import gzip
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,28 @@ def test_what_is_wrong_with_a_channel_is_said_with_its_place(
     with pytest.raises(CustomerError, match="train") as refused:
         feed(content, content_type=content_type, has_labels=has_labels).table()
     assert text in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (gzip.compress(CSV) + CSV, "train_0 begins as gzip and goes on as something else: in Pipe mode"),
+        (CSV + gzip.compress(CSV), "it has gzip behind what is none: in Pipe mode"),
+        (gzip.compress(CSV)[:-9], "train_0 is broken gzip"),
+        (gzip.compress(CSV, mtime=0)[:10] + b"\xff" * 50, "train_0 is broken gzip"),
+        (CSV + b"a,b,c\n", "line 21"),
+    ],
+)
+@pytest.mark.parametrize("block_bytes", [100, 1 << 20])
+def test_a_pipe_that_mixes_gzip_and_plain_files_says_so(
+    content: bytes, text: str, block_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_feed, "BLOCK_BYTES", block_bytes)
+    (tmp_path / "train_0").write_bytes(content)
+    source = Source(name="train", path=tmp_path / "train", content_type="text/csv;label_size=0", mode="Pipe")
+    with pytest.raises(CustomerError, match=f"'train': .*{text}") as refused:
+        Feed(source, feature_dim=3, has_labels=False, is_dense=True).table()
+    assert ("Pipe mode" in text) is ("all its objects have to be gzip, or none" in str(refused.value))
 
 
 def test_an_empty_channel_has_no_rows(feed: Any) -> None:

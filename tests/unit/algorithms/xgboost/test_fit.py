@@ -73,6 +73,40 @@ def test_broken_gzip_is_named(job, rows):
 
 
 @pytest.mark.parametrize(
+    ("is_gzip", "text"),
+    [
+        ((True, False), "train_0 begins as gzip and goes on as something else: in Pipe mode"),
+        ((False, True), "it has gzip behind what is none: in Pipe mode"),
+    ],
+)
+def test_a_pipe_that_mixes_gzip_and_plain_files_says_so(job, rows, is_gzip, text):
+    job.channel("train", "", "text/csv", TrainingInputMode="Pipe")
+    parts = (gzip.compress(rows.encode()) if each else rows.encode() for each in is_gzip)
+    (job.ml / "input/data/train_0").write_bytes(b"".join(parts))
+    assert job.run(**BINARY) != 0
+    assert text in job.failure
+
+
+@pytest.mark.parametrize("form", ["text/csv", "application/x-recordio-protobuf", "application/x-parquet"])
+def test_files_of_different_widths_are_named_with_both(job, form):
+    for name, width in (("a/part-0", 3), ("b/part-1", 3), ("b/part-2", 2)):
+        values = np.arange(4 * width, dtype=np.float32).reshape(4, width) % 2
+        if form == "text/csv":
+            content = "".join(f"1,{','.join(map(str, row))}\n" for row in values)
+        elif form.endswith("parquet"):
+            pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+            stream = io.BytesIO()
+            columns = {"label": np.ones(4, "f4"), **{f"c{n}": values[:, n] for n in range(width)}}
+            parquet.write_table(pyarrow.table(columns), stream)
+            content = stream.getvalue()
+        else:
+            content = recordio_protobuf.write(values, np.ones(4, np.float32))
+        job.channel("train", content, form, file=name)
+    assert job.run() != 0
+    assert "train/b/part-2 has 2 features, and train/a/part-0 has 3" in job.failure
+
+
+@pytest.mark.parametrize(
     ("asked", "bad", "text"),
     [
         (BINARY, "7,1,2,3", "label 7; binary:logistic learns labels from 0 to 1"),
