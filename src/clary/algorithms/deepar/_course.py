@@ -5,6 +5,7 @@ each epoch: about 4 windows of every series, drawn ─▶ mini-batches ─▶ lo
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,7 @@ class Course:
         self._steps = torch.optim.Adam([{"params": others}, {"params": network.heads}], fused=True)
         self._least, self._kept, self._n_stale, self._first = math.inf, math.nan, 0, 0
         self._best: dict[str, torch.Tensor] | None = None
+        self._draw = np.random.default_rng((SEED, hosts.rank, 0))
         state = _torch.resumed(training, group)
         if state is None:
             _start(network, windows, group)
@@ -85,12 +87,11 @@ class Course:
     def run(self) -> None:
         """Learn, and leave the best epoch in the network."""
         epochs, patience = self._training.params.int("epochs"), self._patience
-        draw = np.random.default_rng((SEED, self._group.hosts.rank, self._first))
         self._network.train()
         loss = self._kept
         for epoch in range(self._first, epochs):
             started = time.time()
-            loss = self._learn(epoch, epochs, draw)
+            loss = self._learn(epoch, epochs)
             held = _held_loss(self._network, self._windows, self._group)
             self._log.throughput(self._n_steps * self._size, time.time() - started)
             self._log.quality("train loss", loss, epoch=epoch)
@@ -106,11 +107,16 @@ class Course:
         self._log.quality("train final_loss", loss)
 
     @property
+    def _random(self) -> tuple[np.random.BitGenerator, ...]:
+        """Where the random numbers of this host's windows, and of what is left out, come from."""
+        return self._draw.bit_generator, self._network.bits
+
+    @property
     def _patience(self) -> int | None:
         found: int | None = self._training.params.get("early_stopping_patience")
         return found
 
-    def _learn(self, epoch: int, epochs: int, draw: np.random.Generator) -> float:
+    def _learn(self, epoch: int, epochs: int) -> float:
         """Take the steps of an epoch; return their mean loss."""
         params, network, n_steps = self._training.params, self._network, self._n_steps
         total = loss = 0.0
@@ -118,7 +124,7 @@ class Course:
             rate = params.float("learning_rate") * _fallen((epoch + step / n_steps) / epochs)
             for each, times in zip(self._steps.param_groups, (1.0, HEADS_RATE), strict=True):
                 each["lr"] = rate * times
-            batch = _drawn(network, self._windows, self._size, draw)
+            batch = _drawn(network, self._windows, self._size, self._draw)
             said = network(batch.lags, batch.is_there, batch.features, batch.scale)
             loss = _stepped(network, self._steps, self._group, batch, said)
             total += loss
@@ -143,13 +149,22 @@ class Course:
     def _leave(self, epoch: int) -> None:
         state = {"network": self._network.state_dict(), "optimizer": self._steps.state_dict()}
         numbers = {"least": self._least, "kept": self._kept, "n_stale": self._n_stale}
-        _torch.checkpoint(self._training, {**state, **numbers, "epoch": epoch + 1, "best": self._best})
+        own = json.dumps([each.state for each in self._random]).encode()
+        random = [each.decode() for each in self._group.hosts.gather(own)]
+        more = {"epoch": epoch + 1, "best": self._best, "random": random}
+        _torch.checkpoint(self._training, {**state, **numbers, **more})
 
     def _resume(self, state: dict[str, Any]) -> None:
         self._network.load_state_dict(state["network"])
         self._steps.load_state_dict(state["optimizer"])
         self._first, self._least, self._n_stale = state["epoch"], state["least"], state["n_stale"]
         self._best, self._kept = state["best"], state["kept"]
+        hosts, random = self._group.hosts, state.get("random", ())
+        if len(random) == hosts.n_hosts:
+            for each, stood in zip(self._random, json.loads(random[hosts.rank]), strict=True):
+                each.state = stood
+        else:  # the hosts were others: no windows of the first epochs again
+            self._draw = np.random.default_rng((SEED, hosts.rank, self._first))
         say(f"Resuming after epoch {self._first}")
 
 

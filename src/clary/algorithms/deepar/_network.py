@@ -113,7 +113,7 @@ class Network(torch.nn.Module):  # type: ignore[misc]  # torch is an extra
             torch.nn.Embedding(n_categories, shape.embedding_dimension) for n_categories in shape.cardinality
         )
         self.lstm = torch.nn.LSTM(width, cells, shape.num_layers, batch_first=True)
-        self._dropout, self._bits = dropout, np.random.PCG64(torch.initial_seed())
+        self._dropout, self.bits = dropout, np.random.PCG64(torch.initial_seed())
         self.outputs = torch.nn.Linear(cells, self.likelihood.n_outputs)
         self.weights = torch.nn.Linear(cells, len(lags))
         self._seasons = [place for place, lag in enumerate(lags) if lag % shape.clock.season == 0] or [0]
@@ -205,7 +205,7 @@ class Network(torch.nn.Module):  # type: ignore[misc]  # torch is an extra
         if not self.training or not self._dropout:
             return values
         n_values = values.numel()
-        drawn = self._bits.random_raw(-(-n_values // 4)).view(np.uint16)[:n_values]
+        drawn = self.bits.random_raw(-(-n_values // 4)).view(np.uint16)[:n_values]
         is_kept = torch.from_numpy(drawn >= round(self._dropout * (1 << 16))).view(values.shape)
         return values * is_kept.to(values.device, values.dtype).div_(1 - self._dropout)
 

@@ -4,6 +4,8 @@ import gzip
 import json
 import math
 import re
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from clary.algorithms.base import Question, Source, Training
 from clary.algorithms.deepar._clock import Clock
 from clary.algorithms.deepar._series import SeriesError, read, series_of
 from clary.kernel.errors import CustomerError
+from clary.testing.several_hosts import HOSTS, together
 
 DAYS = Clock("1D")
 RECORD = {"start": "2024-01-01 00:00:00", "target": [1, None, "NaN", 4]}
@@ -117,6 +120,7 @@ torch = pytest.importorskip("torch", reason="needs pip install 'clary[torch]'")
 pytestmark = pytest.mark.torch
 
 from clary.algorithms.deepar import _mixture  # noqa: E402 - where torch is
+from clary.algorithms.deepar._course import Course  # noqa: E402
 from clary.algorithms.deepar._forecast import measure  # noqa: E402
 from clary.algorithms.deepar._likelihood import LIKELIHOODS  # noqa: E402
 
@@ -261,6 +265,50 @@ def test_a_retry_goes_on_where_the_last_run_was_stopped(tmp_path: Path, capfd: A
     assert "Resuming after epoch 1" in printed
     assert "epoch=0, train loss" not in printed
     assert "epoch=2, train loss" in printed
+
+
+@pytest.mark.parametrize("hosts", [HOSTS[:1], HOSTS], ids=["alone", "together"])
+def test_a_resumed_training_ends_as_one_that_was_not_stopped(
+    hosts: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deepar = base.find("deepar")
+    given = {"time_freq": "D", "context_length": "7", "prediction_length": "7", "epochs": "3"}
+    params = deepar.validate({**given, "num_cells": "6", "mini_batch_size": "8"})
+    for number, host in enumerate(hosts):
+        (tmp_path / host).mkdir()
+        series = [weekly(40 + number), {**weekly(50), "target": [0.5 * step for step in range(50)]}]
+        (tmp_path / host / "part").write_text("".join(f"{json.dumps(each)}\n" for each in series))
+
+    def job(place: str, host: str) -> Training:
+        folder = tmp_path / place / host
+        return Training(
+            params=params,
+            sources={"train": Source(name="train", path=tmp_path / host)},
+            model_dir=folder / "model",
+            output_data_dir=folder / "output",
+            checkpoint_dir=folder / "checkpoints",
+            hosts=hosts,
+            host=host,
+            name=f"{tmp_path.name}-{place}",
+            n_threads=1,
+        )
+
+    def left(course: Course, epoch: int) -> None:
+        leave(course, epoch)
+        state = tmp_path / "whole" / hosts[0] / "checkpoints"
+        if epoch == 1 and course._training.host == hosts[0]:
+            shutil.copytree(state, tmp_path / "parts" / hosts[0] / "checkpoints")
+
+    leave = Course._leave
+    with monkeypatch.context() as patch:
+        patch.setattr(Course, "_leave", left)
+        assert together([partial(deepar.fit, job("whole", host)) for host in hosts]) == [None] * len(hosts)
+    assert together([partial(deepar.fit, job("parts", host)) for host in hosts]) == [None] * len(hosts)
+    wanted, found = (
+        np.load(tmp_path / place / hosts[0] / "model/model_algo-1") for place in ("whole", "parts")
+    )
+    for name in wanted.files:
+        np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
 
 
 def test_series_that_are_all_too_short_are_refused(tmp_path: Path) -> None:
