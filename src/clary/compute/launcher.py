@@ -30,7 +30,7 @@ KEPT = (
     "CLARY_", "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_", "TZ", "TERM", "TMPDIR", "PYTHON",
     "VIRTUAL_ENV", "LD_", "DYLD_", "OMP_", "OPENBLAS_", "MKL_", "KMP_", "GOTO_", "GOMP_", "CUDA_", "NVIDIA_",
     "PIP_", "UV_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT", "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE", "XDG_", "__",
+    "CURL_CA_BUNDLE", "XDG_", "NUMBA_CACHE_DIR", "__",
 )  # fmt: skip
 """Beginnings of the variables that they keep: the shell of `clary up` may hold anybody's tokens."""
 _FRAME = 8

@@ -203,6 +203,7 @@ def test_what_the_shell_of_clary_up_held_is_not_in_a_zygotes_environment(
 ) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", "hidden")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/data/kernels")  # where compiled kernels are, for all of a machine
     kept = zygote.environment(Settings(region="eu-west-1"))
     assert "GITHUB_TOKEN" not in kept
-    assert {"PATH", "OMP_NUM_THREADS", "CLARY_REGION"} <= kept.keys()
+    assert {"PATH", "OMP_NUM_THREADS", "CLARY_REGION", "NUMBA_CACHE_DIR"} <= kept.keys()
