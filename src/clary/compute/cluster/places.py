@@ -6,6 +6,7 @@ let go, free ─▶ a keeper gives back ─▶ done           each is asked once
 A driver that ends before leaves them to the next one, whose first keeper tells of all groups.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -38,10 +39,10 @@ class Places:
         self._keepers, self._then, self._later, self._tell = keepers, then, later, tell
         self._seating: dict[str, object] = {}
         self._placed: set[str] = set()
-        self._going: set[str] = set()
-        """Runs whose places are to be given back."""
-        self._owed: set[str] = set()
-        """Those of them that nobody is asked about now: all have failed."""
+        self._going: Counter[str] = Counter()
+        """How many orders to give a run's places back are not carried out yet."""
+        self._owed: list[str] = []
+        """Runs of which nobody is asked about that now: all have failed."""
         self._doubted: set[str] = set()
         """Nodes whose keepers have failed, and were not heard since."""
 
@@ -56,7 +57,7 @@ class Places:
         def ask() -> None:
             if self._seating.get(run) is not mark:
                 return
-            if self._keepers and run not in self._going:  # else it might find what goes just now
+            if self._keepers and not self._going[run]:  # else it might find what goes just now
                 node = self._asked(self._keepers)
                 question = self._keepers[node].seat.remote(run, n, bundle, is_spread)
                 self._then(question, seated, partial(failed, node))
@@ -90,22 +91,25 @@ class Places:
 
     def free(self, run: str) -> None:
         """Give back what a run has."""
-        if run not in self._going:
-            self._going.add(run)
-            self._give_back(run, frozenset())
+        self._going[run] += 1
+        self._give_back(run, frozenset())
 
     def _give_back(self, run: str, asked: frozenset[str]) -> None:
         left = self._keepers.keys() - asked
         if not left:
-            self._owed.add(run)
+            self._owed.append(run)
             return
         node = self._asked(left)
+
+        def done(_: object) -> None:
+            self._going[run] -= 1
+            self._going += Counter()  # those of none are forgotten
 
         def failed(_: object) -> None:
             self.doubt(node)
             self._give_back(run, asked | {node})
 
-        self._then(self._keepers[node].free.remote(run), lambda _: self._going.discard(run), failed)
+        self._then(self._keepers[node].free.remote(run), done, failed)
 
     def doubt(self, node: str) -> None:
         """Ask others first."""
@@ -114,7 +118,7 @@ class Places:
     def trust(self, node: str) -> None:
         """Hear of a keeper that has just answered: it gives back what no other could."""
         self._doubted.discard(node)
-        owed, self._owed = self._owed, set()
+        owed, self._owed = self._owed, []
         for run in owed:
             self._give_back(run, frozenset())
 

@@ -71,5 +71,6 @@ def due(line: Sequence[RemoteRun], nodes: Nodes, room: Room, now: float) -> list
         first.first_at = now
     if now >= first.first_at + PASS_S or fits(first, nodes, room):
         return [first]
-    passing = [run for run in younger if run.is_seating] or [run for run in younger if fits(run, nodes, room)]
-    return [first, *passing[:1]]
+    asked = next((run for run in younger if run.is_seating), None)
+    passing = asked or next((run for run in younger if fits(run, nodes, room)), None)
+    return [first, passing] if passing else [first]

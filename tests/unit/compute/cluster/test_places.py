@@ -103,6 +103,19 @@ def test_a_run_is_seated_anew_only_when_what_it_had_is_given_back() -> None:
     assert told.keepers["a"].freed == ["run"]
 
 
+def test_a_run_let_go_twice_is_seated_anew_only_after_both() -> None:
+    told = Told(a=Keeper(nodes=("a",), is_late=True))
+    for _ in range(2):
+        told.places.free("run")
+    told.seat("run")
+    told.keepers["a"].answers.pop()()
+    told.wait()
+    assert not told.keepers["a"].seated
+    told.keepers["a"].answers.pop()()
+    told.wait()
+    assert told.keepers["a"].seated == ["run"]
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_group_that_was_made_when_its_run_was_let_go_is_given_back(fails: bool) -> None:
     told = Told(a=Keeper(nodes=("a",), fails=fails, is_late=True), b=Keeper())
