@@ -36,6 +36,8 @@ STEP_TOKENS = 1 << 16
 """Tokens evaluated at once, about."""
 TAIL = 3
 """The model is the mean over the last third of the passes."""
+LOOKS = 8
+"""Places of each of those passes that the mean is of; of row_sparse, where one costs many steps, the end."""
 
 
 def fit(training: Training) -> None:
@@ -100,12 +102,14 @@ def _learn(
     epochs, patience = params.int("epochs"), params.int("early_stopping_patience")
     n_stale, before, least = 0, np.inf, np.inf
     best: dict[str, Any] = {}
-    tail = _Tail(epochs)
+    tail = _Tail(epochs, 1 if is_sparse else LOOKS)
+    n_batches = -(-len(train) // params.int("mini_batch_size"))
     for epoch in range(epochs):
         started = time.time()
         seen: Any = 0.0
-        for batch in minibatches(train, params, draw):
+        for number, batch in enumerate(minibatches(train, params, draw), 1):
             seen += _step(network, steps, batch, draw, params.float("dropout"), frozen, is_sparse=is_sparse)
+            tail.add(epoch, number, n_batches, network.arrays)
         sums = network.numbers(seen)
         log.throughput(len(train), time.time() - started)
         _report(log, network.shape, "train", sums, epoch)
@@ -119,7 +123,6 @@ def _learn(
             _report(log, network.shape, "validation", sums, epoch)
         loss = float(sums[0] / sums[2])
         log.progress(epoch + 1, epochs)
-        tail.add(epoch, network.arrays)
         if validation is not None and loss < least:
             least, best = loss, copy.deepcopy(network.arrays)
         n_stale = 0 if before - loss >= params.float("early_stopping_tolerance") else n_stale + 1
@@ -137,25 +140,26 @@ def _learn(
 
 
 class _Tail:
-    """The mean of the parameters after each of the last passes: the middle of what steps circle.
+    """The mean of the parameters at places of each of the last passes: the middle of what steps circle.
 
     Source: Polyak and Juditsky (1992), doi:10.1137/0330046; Izmailov and others (2018), arXiv:1803.05407.
     """
 
-    def __init__(self, epochs: int) -> None:
-        n_passes = epochs // TAIL
-        self._first = epochs - n_passes
+    def __init__(self, epochs: int, looks: int) -> None:
+        self._first = epochs - epochs // TAIL
+        self._looks = looks
         self.mean: dict[str, Any] = {}
         self._n = 0
 
-    def add(self, epoch: int, arrays: Mapping[str, Any]) -> None:
-        """Take a pass into the mean, if it is one of the last."""
-        if epoch < self._first:
+    def add(self, epoch: int, number: int, n_batches: int, arrays: Mapping[str, Any]) -> None:
+        """Take what mini-batch `number` of `n_batches` left into the mean, if it is one of the places."""
+        before, now = ((each * self._looks) // n_batches for each in (number - 1, number))
+        if epoch < self._first or now == before:
             return
         self._n += 1
         for name, values in arrays.items():
-            before = self.mean.get(name, values)
-            self.mean[name] = before + (values - before) / self._n
+            mean = self.mean.get(name, values)
+            self.mean[name] = mean + (values - mean) / self._n
 
 
 def _step(

@@ -280,11 +280,17 @@ def test_the_lines_of_its_readme_open_the_model(models: Any, monkeypatch: Any) -
     np.testing.assert_allclose(names["score"]([1, 2], [7]), row["scores"], rtol=1e-4)
 
 
-def test_the_model_is_the_mean_of_the_last_third_of_the_passes() -> None:
-    tail = _Tail(6)
+@pytest.mark.parametrize(
+    ("looks", "n_batches", "wanted"), [(1, 3, [42, 52]), (2, 3, [41, 42, 51, 52]), (8, 2, [40, 41, 50, 51])]
+)
+def test_the_model_is_the_mean_over_places_of_the_last_third_of_the_passes(
+    looks: int, n_batches: int, wanted: list[int]
+) -> None:
+    tail = _Tail(6, looks)
     for epoch in range(6):
-        tail.add(epoch, {"weight": np.full(2, epoch, np.float32)})
-    assert tail.mean["weight"].tolist() == [4.5, 4.5]
-    short = _Tail(2)
-    short.add(1, {"weight": np.ones(2, np.float32)})
+        for number in range(n_batches):
+            tail.add(epoch, number + 1, n_batches, {"weight": np.full(2, 10.0 * epoch + number)})
+    np.testing.assert_allclose(tail.mean["weight"], np.mean(wanted))
+    short = _Tail(2, looks)
+    short.add(1, n_batches, n_batches, {"weight": np.ones(2, np.float32)})
     assert not short.mean
