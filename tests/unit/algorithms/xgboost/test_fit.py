@@ -92,7 +92,7 @@ def test_files_of_different_widths_are_named_with_both(job, form):
     for name, width in (("a/part-0", 3), ("b/part-1", 3), ("b/part-2", 2)):
         values = np.arange(4 * width, dtype=np.float32).reshape(4, width) % 2
         if form == "text/csv":
-            content = "".join(f"1,{','.join(map(str, row))}\n" for row in values)
+            content = "".join(f"1,{','.join(map(str, row))}\n" for row in values).encode()
         elif form.endswith("parquet"):
             pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
             stream = io.BytesIO()
