@@ -13,7 +13,7 @@ from bench._bars import Report
 from bench.algorithms._ratings import ratings as movielens
 from bench.algorithms._trainings import clock, train
 
-EPOCHS = 18
+EPOCHS = 20
 
 
 def run(report: Report) -> None:
@@ -26,15 +26,15 @@ def run(report: Report) -> None:
         "enc1_max_seq_len": 1,
         "enc1_vocab_size": int(films.max()) + 1,
         "enc0_network": "pooled_embedding",
-        "enc0_token_embedding_dim": 32,
+        "enc0_token_embedding_dim": 64,
         "output_layer": "mean_squared_error",
         "mlp_layers": 1,
         "mlp_dim": 64,
         "mlp_activation": "tanh",
-        "mini_batch_size": 300,
-        "learning_rate": 0.001,
+        "mini_batch_size": 1000,
+        "learning_rate": 0.0015,
         "weight_decay": 0.004,
-        "dropout": 0.3,
+        "dropout": 0.4,
         "epochs": EPOCHS,
         "early_stopping_patience": 5,
         "early_stopping_tolerance": 1e-6,
