@@ -35,7 +35,7 @@ class Limits:
     away_s: float = 10.0
     """That a request waits for the control plane or the store to come back."""
     unwell_s: float = 5.0
-    """That the store is asked again when it answers 500: one that restarted lists its volumes after its port."""
+    """That the store is asked again when it answers 500, as one does that restarted and seeks its volumes."""
     drain_s: float = 1.0
     """That an idle connection stays open after the order to stop."""
     sweep_s: float = 1.0
