@@ -241,7 +241,8 @@ class Network:
             slope = slope @ self.arrays[weight].T
             if kept is not None:
                 slope = slope * kept
-                values = np.divide(values, kept, out=np.zeros_like(values), where=kept > 0)
+                if layer:
+                    values = np.divide(values, kept, out=np.zeros_like(values), where=kept > 0)
             if layer and self.shape.mlp_activation == "relu":
                 slope = slope * (values > 0)
             elif layer and self.shape.mlp_activation == "tanh":
