@@ -1,7 +1,12 @@
 """What every test may use."""
 
+import tracemalloc  # noqa: F401 - kept ready, see below
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+# pytest imports tracemalloc when an unclosed file is collected. That may be in the midst of another import,
+# which Python 3.11 does not outlive (KeyError in _ModuleLock, python/cpython#91351) without the module.
 
 pytest_plugins = ["clary.testing.server"]
 

@@ -20,6 +20,8 @@ from clary.toolkit.formats import csv, libsvm, parquet, recordio_protobuf
 from clary.toolkit.formats.base import FormatError, MediaType, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from clary.algorithms.base import Source
 
 GZIP = b"\x1f\x8b"
@@ -140,19 +142,19 @@ def _check_label_size(content_type: str, media: MediaType) -> None:
         )
 
 
-def fit_widths(tables: list[Table], width: int) -> None:
-    """Widen sparse tables to `width`: the largest index differs from file to file.
+def fit_widths(tables: Mapping[str, Table], width: int) -> None:
+    """Widen sparse tables, by the names of their channels, to `width`: the largest index differs.
 
     Raises
     ------
     CustomerError
         Dense ones differ.
     """
-    for table in tables:
+    for table in tables.values():
         if table.n_columns == width or not table.n_rows:
             continue
         if isinstance(table.features, np.ndarray):
-            widths = ", ".join(str(each.n_columns) for each in tables)
+            widths = ", ".join(f"{name} has {each.n_columns}" for name, each in tables.items())
             raise CustomerError(f"Channels differ in their number of features: {widths}")
         table.features.resize((table.n_rows, width))
 

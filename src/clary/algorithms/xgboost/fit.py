@@ -122,8 +122,8 @@ def _agree(training: Training, rows: _Rows, reports: list[_hosts.Report]) -> Non
         if not report.n_rows and training.is_first:
             say(f"Host {report.host} has no training data: ShardedByS3Key needs a file for each host")
     width = max(report.n_columns for report in reports)
-    tables = [table for table in (rows.train, rows.validation) if table is not None]
-    for table in tables:
+    tables = {"train": rows.train, **({"validation": rows.validation} if rows.validation else {})}
+    for table in tables.values():
         if not table.n_rows:
             _make_empty(table, width)
     _data.fit_widths(tables, width)

@@ -56,17 +56,17 @@ def get_dmatrix(
     paths = [Path(str(each)) for each in (data_path if isinstance(data_path, list) else [data_path])]
     short = get_content_type(content_type)
     given = content_type if "/" in content_type else _CONTENT_TYPES[short]
-    tables = []
+    tables = {}
     for path in paths:
         source = Source(name=path.name, path=path, content_type=given, mode="Pipe" if is_pipe else "File")
         if not is_pipe and (not path.exists() or not _data.files_of(source)):
             continue
         try:
-            tables.append(_data.read(source, has_weights=csv_weights == 1))
+            tables[str(path)] = _data.read(source, has_weights=csv_weights == 1)
         except CustomerError as error:
             raise ValueError(str(error)) from error
     if not tables:
         return None
-    _data.fit_widths(tables, max(table.n_columns for table in tables))
-    table = concatenate(tables)
+    _data.fit_widths(tables, max(table.n_columns for table in tables.values()))
+    table = concatenate(list(tables.values()))
     return xgboost.DMatrix(table.features, label=table.labels, weight=table.weights, qid=table.groups)

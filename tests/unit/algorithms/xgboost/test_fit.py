@@ -106,6 +106,13 @@ def test_files_of_different_widths_are_named_with_both(job, form):
     assert "train/b/part-2 has 2 features, and train/a/part-0 has 3" in job.failure
 
 
+def test_channels_of_different_widths_are_named_with_both(job, rows):
+    job.channel("train", rows)
+    job.channel("validation", "1,2\n0,3\n")
+    assert job.run(**BINARY) != 0
+    assert "differ in their number of features: train has 3, validation has 1" in job.failure
+
+
 @pytest.mark.parametrize(
     ("asked", "bad", "text"),
     [
