@@ -21,7 +21,7 @@ from .steps import check
 
 np = pytest.importorskip("numpy")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 SLOW = """
 import time

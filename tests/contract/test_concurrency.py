@@ -1,11 +1,8 @@
 """Sixteen jobs at once on one machine: all complete, and one that takes too much memory harms only itself."""
 
 import numpy as np
-import pytest
 
 from clary.testing.jobs import script_request, training_request, upload_csv, upload_script, wait_for_job
-
-pytestmark = pytest.mark.timeout(300)
 
 N_JOBS = 16
 GREEDY = """

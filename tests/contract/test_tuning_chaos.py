@@ -17,7 +17,7 @@ from clary.testing.jobs import upload_csv
 from clary.testing.server import ClaryServer, end_agents
 from clary.testing.tuning import trials_of, tuned, tuning_request, wait_for_tuning
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("chaos")]
+pytestmark = pytest.mark.xdist_group("chaos")
 OBJECTIVE = "FinalHyperParameterTuningJobObjectiveMetric"
 
 

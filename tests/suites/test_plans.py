@@ -12,7 +12,6 @@ from clary.testing import postgres
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.postgres,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(bool(postgres.missing()), reason=postgres.missing()),
 ]
 

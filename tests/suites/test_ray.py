@@ -17,7 +17,6 @@ from clary.testing.placement_suite import AGENT, PlacementSuite, spec_of, until
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.ray,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(bool(clusters.missing()), reason=clusters.missing() or "there are clusters"),
 ]
 LARGE_MIB, SMALL_MIB = 2000, 1000

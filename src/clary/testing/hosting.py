@@ -111,7 +111,7 @@ class Hosting:
         described: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=endpoint)
         return described
 
-    def settled(self, endpoint: str, *, limit_s: float = 60.0) -> dict[str, Any]:
+    def settled(self, endpoint: str, *, limit_s: float = 120.0) -> dict[str, Any]:
         """Return DescribeEndpoint once the endpoint stands still."""
         return wait_for_endpoint(self.account, endpoint, limit_s=limit_s)
 

@@ -139,7 +139,7 @@ def channel(bucket: str, name: str, *, content_type: str = "text/csv", **source:
 
 
 def wait_for_job(
-    account: Account, name: str, *, until: Collection[str] = TERMINAL, limit_s: float = 60.0
+    account: Account, name: str, *, until: Collection[str] = TERMINAL, limit_s: float = 120.0
 ) -> dict[str, Any]:
     """Return DescribeTrainingJob once its secondary status is one of `until`."""
     client = account.client("sagemaker")
@@ -152,7 +152,7 @@ def wait_for_job(
     raise TimeoutError(f"{name} is still {described['SecondaryStatus']} after {limit_s} s")
 
 
-def wait_for_endpoint(account: Account, name: str, *, limit_s: float = 60.0) -> dict[str, Any]:
+def wait_for_endpoint(account: Account, name: str, *, limit_s: float = 120.0) -> dict[str, Any]:
     """Return DescribeEndpoint once it stands still."""
     client = account.client("sagemaker")
     deadline = time.monotonic() + limit_s
@@ -203,11 +203,11 @@ class ScriptJob:
         account.client("sagemaker").create_training_job(**request)
         return cls(account, bucket, request["TrainingJobName"])
 
-    def wait(self, *, until: Collection[str] = TERMINAL, limit_s: float = 60.0) -> dict[str, Any]:
+    def wait(self, *, until: Collection[str] = TERMINAL, limit_s: float = 120.0) -> dict[str, Any]:
         """Return DescribeTrainingJob once its secondary status is one of `until`."""
         return wait_for_job(self.account, self.name, until=until, limit_s=limit_s)
 
-    def completed(self, *, limit_s: float = 60.0) -> dict[str, Any]:
+    def completed(self, *, limit_s: float = 120.0) -> dict[str, Any]:
         """Return DescribeTrainingJob of the completed job."""
         described = self.wait(limit_s=limit_s)
         assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
@@ -232,7 +232,7 @@ class ScriptJob:
             return []
         return [event["message"] for event in events]
 
-    def await_line(self, text: str, *, limit_s: float = 30.0) -> None:
+    def await_line(self, text: str, *, limit_s: float = 90.0) -> None:
         """Wait until the job has printed a line that holds `text`."""
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:

@@ -105,7 +105,7 @@ class ProcessingScript:
         )
         return found
 
-    def wait(self, *, until: Collection[str] = ENDED, limit_s: float = 90.0) -> dict[str, Any]:
+    def wait(self, *, until: Collection[str] = ENDED, limit_s: float = 120.0) -> dict[str, Any]:
         """Return DescribeProcessingJob once its status is one of `until`."""
         deadline = time.monotonic() + limit_s
         while (described := self.describe())["ProcessingJobStatus"] not in until:
@@ -114,7 +114,7 @@ class ProcessingScript:
             time.sleep(0.05)
         return described
 
-    def completed(self, *, limit_s: float = 90.0) -> dict[str, Any]:
+    def completed(self, *, limit_s: float = 120.0) -> dict[str, Any]:
         """Return DescribeProcessingJob of the completed job."""
         described = self.wait(limit_s=limit_s)
         assert described["ProcessingJobStatus"] == "Completed", described.get("FailureReason")
@@ -145,7 +145,7 @@ class ProcessingScript:
             return []
         return [event["message"] for event in found["events"]]
 
-    def await_line(self, text: str, *, limit_s: float = 60.0) -> None:
+    def await_line(self, text: str, *, limit_s: float = 120.0) -> None:
         """Wait until the job has printed a line that holds `text`."""
         deadline = time.monotonic() + limit_s
         while not any(text in line for line in self.lines()):

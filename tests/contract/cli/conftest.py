@@ -48,7 +48,7 @@ class Clary:
         )
         return self.foreground
 
-    def wait(self, is_so, within_s: float = 30.0) -> state.Running:
+    def wait(self, is_so, within_s: float = 60.0) -> state.Running:
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             running = state.read(self.data_dir)

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from clary.testing.server import ClaryServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 ABOUT = {
     "ContentType": "text/x-a",
     "ContentLanguage": "de",

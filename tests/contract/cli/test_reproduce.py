@@ -9,8 +9,6 @@ import pytest
 
 from clary.testing.jobs import ScriptJob, training_request, upload_csv, wait_for_job
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module")
 def account(clary_server):

@@ -141,7 +141,7 @@ def test_a_process_that_cannot_live_ends_the_start_with_its_last_words(clary, ho
 
 
 def test_a_process_that_never_answers_ends_the_start_when_its_time_is_over(clary):
-    failed = clary("up", "-d", "--port", "0", toys="web silent", READY_WITHIN_S="1")
+    failed = clary("up", "-d", "--port", "0", toys="silent", READY_WITHIN_S="1")
     assert failed.returncode == 1
     assert "silent was not ready within 1 s: /nonexistent" in failed.stderr
 

@@ -7,8 +7,6 @@ from botocore.exceptions import ClientError
 
 from clary.kernel import ids
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture(scope="module")
 def cloudwatch(clary_server):

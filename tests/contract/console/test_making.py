@@ -14,8 +14,6 @@ from clary.testing.server import Account, ClaryServer
 from .browser import Browser, Page
 from .conftest import signed_in
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module")
 def account(clary_server: ClaryServer) -> Account:

@@ -17,7 +17,6 @@ from clary.testing.server import Account, ClaryServer
 from .browser import Browser
 from .conftest import signed_in
 
-pytestmark = pytest.mark.timeout(180)
 EVIL = "<img src=x onerror=alert(1)>"
 
 

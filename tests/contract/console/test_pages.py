@@ -25,8 +25,6 @@ from clary.testing.server import Account, ClaryServer
 from .browser import BASE, Browser
 from .conftest import signed_in
 
-pytestmark = pytest.mark.timeout(180)
-
 SLOW = """
 import sys, time
 print("the <first> line", flush=True)

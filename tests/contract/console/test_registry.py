@@ -15,8 +15,6 @@ from .test_making import fields
 
 np = pytest.importorskip("numpy")
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module")
 def account(clary_server: ClaryServer) -> Account:

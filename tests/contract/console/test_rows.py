@@ -14,7 +14,6 @@ from .test_making import fields
 
 np = pytest.importorskip("numpy")
 
-pytestmark = pytest.mark.timeout(180)
 SCRIPT = """import pathlib, sys
 rows = pathlib.Path("/opt/ml/processing/input/data/rows.csv").read_text().split()
 pathlib.Path("/opt/ml/processing/output/first.txt").write_text("\\n".join(rows[: int(sys.argv[1])]))

@@ -11,8 +11,6 @@ from .browser import Browser
 from .conftest import signed_in
 from .test_making import fields
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def account(clary_server) -> Account:

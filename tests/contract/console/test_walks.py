@@ -14,7 +14,6 @@ from .browser import BASE, Browser
 from .conftest import signed_in
 from .crawl import Walk, missing, patterns
 
-pytestmark = pytest.mark.timeout(240)
 PUBLIC = {"sign_in", "region"}
 """Pages for who is not signed in."""
 

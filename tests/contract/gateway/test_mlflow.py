@@ -10,8 +10,6 @@ import pytest
 
 from clary.testing.jobs import ScriptJob
 
-pytestmark = pytest.mark.timeout(120)
-
 
 class Tracking:
     """Speaks MLflow's REST for an account."""

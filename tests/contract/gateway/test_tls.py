@@ -13,7 +13,7 @@ from clary.gateway.certificates import Authority
 from clary.testing.registry import RegistryClient, layout, password_of
 from clary.testing.server import ClaryServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 
 def own_address():

@@ -7,8 +7,6 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 def account(clary_server):

@@ -15,7 +15,7 @@ import pytest
 from clary.testing.registry import OCI_IMAGE, RegistryClient, Reply, digest_of, manifest
 from clary.testing.server import ClaryServer, end_agents
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 SIZE, CHUNK = 64 * 1024 * 1024, 256 * 1024
 
 

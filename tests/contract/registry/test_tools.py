@@ -12,7 +12,7 @@ import pytest
 from clary.testing.registry import RegistryClient, layout, password_of
 from clary.testing.server import Account
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 LAYERS = (b"small", os.urandom(3_000_000))
 
 

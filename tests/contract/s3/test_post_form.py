@@ -11,8 +11,6 @@ from clary.kernel import ids
 
 NOBODY = "AKIANOBODY/20260101/us-east-1/s3/aws4_request"
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module")
 def account(clary_server):

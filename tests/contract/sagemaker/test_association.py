@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.documented]
+pytestmark = pytest.mark.documented
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,6 @@ from botocore.exceptions import ClientError
 
 from clary.testing.jobs import XGBOOST, new_bucket, training_request, upload_csv, wait_for_job
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def account(clary_server):

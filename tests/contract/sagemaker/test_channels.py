@@ -9,8 +9,6 @@ from botocore.exceptions import ClientError
 
 from clary.testing.jobs import ScriptJob, channel, new_bucket
 
-pytestmark = pytest.mark.timeout(120)
-
 TREE = """
 import json, os, pathlib
 root = pathlib.Path("/opt/ml/input/data")

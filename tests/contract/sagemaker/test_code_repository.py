@@ -23,7 +23,6 @@ from clary.testing.notebooks import Visitor, create, settled, stop
 from clary.testing.server import ClaryServer, end_agents
 
 pytestmark = [
-    pytest.mark.timeout(180),
     pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed"),
 ]
 USER, PASSWORD = "reader", "pass word"

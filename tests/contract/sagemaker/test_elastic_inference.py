@@ -20,8 +20,6 @@ from clary.testing.hosting import Hosting
 from clary.testing.jobs import training_request, upload_csv, wait_for_job
 from clary.testing.server import ClaryServer
 
-pytestmark = pytest.mark.timeout(120)
-
 COUNTING = """
 import os, threading
 

@@ -11,7 +11,6 @@ from clary.kernel import ids
 from clary.testing.hosting import Hosting
 from clary.testing.subscriber import subscriber
 
-pytestmark = pytest.mark.timeout(120)
 ECHO = """
 import time
 
@@ -135,7 +134,7 @@ def test_answers_and_failures_are_told_to_topics(hosting, model):
     with subscriber() as web:
         for topic in topics.values():
             sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=web.url)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(sns.list_subscriptions()["Subscriptions"]) < 2 or any(
             each["SubscriptionArn"] == "PendingConfirmation"
             for each in sns.list_subscriptions()["Subscriptions"]

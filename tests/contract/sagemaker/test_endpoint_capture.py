@@ -9,8 +9,6 @@ from botocore.exceptions import ClientError
 
 from clary.testing.hosting import Hosting, saying
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module")
 def hosting(clary_server):

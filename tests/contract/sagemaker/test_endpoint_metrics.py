@@ -8,7 +8,6 @@ from botocore.exceptions import ClientError
 
 from clary.testing.hosting import Hammer, Hosting, saying
 
-pytestmark = pytest.mark.timeout(180)
 FAILING = """
 def model_fn(model_dir):
     return None

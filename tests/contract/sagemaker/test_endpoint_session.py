@@ -6,7 +6,6 @@ from botocore.exceptions import ClientError
 
 from clary.testing.hosting import Hosting, saying
 
-pytestmark = pytest.mark.timeout(120)
 COUNTING = """
 import uuid
 

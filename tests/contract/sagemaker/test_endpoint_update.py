@@ -8,8 +8,6 @@ from botocore.exceptions import ClientError
 from clary.kernel import ids
 from clary.testing.hosting import Hammer, Hosting, saying
 
-pytestmark = pytest.mark.timeout(180)
-
 BROKEN = """
 def model_fn(model_dir):
     raise RuntimeError("no such weights")

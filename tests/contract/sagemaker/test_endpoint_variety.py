@@ -12,7 +12,6 @@ from botocore.exceptions import ClientError
 from clary.kernel import ids
 from clary.testing.hosting import Hammer, Hosting, saying
 
-pytestmark = pytest.mark.timeout(180)
 SLOW = """
 import time
 

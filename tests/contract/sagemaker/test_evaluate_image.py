@@ -11,7 +11,6 @@ from botocore.exceptions import ClientError
 from clary.testing.jobs import new_bucket, read_object
 from clary.testing.processing import ProcessingScript, processing_request, s3_input, s3_output
 
-pytestmark = pytest.mark.timeout(120)
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/clary-evaluate:1"
 FOLDER = "/opt/ml/processing/evaluation"
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.documented]
+pytestmark = pytest.mark.documented
 
 
 @pytest.fixture(scope="module")

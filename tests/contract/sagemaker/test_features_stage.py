@@ -4,7 +4,6 @@ import io
 
 import numpy as np
 import pandas as pd
-import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
@@ -20,7 +19,6 @@ from clary.testing.jobs import (
 )
 from clary.toolkit import features
 
-pytestmark = pytest.mark.timeout(180)
 LINEAR = "382416733822.dkr.ecr.us-east-1.amazonaws.com/linear-learner:1"
 
 

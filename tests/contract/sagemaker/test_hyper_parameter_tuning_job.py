@@ -19,8 +19,6 @@ from clary.testing.tuning import (
     wait_for_tuning,
 )
 
-pytestmark = pytest.mark.timeout(170)
-
 
 @pytest.fixture(scope="module")
 def finished(place):

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from clary.testing.jobs import XGBOOST, new_bucket
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.documented]
+pytestmark = pytest.mark.documented
 
 DATA = "s3://nobody-has-this/model.tar.gz"
 

@@ -17,7 +17,6 @@ from clary.testing.deployment import deployment
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.postgres,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(bool(postgres.missing()), reason=postgres.missing()),
     pytest.mark.xdist_group("nodes"),
 ]

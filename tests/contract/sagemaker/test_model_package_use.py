@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from clary.testing.jobs import new_bucket
 from clary.testing.transform import script_container
 
-pytestmark = [pytest.mark.timeout(150), pytest.mark.documented]
+pytestmark = pytest.mark.documented
 
 TWICE = """
 def model_fn(folder):

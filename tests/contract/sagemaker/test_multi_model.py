@@ -23,7 +23,6 @@ from clary.kernel import ids
 from clary.testing.hosting import Hammer, Hosting, saying
 from clary.testing.jobs import SCIKIT_LEARN, XGBOOST, pack
 
-pytestmark = pytest.mark.timeout(180)
 PREFIX = "many/"
 HEAVY = """
 import os

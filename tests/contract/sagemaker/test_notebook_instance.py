@@ -13,8 +13,6 @@ from clary.cli import agents
 from clary.testing.notebooks import Visitor, create, frame, settled, stop
 from clary.testing.placement_suite import until
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module")
 def account(clary_server):

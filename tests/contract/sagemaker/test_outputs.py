@@ -17,8 +17,6 @@ from clary.testing.jobs import (
     wait_for_job,
 )
 
-pytestmark = pytest.mark.timeout(120)
-
 LEAVE = """
 import os, pathlib
 model, output = pathlib.Path("/opt/ml/model"), pathlib.Path("/opt/ml/output/data")

@@ -21,8 +21,6 @@ from clary.testing.processing import (
     s3_output,
 )
 
-pytestmark = pytest.mark.timeout(180)
-
 LOOK = """
 import json, os, pathlib, sys
 root = pathlib.Path("/opt/ml/processing")

@@ -6,8 +6,6 @@ from botocore.exceptions import ClientError
 
 from clary.testing.jobs import training_request, upload_csv, wait_for_endpoint, wait_for_job
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module")
 def account(clary_server):

@@ -6,8 +6,6 @@ import pytest
 
 from clary.testing.jobs import ScriptJob
 
-pytestmark = pytest.mark.timeout(120)
-
 MEET = """
 import json, os, socket, time
 me, hosts = os.environ["SM_CURRENT_HOST"], json.loads(os.environ["SM_HOSTS"])

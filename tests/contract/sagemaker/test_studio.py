@@ -10,8 +10,6 @@ from botocore.exceptions import ClientError
 from clary.testing.notebooks import PATIENCE_S, Visitor
 from clary.testing.server import Account, ClaryServer
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module")
 def account(clary_server: ClaryServer) -> Account:

@@ -6,8 +6,6 @@ import pytest
 
 from clary.testing.jobs import SCIKIT_LEARN, ScriptJob, channel, new_bucket
 
-pytestmark = pytest.mark.timeout(120)
-
 LOOK = """
 import json, os, pathlib, sys
 config = pathlib.Path("/opt/ml/input/config")

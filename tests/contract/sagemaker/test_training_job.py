@@ -18,8 +18,6 @@ from clary.testing.jobs import (
     wait_for_job,
 )
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module")
 def data():

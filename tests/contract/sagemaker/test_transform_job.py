@@ -20,8 +20,6 @@ from clary.testing.transform import (
 )
 from clary.toolkit import recordio
 
-pytestmark = pytest.mark.timeout(180)
-
 ECHO = """
 import json, os
 

@@ -7,8 +7,6 @@ from clary.kernel import ids
 from clary.testing.jobs import XGBOOST, training_request, upload_csv, wait_for_job
 from clary.testing.transform import Transform, script_container
 
-pytestmark = pytest.mark.timeout(180)
-
 SCALE = """
 def model_fn(folder):
     return 0.5

@@ -8,7 +8,7 @@ from clary.testing.jobs import training_request, upload_csv, wait_for_endpoint, 
 from clary.testing.processing import ProcessingScript
 from clary.testing.transform import Transform, create_model
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.documented]
+pytestmark = pytest.mark.documented
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.documented]
+pytestmark = pytest.mark.documented
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 

@@ -8,8 +8,6 @@ from clary.testing.server import ClaryServer
 
 from .conftest import Client, client, python_of
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture(scope="module")
 def v2(clary_server: ClaryServer) -> Iterator[Client]:

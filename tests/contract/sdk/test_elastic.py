@@ -1,12 +1,8 @@
 """`deploy(accelerator_type=…)` of SageMaker Python SDK v2, unmodified, against a live Clary."""
 
-import pytest
-
 from clary.testing.server import ClaryServer
 
 from .conftest import client, python_of
-
-pytestmark = pytest.mark.timeout(240)
 
 
 def test_two_endpoints_share_an_accelerator_and_answer_as_one_without(clary_server: ClaryServer) -> None:

@@ -9,8 +9,6 @@ from clary.testing.server import ClaryServer
 
 from .conftest import Client, client, python_of, server_with_runtime
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture(scope="module")
 def v2(clary_server: ClaryServer) -> Iterator[Client]:

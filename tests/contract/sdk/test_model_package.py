@@ -9,7 +9,7 @@ from clary.testing.server import ClaryServer
 
 from .conftest import Client, client, python_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # docs/model-registry.md runs in `make test`
+pytestmark = [pytest.mark.slow]  # docs/model-registry.md runs in `make test`
 
 
 @pytest.fixture(scope="module")

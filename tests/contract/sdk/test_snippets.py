@@ -11,7 +11,7 @@ from clary.testing.server import ClaryServer
 
 from .conftest import Client, client, python_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 ROLE = "arn:aws:iam::123456789012:role/SageMakerRole"
 TYPE = {"InstanceType": "ml.m5.large", "InstanceCount": 1}
 DATA = {"S3DataType": "S3Prefix", "S3Uri": "s3://b/train/", "S3DataDistributionType": "ShardedByS3Key"}

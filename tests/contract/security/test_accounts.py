@@ -7,8 +7,6 @@ from botocore.exceptions import ClientError
 
 from clary.testing.jobs import ScriptJob, channel, new_bucket, script_request, upload_script
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module")
 def theirs(clary_server):

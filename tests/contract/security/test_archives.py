@@ -9,8 +9,6 @@ import pytest
 from clary.kernel import ids
 from clary.testing.jobs import SCIKIT_LEARN, new_bucket, script_request, wait_for_endpoint, wait_for_job
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def member(name: Any, *, kind: Any = tarfile.REGTYPE, target: Any = "", body: Any = b"") -> Any:
     made = tarfile.TarInfo(name)

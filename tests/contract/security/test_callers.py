@@ -17,8 +17,6 @@ from clary.store import identities
 from clary.store.database import Store
 from clary.testing.jobs import new_bucket
 
-pytestmark = pytest.mark.timeout(120)
-
 CALLS = {
     "sagemaker": lambda client: client.list_training_jobs(),
     "logs": lambda client: client.describe_log_groups(),

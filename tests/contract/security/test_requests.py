@@ -10,8 +10,6 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-pytestmark = pytest.mark.timeout(120)
-
 TARGETS = {
     "sagemaker": ("SageMaker.CreateTrainingJob", "application/x-amz-json-1.1"),
     "logs": ("Logs_20140328.FilterLogEvents", "application/x-amz-json-1.1"),

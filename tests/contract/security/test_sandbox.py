@@ -17,8 +17,6 @@ from clary.compute import mounts, sandbox
 from clary.gateway.objects import GRPC_OFFSET
 from clary.testing.jobs import ScriptJob, new_bucket
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module", autouse=True)
 def _walls(clary_server):

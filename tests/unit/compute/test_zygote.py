@@ -56,7 +56,7 @@ def server(settings: Settings, tmp_path: Path) -> Iterator["subprocess.Popen[byt
 
 
 def until(holds: object) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not holds():  # type: ignore[operator]
         assert time.monotonic() < end
         time.sleep(0.01)

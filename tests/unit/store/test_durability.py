@@ -6,8 +6,6 @@ import subprocess
 import sys
 import time
 
-import pytest
-
 from clary.store import listing, records
 from clary.store.database import Store
 from clary.store.listing import Condition
@@ -34,7 +32,6 @@ for thread in threads: thread.join()
 """
 
 
-@pytest.mark.timeout(60)
 def test_no_acknowledged_write_is_lost_by_kill(path):
     url = f"sqlite:///{path}"
     acknowledged = set()

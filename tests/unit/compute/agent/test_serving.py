@@ -106,7 +106,7 @@ def test_a_healthy_replica_is_told_with_its_address(serve: Any, receiver: Any) -
     assert arguments["handler"] == "script"
     assert arguments["name"] == "scikit-learn"
     assert arguments["model_dir"].endswith("/model")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not receiver.lines() and time.monotonic() < deadline:  # reports are paced
         time.sleep(0.02)
     assert receiver.lines() == ["model ['arguments.json', 'code', 'how']"]

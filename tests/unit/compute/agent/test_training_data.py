@@ -67,7 +67,7 @@ def test_checkpoints_reach_the_store_while_the_program_runs(
     text = "import time\nopen('/ckpt/1', 'w').write('one')\nwhile True: time.sleep(0.05)"
     request = script(text, CheckpointConfig={"S3Uri": "s3://b/keep/", "LocalPath": "/ckpt"})
     agent = launch(launch.spec(request))
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not s3.keys("s3://b/keep/"):
         assert time.monotonic() < until, receiver.lines()
         time.sleep(0.02)
