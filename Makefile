@@ -13,6 +13,7 @@ JOBS   ?= 2
 DIST   ?= loadscope --no-loadscope-reorder
 TORCH  ?= torch==2.13.0
 RAY    ?= ray[client]==2.60.0
+SEED   ?= 1
 PYTEST ?=
 
 VENV := .venv
@@ -96,10 +97,12 @@ demo:
 	@$(MAKE) --no-print-directory -j2 $(RUN) $(CLIENT2)
 	@$(PY) demo --client $(SDK2)/bin/python
 
+# One order of the tests for all runs of a commit, so that a red one can be had again; `test-all` shuffles anew.
 test:
 	@$(MAKE) --no-print-directory -j2 $(DEV) $(AWS)
 	@rm -rf build/coverage
-	@CLARY_COVERAGE_DIR=$(CURDIR)/build/coverage $(PY) -m pytest -q -n $(JOBS) --dist $(DIST) -m "not slow and not postgres and not sdk_v3" $(PYTEST)
+	@CLARY_COVERAGE_DIR=$(CURDIR)/build/coverage $(PY) -m pytest -q -n $(JOBS) --dist $(DIST) -m "not slow and not postgres and not sdk_v3" \
+	  --randomly-seed=$(SEED) $(PYTEST)
 
 test-all: lint
 	@$(MAKE) --no-print-directory -j2 $(DEV) $(BROWSER) $(EXAMPLES) $(CLIENT3) $(LABS) $(TORCHED) $(CLUSTERS)

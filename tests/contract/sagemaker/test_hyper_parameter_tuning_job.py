@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
-from clary.testing.jobs import upload_csv
+from clary.testing.jobs import ScriptJob, upload_csv
 from clary.testing.tuning import (
     LEVELS,
     RANGES,
@@ -222,6 +222,10 @@ def test_early_stopping_ends_a_trial_below_the_median(place):
 
 def test_a_stopped_job_keeps_the_best_so_far(place):
     account, bucket = place
+
+    def has_spoken(trial):
+        return bool(ScriptJob(account, bucket, trial["TrainingJobName"]).lines())
+
     client = account.client("sagemaker")
     definition = script_definition(account, bucket, epochs="2000", pause="0.05")
     request = tuning_request(
@@ -229,18 +233,9 @@ def test_a_stopped_job_keeps_the_best_so_far(place):
     )
     name = request["HyperParameterTuningJobName"]
     client.create_hyper_parameter_tuning_job(**request)
-    group, deadline = "/aws/sagemaker/TrainingJobs", time.monotonic() + 60
-    while time.monotonic() < deadline:
-        running = trials_of(account, name)
-        streams = [
-            stream
-            for each in running
-            for stream in account.client("logs").describe_log_streams(
-                logGroupName=group, logStreamNamePrefix=f"{each['TrainingJobName']}/"
-            )["logStreams"]
-        ]
-        if len(streams) == 2:
-            break
+    deadline = time.monotonic() + 60
+    while sum(map(has_spoken, trials_of(account, name))) < 2:
+        assert time.monotonic() < deadline
         time.sleep(0.1)
     with pytest.raises(ClientError, match="can only be deleted in"):
         client.delete_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
